@@ -1,0 +1,14 @@
+//! `nkfac-bench`: benchmark second-order optimizers against first-order ones, honestly timed.
+
+pub mod catalog;
+pub mod clock;
+pub mod random;
+
+pub mod param;
+
+pub mod linalg;
+
+pub mod nn;
+pub mod optim;
+
+pub mod reference;

@@ -1,0 +1,167 @@
+//! Differentiable operations with a backward pass of their own.
+//!
+//! candle's own layers cut or bend the gradient here and there, and drop what curvature needs; so each layer that matters is
+//! one [`Operation`] over whole tensors. This is the seam for fast kernels too: an operation may compute on slices or in candle
+//! operations, its callers cannot tell. Activations are `N×H×W×C` throughout.
+
+pub mod conv;
+pub mod loss;
+pub mod norm;
+pub mod pool;
+pub mod relu;
+pub mod window;
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Error, Layout, Result, Shape, Storage, Tensor,
+};
+
+/// A function of tensors with a known derivative.
+pub trait Operation: Send + Sync {
+    /// For error messages.
+    fn name(&self) -> &'static str;
+
+    /// The value. The arguments are detached: nothing computed here is recorded for a backward pass.
+    fn forward(&self, args: &[Tensor]) -> Result<Tensor>;
+
+    /// The gradient by each argument, `None` where `!args[i].track_op()`. `grad` is contiguous, and detached as all else is
+    /// to be.
+    fn backward(&self, args: &[&Tensor], output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>>;
+}
+
+/// Applies `operation` to one to three tensors and records it for the backward pass.
+pub fn apply(operation: impl Operation + 'static, args: &[&Tensor]) -> Result<Tensor> {
+    let detached: Vec<Tensor> = args.iter().map(|arg| arg.detach()).collect();
+    let value = operation.forward(&detached)?.contiguous()?;
+    let node = Node { operation, value: Mutex::new(Some(value)) };
+    match args {
+        [a] => a.apply_op1(node),
+        [a, b] => a.apply_op2(b, node),
+        [a, b, c] => a.apply_op3(b, c, node),
+        _ => candle_core::bail!("{}: {} arguments, 1 to 3 expected", node.operation.name(), args.len()),
+    }
+}
+
+/// Carries a value that is computed already through candle's interface for custom operations.
+struct Node<O> {
+    operation: O,
+    value: Mutex<Option<Tensor>>,
+}
+
+impl<O: Operation> Node<O> {
+    fn take(&self) -> Result<Tensor> {
+        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner).take();
+        value.ok_or_else(|| Error::Msg(format!("{}: applied twice", self.operation.name())))
+    }
+
+    fn cpu(&self) -> Result<(CpuStorage, Shape)> {
+        let value = self.take()?;
+        let (storage, layout) = value.storage_and_layout();
+        match &*storage {
+            Storage::Cpu(storage) => Ok((contiguous_slice(storage, layout)?, value.shape().clone())),
+            _ => candle_core::bail!("{}: value is not on the CPU", self.operation.name()),
+        }
+    }
+
+    fn cuda(&self) -> Result<(CudaStorage, Shape)> {
+        use candle_core::backend::BackendStorage;
+        let value = self.take()?;
+        let (storage, layout) = value.storage_and_layout();
+        match &*storage {
+            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),
+            _ => candle_core::bail!("{}: value is not on the CUDA device", self.operation.name()),
+        }
+    }
+
+    fn backward(&self, args: &[&Tensor], output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let grad = grad.detach().contiguous()?;
+        let grads = self.operation.backward(args, output, &grad)?;
+        Ok(grads.into_iter().map(|grad| grad.map(|grad| grad.detach())).collect())
+    }
+}
+
+fn contiguous_slice(storage: &CpuStorage, layout: &Layout) -> Result<CpuStorage> {
+    let Some((start, end)) = layout.contiguous_offsets() else { candle_core::bail!("value is not contiguous") };
+    match storage {
+        CpuStorage::F32(values) => Ok(CpuStorage::F32(values[start..end].to_vec())),
+        CpuStorage::F64(values) => Ok(CpuStorage::F64(values[start..end].to_vec())),
+        _ => candle_core::bail!("only f32 and f64 nets are supported"),
+    }
+}
+
+impl<O: Operation> CustomOp1 for Node<O> {
+    fn name(&self) -> &'static str {
+        self.operation.name()
+    }
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.cpu()
+    }
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.cuda()
+    }
+    fn bwd(&self, a: &Tensor, output: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let [da] = exactly(self.backward(&[a], output, grad)?)?;
+        Ok(da)
+    }
+}
+
+impl<O: Operation> CustomOp2 for Node<O> {
+    fn name(&self) -> &'static str {
+        self.operation.name()
+    }
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.cpu()
+    }
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.cuda()
+    }
+    fn bwd(&self, a: &Tensor, b: &Tensor, output: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let [da, db] = exactly(self.backward(&[a, b], output, grad)?)?;
+        Ok((da, db))
+    }
+}
+
+impl<O: Operation> CustomOp3 for Node<O> {
+    fn name(&self) -> &'static str {
+        self.operation.name()
+    }
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.cpu()
+    }
+    fn cuda_fwd(
+        &self,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.cuda()
+    }
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        c: &Tensor,
+        output: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let [da, db, dc] = exactly(self.backward(&[a, b, c], output, grad)?)?;
+        Ok((da, db, dc))
+    }
+}
+
+fn exactly<const N: usize>(grads: Vec<Option<Tensor>>) -> Result<[Option<Tensor>; N]> {
+    let found = grads.len();
+    grads.try_into().map_err(|_| Error::Msg(format!("{found} gradients for {N} arguments")))
+}

@@ -1,0 +1,150 @@
+//! Where layers get their parameters: named, initialised from seeded numbers, remembered in the order of building.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+use crate::param::{Block, BlockId, Layout, Param, ParamId, Params};
+use crate::random::Random;
+
+/// How weights of linear and convolution layers start; biases of norms and such are always PyTorch's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Init {
+    /// PyTorch's default: weights and biases uniform within ±1/√fan_in.
+    #[default]
+    Torch,
+    /// He et al. 2015: normal, variance 2/fan_out for convolutions and 2/fan_in for linear layers; biases zero.
+    Kaiming,
+}
+
+/// Where the values of one parameter come from.
+#[derive(Debug, Clone, Copy)]
+enum Fill {
+    Constant(f64),
+    /// Uniform within ±bound.
+    Uniform(f64),
+    /// Normal with this standard deviation.
+    Normal(f64),
+}
+
+/// A builder of parameters at some place in the tree of names. Copies share what they build.
+#[derive(Debug, Clone)]
+pub struct Store {
+    shared: Rc<RefCell<Params>>,
+    prefix: String,
+    seed: u64,
+    init: Init,
+    dtype: DType,
+    device: Device,
+}
+
+impl Store {
+    /// An empty store at the root. Equal seeds give equal numbers for equal names, whatever else is built.
+    #[must_use]
+    pub fn new(seed: u64, init: Init, dtype: DType, device: &Device) -> Self {
+        Self { shared: Rc::default(), prefix: String::new(), seed, init, dtype, device: device.clone() }
+    }
+
+    /// The store one level down, for the layer `name`.
+    #[must_use]
+    pub fn at(&self, name: impl std::fmt::Display) -> Self {
+        Self { prefix: self.path(&name.to_string()), ..self.clone() }
+    }
+
+    /// All that was built so far.
+    #[must_use]
+    pub fn params(&self) -> Params {
+        self.shared.borrow().clone()
+    }
+
+    /// A convolution's weight, `[k, k, inputs, outputs]`, and bias, as one block of curvature.
+    pub fn conv(&self, kernel: usize, inputs: usize, outputs: usize, bias: bool) -> Result<Affine> {
+        let taps = kernel * kernel;
+        let weight = match self.init {
+            Init::Torch => Fill::Uniform(1.0 / ((taps * inputs) as f64).sqrt()),
+            Init::Kaiming => Fill::Normal((2.0 / (taps * outputs) as f64).sqrt()),
+        };
+        self.affine(Layout::Conv, &[kernel, kernel, inputs, outputs], weight, bias)
+    }
+
+    /// A linear layer's weight, `[inputs, outputs]`, and bias, as one block of curvature.
+    pub fn linear(&self, inputs: usize, outputs: usize, bias: bool) -> Result<Affine> {
+        let weight = match self.init {
+            Init::Torch => Fill::Uniform(1.0 / (inputs as f64).sqrt()),
+            Init::Kaiming => Fill::Normal((2.0 / inputs as f64).sqrt()),
+        };
+        self.affine(Layout::Linear, &[inputs, outputs], weight, bias)
+    }
+
+    /// A trained vector of one value, such as a norm's scale.
+    pub fn vector(&self, name: &str, size: usize, value: f64) -> Result<Var> {
+        let param = self.param(name, Layout::Vector, &[size], Fill::Constant(value))?;
+        self.shared.borrow_mut().params.push(param.clone());
+        Ok(param.var)
+    }
+
+    /// A remembered vector of one value, such as a running mean.
+    pub fn buffer(&self, name: &str, size: usize, value: f64) -> Result<Var> {
+        let param = self.param(name, Layout::Vector, &[size], Fill::Constant(value))?;
+        self.shared.borrow_mut().buffers.push(param.clone());
+        Ok(param.var)
+    }
+
+    fn affine(&self, layout: Layout, dims: &[usize], weight: Fill, bias: bool) -> Result<Affine> {
+        let (outputs, channels) = (dims[dims.len() - 1], dims[dims.len() - 2]);
+        let rows: usize = dims[..dims.len() - 1].iter().product();
+        let weight = self.param("weight", layout, dims, weight)?;
+        let bias = if bias {
+            let fill = match self.init {
+                Init::Torch => Fill::Uniform(1.0 / (rows as f64).sqrt()),
+                Init::Kaiming => Fill::Constant(0.0),
+            };
+            Some(self.param("bias", Layout::Vector, &[outputs], fill)?)
+        } else {
+            None
+        };
+        let mut shared = self.shared.borrow_mut();
+        let mut push = |param: &Param| -> ParamId {
+            shared.params.push(param.clone());
+            shared.params.len() - 1
+        };
+        let block = Block {
+            name: self.prefix.clone(),
+            weight: push(&weight),
+            bias: bias.as_ref().map(push),
+            channels,
+            taps: rows / channels,
+            outputs,
+        };
+        shared.blocks.push(block);
+        Ok(Affine { weight: weight.var, bias: bias.map(|bias| bias.var), block: shared.blocks.len() - 1 })
+    }
+
+    fn param(&self, name: &str, layout: Layout, dims: &[usize], fill: Fill) -> Result<Param> {
+        let name = self.path(name);
+        let mut random = Random::new(self.seed, &format!("init/{name}"));
+        let mut draw = || match fill {
+            Fill::Constant(value) => value,
+            Fill::Uniform(bound) => bound * (2.0 * random.uniform() - 1.0),
+            Fill::Normal(deviation) => deviation * random.normal(),
+        };
+        let values: Vec<f64> = (0..dims.iter().product()).map(|_| draw()).collect();
+        let value = Tensor::from_vec(values, dims, &self.device)?.to_dtype(self.dtype)?;
+        Ok(Param { name, var: Var::from_tensor(&value)?, layout })
+    }
+
+    fn path(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
+    }
+}
+
+/// The parameters of a linear or convolution layer.
+#[derive(Debug)]
+pub struct Affine {
+    pub weight: Var,
+    pub bias: Option<Var>,
+    pub block: BlockId,
+}

@@ -1,0 +1,102 @@
+//! Residual nets (He et al. 2016) with the stem for small images: 3×3, stride 1, no pooling.
+
+use candle_core::{Result, Tensor};
+
+use super::Shape;
+use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, Relu, Sequential};
+use crate::nn::op::relu::relu;
+use crate::nn::op::window::Window;
+use crate::nn::{Net, Pass, Store};
+
+/// Which blocks a net has, and how many in each of its four stages.
+pub struct Depth {
+    block: Block,
+    stages: [usize; 4],
+}
+
+#[derive(Clone, Copy)]
+enum Block {
+    /// Two 3×3 convolutions.
+    Basic,
+    /// 1×1, 3×3 and 1×1, the last four times as wide.
+    Bottleneck,
+}
+
+pub const DEPTH_18: Depth = Depth { block: Block::Basic, stages: [2, 2, 2, 2] };
+pub const DEPTH_34: Depth = Depth { block: Block::Basic, stages: [3, 4, 6, 3] };
+pub const DEPTH_50: Depth = Depth { block: Block::Bottleneck, stages: [3, 4, 6, 3] };
+pub const DEPTH_101: Depth = Depth { block: Block::Bottleneck, stages: [3, 4, 23, 3] };
+pub const DEPTH_152: Depth = Depth { block: Block::Bottleneck, stages: [3, 8, 36, 3] };
+
+/// A residual net with `width` channels in its first stage, twice as many in each further one.
+pub fn build(store: &Store, depth: &Depth, width: usize, shape: Shape) -> Result<Net> {
+    let mut root = conv_norm(Sequential::new(), store, "1", shape.channels, width, square(3, 1))?.then(Relu);
+    let mut inputs = width;
+    for (stage, &blocks) in depth.stages.iter().enumerate() {
+        for i in 0..blocks {
+            let stride = if stage > 0 && i == 0 { 2 } else { 1 };
+            let store = store.at(format!("layer{}.{i}", stage + 1));
+            let block = Residual::new(&store, depth.block, inputs, width << stage, stride)?;
+            inputs = block.outputs;
+            root = root.then(block);
+        }
+    }
+    Ok(Net::new(root.then(GlobalAveragePool).then(Linear::new(&store.at("linear"), inputs, shape.classes)?), store))
+}
+
+/// A window that keeps the size at stride 1.
+const fn square(kernel: usize, stride: usize) -> Window {
+    Window { kernel, stride, padding: kernel / 2 }
+}
+
+/// `layers`, then `conv<n>` without bias and `bn<n>`.
+fn conv_norm(
+    layers: Sequential,
+    store: &Store,
+    n: &str,
+    inputs: usize,
+    outputs: usize,
+    window: Window,
+) -> Result<Sequential> {
+    Ok(layers
+        .then(Conv2d::new(&store.at(format!("conv{n}")), inputs, outputs, window, false)?)
+        .then(BatchNorm::new(&store.at(format!("bn{n}")), outputs)?))
+}
+
+/// `relu(body(x) + shortcut(x))`.
+struct Residual {
+    body: Sequential,
+    shortcut: Sequential,
+    outputs: usize,
+}
+
+impl Residual {
+    fn new(store: &Store, block: Block, inputs: usize, planes: usize, stride: usize) -> Result<Self> {
+        let body = Sequential::new();
+        let (body, outputs) = match block {
+            Block::Basic => {
+                let body = conv_norm(body, store, "1", inputs, planes, square(3, stride))?.then(Relu);
+                (conv_norm(body, store, "2", planes, planes, square(3, 1))?, planes)
+            }
+            Block::Bottleneck => {
+                let body = conv_norm(body, store, "1", inputs, planes, square(1, 1))?.then(Relu);
+                let body = conv_norm(body, store, "2", planes, planes, square(3, stride))?.then(Relu);
+                (conv_norm(body, store, "3", planes, 4 * planes, square(1, 1))?, 4 * planes)
+            }
+        };
+        let mut shortcut = Sequential::new();
+        if stride != 1 || inputs != outputs {
+            let store = store.at("shortcut");
+            shortcut = shortcut
+                .then(Conv2d::new(&store.at(0), inputs, outputs, square(1, stride), false)?)
+                .then(BatchNorm::new(&store.at(1), outputs)?);
+        }
+        Ok(Self { body, shortcut, outputs })
+    }
+}
+
+impl Layer for Residual {
+    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        relu(&(self.body.forward(x, pass)? + self.shortcut.forward(x, pass)?)?)
+    }
+}

@@ -1,0 +1,54 @@
+//! Newton's iteration for the inverse, from last time's (NKFAC, section 3.2 and the authors' code).
+//!
+//! With `P = B·A`: while `‖I − P‖_F ≥ 1` the damped `B ← ((1+s)I − sP)B` with `s = 1/‖P‖_F`, else `B ← (2I − P)B`. The first
+//! refreshes, and one in every so many, are exact instead.
+
+use candle_core::{Result, Tensor};
+
+use super::{Branch, Inverse, Inverter, Problem, Refreshed};
+use crate::linalg;
+
+pub struct Newton {
+    /// Rounds a refresh, K.
+    pub steps: usize,
+    /// Refreshes 0, 1, … up to this one are exact.
+    pub exact_until: usize,
+    /// So is every refresh that this divides.
+    pub exact_every: usize,
+}
+
+impl Inverter for Newton {
+    fn invert(&self, problem: &Problem<'_>) -> Result<Option<Refreshed>> {
+        let factor = problem.damped()?;
+        let exact = problem.refresh <= self.exact_until || problem.refresh.is_multiple_of(self.exact_every);
+        match problem.previous {
+            Some(previous) if !exact => {
+                let (inverse, branch) = iterate(&factor, previous.dense()?, self.steps)?;
+                Ok(Some(Refreshed { inverse: Inverse::Dense(inverse), branch }))
+            }
+            _ => Ok(linalg::cholesky_inverse(&factor)?
+                .map(|inverse| Refreshed { inverse: Inverse::Dense(inverse), branch: Branch::Exact })),
+        }
+    }
+}
+
+/// `steps` rounds from `inverse` towards the inverse of `factor`, and whether any of them was damped.
+pub fn iterate(factor: &Tensor, mut inverse: Tensor, steps: usize) -> Result<(Tensor, Branch)> {
+    let identity = Tensor::eye(factor.dim(0)?, factor.dtype(), factor.device())?;
+    let mut branch = Branch::Newton;
+    for _ in 0..steps {
+        let product = inverse.matmul(factor)?;
+        let shrink = if norm(&(&identity - &product)?)? >= 1.0 {
+            branch = Branch::NewtonDamped;
+            1.0 / norm(&product)?
+        } else {
+            1.0
+        };
+        inverse = ((&identity * (1.0 + shrink))? - (product * shrink)?)?.matmul(&inverse)?;
+    }
+    Ok((inverse, branch))
+}
+
+fn norm(matrix: &Tensor) -> Result<f64> {
+    matrix.sqr()?.sum_all()?.sqrt()?.to_dtype(candle_core::DType::F64)?.to_scalar()
+}

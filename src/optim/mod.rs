@@ -1,0 +1,126 @@
+//! Optimizers as lists of stages, each of which rewrites the update: `kfac → weight decay → momentum`.
+//!
+//! An optimizer sees parameters, gradients and captured moments; it knows nothing of nets, data or the loop around it.
+
+mod adam;
+mod config;
+mod damping;
+mod decay;
+pub mod invert;
+mod kfac;
+mod moment;
+mod momentum;
+mod preset;
+
+use std::sync::Arc;
+
+use candle_core::Var;
+
+pub use config::{
+    Damping, Decay, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition, Rescale, Scale, Start,
+    Update,
+};
+pub use damping::{max_eigenvalue, power_start};
+pub use kfac::{Factor, Kfac, Side};
+pub use preset::{PRESETS, Preset};
+
+use crate::clock::{Clock, Phase};
+use crate::param::{Params, Tap, Updates};
+
+/// Why a step could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The trial has diverged: a factor holds NaN or is not positive definite in spite of its damping.
+    #[error("factor `{factor}` cannot be inverted")]
+    NotInvertible { factor: String },
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// What a stage gives back.
+pub type Result<T = ()> = std::result::Result<T, Error>;
+
+/// What a stage may know of the step it is part of.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// Counted from 0.
+    pub index: usize,
+    pub lr: f64,
+    pub params: &'a Params,
+    pub clock: &'a Clock,
+}
+
+/// A stage of an optimizer.
+pub trait Transform: Send {
+    /// Rewrites the updates.
+    fn apply(&mut self, updates: &mut Updates, step: &Step<'_>) -> Result;
+
+    /// Where the layers are to send their moments on step `index`, and whose gradients it wants; `None` on most steps.
+    fn listens(&self, index: usize) -> Option<(Arc<Tap>, Fisher)> {
+        let _ = index;
+        None
+    }
+
+    /// The preconditioner's account of its factors.
+    fn kfac(&self) -> Option<&Kfac> {
+        None
+    }
+}
+
+/// Stages in their order; the last one's result times the learning rate is subtracted from the parameters.
+pub struct Optimizer {
+    stages: Vec<Box<dyn Transform>>,
+}
+
+impl Optimizer {
+    /// The stages that `config` names, for a net of `params`.
+    #[must_use]
+    pub fn new(config: &OptimizerConfig, params: &Params) -> Self {
+        let mut stages: Vec<Box<dyn Transform>> = Vec::new();
+        if let Some(Precondition::Kfac(config)) = &config.precondition {
+            stages.push(Box::new(Kfac::new(config, &params.blocks)));
+        }
+        match config.update {
+            Update::Sgd { momentum, nesterov, weight_decay, decay_from } => {
+                stages.push(Box::new(decay::WeightDecay::from_step(weight_decay, decay_from)));
+                stages.push(Box::new(momentum::Momentum::new(momentum, nesterov)));
+            }
+            Update::Adam { betas, eps, weight_decay, decay } => {
+                stages.push(Box::new(adam::Adam::new(betas, eps)));
+                stages.push(Box::new(match decay {
+                    Decay::Decoupled => decay::WeightDecay::new(weight_decay),
+                    Decay::BiasCorrected => decay::WeightDecay::bias_corrected(weight_decay, betas[0]),
+                }));
+            }
+        }
+        Self { stages }
+    }
+
+    /// Where the layers are to send their moments on this step, if a stage listens.
+    #[must_use]
+    pub fn listens(&self, index: usize) -> Option<(Arc<Tap>, Fisher)> {
+        self.stages.iter().find_map(|stage| stage.listens(index))
+    }
+
+    /// The preconditioner, for its account of factors and refreshes.
+    #[must_use]
+    pub fn kfac(&self) -> Option<&Kfac> {
+        self.stages.iter().find_map(|stage| stage.kfac())
+    }
+
+    /// `θ ← θ − lr·(stageₙ ∘ … ∘ stage₁)(∇)`.
+    pub fn step(&mut self, mut gradients: Updates, step: &Step<'_>) -> Result {
+        for stage in &mut self.stages {
+            stage.apply(&mut gradients, step)?;
+        }
+        let _update = step.clock.phase(Phase::Update);
+        for (param, update) in step.params.params.iter().zip(&gradients.0) {
+            subtract(&param.var, update, step.lr)?;
+        }
+        Ok(())
+    }
+}
+
+fn subtract(var: &Var, update: &candle_core::Tensor, lr: f64) -> candle_core::Result<()> {
+    var.set(&(var.as_detached_tensor() - (update * lr)?)?)
+}

@@ -1,0 +1,62 @@
+//! Named optimizers: tables of stages that spell every value out. An optimizer made of known stages is a table here.
+
+use crate::catalog::Entry;
+
+/// A named optimizer and its table.
+#[derive(Debug, Clone, Copy)]
+pub struct Preset {
+    pub entry: Entry,
+    pub toml: &'static str,
+}
+
+/// Every preset there is.
+pub const PRESETS: &[Preset] = &[
+    Preset {
+        entry: Entry {
+            name: "sgd",
+            help: "stochastic gradient descent with momentum",
+            example: r#"optimizer = { preset = "sgd" }"#,
+        },
+        toml: include_str!("sgd.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "adamw",
+            help: "Adam with decoupled weight decay (Loshchilov & Hutter 2019)",
+            example: r#"optimizer = { preset = "adamw", update.weight_decay = 0.05 }"#,
+        },
+        toml: include_str!("adamw.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "kfac",
+            help: "KFAC by eigendecomposition, KL clip (Martens & Grosse 2015)",
+            example: r#"optimizer = { preset = "kfac", precondition.damping.value = 3e-3 }"#,
+        },
+        toml: include_str!("kfac.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "nkfac",
+            help: "KFAC with warm-started Newton inverses (Sun et al. 2023)",
+            example: r#"optimizer = { preset = "nkfac", precondition.inverter.steps = 2 }"#,
+        },
+        toml: include_str!("nkfac.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "adankfac",
+            help: "NKFAC's preconditioned gradient, stepped by Adam (Sun et al. 2023)",
+            example: r#"optimizer = { preset = "adankfac" }"#,
+        },
+        toml: include_str!("adankfac.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "kfac-star",
+            help: "NKFAC's recipe with an exact inverse (KFAC* of table S9)",
+            example: r#"optimizer = { preset = "kfac-star", precondition.inverter.kind = "eigen" }"#,
+        },
+        toml: include_str!("kfac-star.toml"),
+    },
+];

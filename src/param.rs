@@ -1,0 +1,247 @@
+//! The words that nets and optimizers share: parameters, curvature blocks, updates and captured second moments.
+//!
+//! Neither `nn` nor `optim` knows the other; both speak these types, and `train` introduces them. A weight is stored as
+//! its matrix `d_in × d_out`: a linear layer's as `[in, out]`, a convolution's as `[k, k, C_in, C_out]`, so that
+//! activations stay channel-last. [`Layout`] knows the way to PyTorch's layouts, for checkpoints and traces.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Tensor, Var};
+
+/// Where a parameter stands in [`Params::params`].
+pub type ParamId = usize;
+
+/// Where a block stands in [`Params::blocks`].
+pub type BlockId = usize;
+
+/// How PyTorch lays out a tensor that we keep as `d_in × d_out`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Biases, norms, running statistics: the same on both sides.
+    Vector,
+    /// `[in, out]` here, `[out, in]` there.
+    Linear,
+    /// `[k, k, C_in, C_out]` here, `[C_out, C_in, k, k]` there.
+    Conv,
+}
+
+impl Layout {
+    /// From our layout to PyTorch's.
+    pub fn to_torch(self, ours: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Vector => Ok(ours.clone()),
+            Self::Linear => ours.t()?.contiguous(),
+            Self::Conv => ours.permute((3, 2, 0, 1))?.contiguous(),
+        }
+    }
+
+    /// From PyTorch's layout to ours.
+    pub fn from_torch(self, theirs: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Vector => Ok(theirs.clone()),
+            Self::Linear => theirs.t()?.contiguous(),
+            Self::Conv => theirs.permute((2, 3, 1, 0))?.contiguous(),
+        }
+    }
+}
+
+/// A named tensor of a net: a trained parameter, or a running statistic.
+#[derive(Debug, Clone)]
+pub struct Param {
+    /// PyTorch's name: `layer1.0.conv1.weight`.
+    pub name: String,
+    /// The value, shared with the layer that uses it.
+    pub var: Var,
+    pub layout: Layout,
+}
+
+/// A linear or convolution layer as curvature sees it: one matrix, weight over bias, `d_in (+ 1) × d_out`.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// The layer's name: `layer1.0.conv1`.
+    pub name: String,
+    pub weight: ParamId,
+    pub bias: Option<ParamId>,
+    /// Input channels.
+    pub channels: usize,
+    /// Positions of the kernel, k²; 1 for a linear layer.
+    pub taps: usize,
+    pub outputs: usize,
+}
+
+impl Block {
+    /// Order of the input factor: `taps · channels`, and one more for a bias.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.taps * self.channels + usize::from(self.bias.is_some())
+    }
+
+    /// For each row of the matrix its row in PyTorch's order, where channels come before taps and the bias last.
+    ///
+    /// A permutation changes no norm, eigenvalue or inverse; what starts from a fixed vector must follow it.
+    #[must_use]
+    pub fn torch_rows(&self) -> Vec<usize> {
+        let weights = (0..self.taps).flat_map(|tap| (0..self.channels).map(move |channel| channel * self.taps + tap));
+        weights.chain(self.bias.map(|_| self.taps * self.channels)).collect()
+    }
+
+    /// A matrix over the inputs, such as A or its inverse, with rows and columns in PyTorch's order.
+    pub fn inputs_to_torch(&self, matrix: &Tensor) -> Result<Tensor> {
+        let mut ours = vec![0u32; self.inputs()];
+        for (row, theirs) in self.torch_rows().into_iter().enumerate() {
+            ours[theirs] = row as u32;
+        }
+        let ours = Tensor::new(ours, matrix.device())?;
+        matrix.contiguous()?.index_select(&ours, 0)?.index_select(&ours, 1)
+    }
+}
+
+/// All that a net is made of, in the order in which it was built.
+#[derive(Debug, Clone, Default)]
+pub struct Params {
+    /// What is trained.
+    pub params: Vec<Param>,
+    /// What is only remembered: running means and variances.
+    pub buffers: Vec<Param>,
+    pub blocks: Vec<Block>,
+}
+
+impl Params {
+    /// How many numbers are trained.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.params.iter().map(|param| param.var.elem_count()).sum()
+    }
+
+    /// The gradients of a backward pass, detached; zero for a parameter that the loss does not depend on.
+    pub fn gradients(&self, grads: &GradStore) -> Result<Updates> {
+        let gradient = |param: &Param| match grads.get(&param.var) {
+            Some(gradient) => gradient.detach().contiguous(),
+            None => param.var.zeros_like(),
+        };
+        Ok(Updates(self.params.iter().map(gradient).collect::<Result<_>>()?))
+    }
+}
+
+/// One tensor a parameter, in the order of [`Params::params`]: the gradient, on its way to being the step.
+#[derive(Debug, Clone)]
+pub struct Updates(pub Vec<Tensor>);
+
+impl Updates {
+    /// The matrix of a block, `d_in (+ 1) × d_out`: the bias is its last row.
+    pub fn matrix(&self, block: &Block) -> Result<Tensor> {
+        let weight = self.0[block.weight].reshape(((), block.outputs))?;
+        match block.bias {
+            Some(bias) => Tensor::cat(&[&weight, &self.0[bias].unsqueeze(0)?], 0),
+            None => Ok(weight),
+        }
+    }
+
+    /// Takes a block's matrix apart again, into its weight and bias.
+    pub fn set_matrix(&mut self, block: &Block, matrix: &Tensor) -> Result<()> {
+        let rows = block.taps * block.channels;
+        let weight = matrix.narrow(0, 0, rows)?.reshape(self.0[block.weight].shape())?;
+        self.0[block.weight] = weight;
+        if let Some(bias) = block.bias {
+            self.0[bias] = matrix.get(rows)?;
+        }
+        Ok(())
+    }
+}
+
+/// Second moments of one layer on one batch, unscaled, with what is needed to scale them.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    pub block: BlockId,
+    /// `XᵀX`, `d_in (+ 1)` square: `X` holds the input rows (patches of a convolution), a column of ones appended for
+    /// a bias. Absent in a backward pass after the first one of the same batch.
+    pub inputs: Option<Tensor>,
+    /// `DᵀD`, `d_out` square: `D` holds the rows of the gradient of the *mean* batch loss by the layer's output.
+    pub output_grads: Tensor,
+    /// Images, or rows of a linear layer.
+    pub samples: usize,
+    /// Rows a sample: output pixels of a convolution, 1 for a linear layer.
+    pub positions: usize,
+}
+
+/// Where captures go.
+pub trait Sink: Send + Sync {
+    /// Takes the moments of one layer; called once a layer and backward pass.
+    fn receive(&self, capture: Capture) -> Result<()>;
+}
+
+/// What a layer's backward pass shall capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// Nothing: this pass is for gradients only.
+    Nothing,
+    /// The moments of inputs and of output gradients.
+    Moments,
+    /// Output gradients only: a further backward pass of a batch whose inputs are known.
+    OutputGrads,
+}
+
+/// The line between layers and a [`Sink`]: opened and closed between the backward passes of one step.
+pub struct Tap {
+    sink: Arc<dyn Sink>,
+    demand: AtomicU8,
+}
+
+impl Tap {
+    /// A tap that captures moments from the first pass on.
+    #[must_use]
+    pub fn new(sink: Arc<dyn Sink>) -> Self {
+        Self { sink, demand: AtomicU8::new(Demand::Moments as u8) }
+    }
+
+    /// Says what the next backward pass shall capture.
+    pub fn set(&self, demand: Demand) {
+        self.demand.store(demand as u8, Ordering::Relaxed);
+    }
+
+    /// What this backward pass shall capture.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        match self.demand.load(Ordering::Relaxed) {
+            demand if demand == Demand::Moments as u8 => Demand::Moments,
+            demand if demand == Demand::OutputGrads as u8 => Demand::OutputGrads,
+            _ => Demand::Nothing,
+        }
+    }
+
+    /// Hands a capture on.
+    pub fn send(&self, capture: Capture) -> Result<()> {
+        self.sink.receive(capture)
+    }
+}
+
+impl std::fmt::Debug for Tap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tap").field("demand", &self.demand()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Block, Layout};
+    use candle_core::{Device, Result, Tensor};
+
+    #[test]
+    fn layouts_go_to_pytorch_and_back() -> Result<()> {
+        let conv = Tensor::arange(0f32, 3. * 3. * 2. * 5., &Device::Cpu)?.reshape((3, 3, 2, 5))?;
+        let torch = Layout::Conv.to_torch(&conv)?;
+        assert_eq!(torch.dims(), [5, 2, 3, 3]);
+        let back = Layout::Conv.from_torch(&torch)?;
+        assert_eq!(back.flatten_all()?.to_vec1::<f32>()?, conv.flatten_all()?.to_vec1::<f32>()?);
+        Ok(())
+    }
+
+    #[test]
+    fn rows_follow_pytorch_order() {
+        let block =
+            Block { name: "conv".into(), weight: 0, bias: Some(1), channels: 2, taps: 4, outputs: 1 };
+        assert_eq!(block.torch_rows(), [0, 4, 1, 5, 2, 6, 3, 7, 8]);
+    }
+}

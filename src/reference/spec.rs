@@ -1,0 +1,192 @@
+//! The settings of a recorded run, and how they are spelt here.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Error, trace::Trace};
+use crate::catalog;
+use crate::nn::zoo::{self, ModelConfig, Shape};
+use crate::optim::{
+    Damping, Decay, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition, Rescale, Scale, Start,
+    Update,
+};
+
+/// What a trace says of itself.
+#[derive(Debug, Deserialize)]
+pub struct Spec {
+    pub model: Model,
+    /// Absent from traces of one pass of a full-size model.
+    pub optimizer: Option<Optimizer>,
+    #[serde(default)]
+    pub steps: usize,
+    /// How many numbers the reference trains, if recorded.
+    pub parameters: Option<usize>,
+}
+
+/// A net, in the reference's words.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    name: String,
+    width: Option<usize>,
+    classes: usize,
+    /// Channels, height, width.
+    input: [usize; 3],
+    hidden: Option<Vec<usize>>,
+}
+
+/// An optimizer, in the references' words.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Optimizer {
+    Sgd {
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        #[serde(default)]
+        nesterov: bool,
+    },
+    Adamw {
+        lr: f64,
+        betas: [f64; 2],
+        eps: f64,
+        weight_decay: f64,
+    },
+    Nkfac {
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        stat_decay: f64,
+        damping: f64,
+        factor_every: usize,
+        inverse_every: usize,
+        newton_steps: usize,
+    },
+    Adankfac {
+        lr: f64,
+        betas: [f64; 2],
+        eps: f64,
+        weight_decay: f64,
+        stat_decay: f64,
+        damping: f64,
+        factor_every: usize,
+        inverse_every: usize,
+        newton_steps: usize,
+    },
+    Kfac {
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        stat_decay: f64,
+        damping: f64,
+        kl_clip: f64,
+        factor_every: usize,
+        inverse_every: usize,
+    },
+}
+
+/// The trace's settings; `None` if it has none, as the primitives.
+pub fn read(trace: &Trace) -> Result<Option<Spec>, Error> {
+    let Some(text) = &trace.spec else { return Ok(None) };
+    let spec = serde_json::from_str(text).map_err(|error| trace.error(format!("`spec`: {error}")))?;
+    Ok(Some(spec))
+}
+
+impl Model {
+    /// The same net in our words.
+    pub fn config(&self, trace: &Trace) -> Result<(ModelConfig, Shape), Error> {
+        let name = self.name.as_str();
+        if !zoo::CATALOG.iter().any(|entry| entry.name == name) {
+            let hint = catalog::nearest(name, zoo::CATALOG.iter().map(|entry| entry.name));
+            let hint = hint.map(|hint| format!(" (nearest: `{hint}`)")).unwrap_or_default();
+            return Err(trace.error(format!("unknown model `{name}`{hint}")));
+        }
+        let mut fields = serde_json::Map::new();
+        fields.extend(self.width.map(|width| ("width".to_owned(), json!(width))));
+        fields.extend(self.hidden.as_ref().map(|hidden| ("hidden".to_owned(), json!(hidden))));
+        let config = serde_json::from_value(json!({ name: fields }))
+            .map_err(|error| trace.error(format!("model `{name}`: {error}")))?;
+        let [channels, height, width] = self.input;
+        Ok((config, Shape { channels, height, width, classes: self.classes }))
+    }
+}
+
+impl Optimizer {
+    /// The constant learning rate.
+    pub const fn lr(&self) -> f64 {
+        match self {
+            Self::Sgd { lr, .. }
+            | Self::Adamw { lr, .. }
+            | Self::Nkfac { lr, .. }
+            | Self::Adankfac { lr, .. }
+            | Self::Kfac { lr, .. } => *lr,
+        }
+    }
+
+    /// The same optimizer in our words.
+    pub fn config(&self) -> OptimizerConfig {
+        match *self {
+            Self::Sgd { momentum, weight_decay, nesterov, .. } => OptimizerConfig {
+                precondition: None,
+                update: Update::Sgd { momentum, nesterov, weight_decay, decay_from: 0 },
+            },
+            Self::Adamw { betas, eps, weight_decay, .. } => OptimizerConfig {
+                precondition: None,
+                update: Update::Adam { betas, eps, weight_decay, decay: Decay::Decoupled },
+            },
+            Self::Nkfac {
+                momentum,
+                weight_decay,
+                stat_decay,
+                damping,
+                factor_every,
+                inverse_every,
+                newton_steps,
+                ..
+            } => OptimizerConfig {
+                precondition: Some(nkfac(stat_decay, damping, [factor_every, inverse_every], newton_steps)),
+                update: Update::Sgd { momentum, nesterov: false, weight_decay, decay_from: 0 },
+            },
+            Self::Adankfac {
+                betas,
+                eps,
+                weight_decay,
+                stat_decay,
+                damping,
+                factor_every,
+                inverse_every,
+                newton_steps,
+                ..
+            } => OptimizerConfig {
+                precondition: Some(nkfac(stat_decay, damping, [factor_every, inverse_every], newton_steps)),
+                update: Update::Adam { betas, eps, weight_decay, decay: Decay::BiasCorrected },
+            },
+            Self::Kfac {
+                momentum, weight_decay, stat_decay, damping, kl_clip, factor_every, inverse_every, ..
+            } => OptimizerConfig {
+                precondition: Some(Precondition::Kfac(KfacConfig {
+                    factor_every,
+                    inverse_every,
+                    fisher: Fisher::Empirical,
+                    moments: MomentsConfig { scale: Scale::SpatialMean, decay: stat_decay, start: Start::Identity },
+                    damping: Damping::Joint { value: damping },
+                    inverter: InverterConfig::Eigen { cutoff: 1e-10 },
+                    rescale: Rescale::KlClip { limit: kl_clip },
+                })),
+                update: Update::Sgd { momentum, nesterov: false, weight_decay, decay_from: 20 * factor_every },
+            },
+        }
+    }
+}
+
+fn nkfac(decay: f64, damping: f64, [factor_every, inverse_every]: [usize; 2], steps: usize) -> Precondition {
+    Precondition::Kfac(KfacConfig {
+        factor_every,
+        inverse_every,
+        fisher: Fisher::Empirical,
+        moments: MomentsConfig { scale: Scale::Frobenius, decay, start: Start::Zero },
+        damping: Damping::Relative { factor: damping, floor: 1e-4 },
+        inverter: InverterConfig::Newton { steps, exact_until: 2, exact_every: 500 },
+        rescale: Rescale::GradientNorm,
+    })
+}
