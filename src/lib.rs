@@ -8,7 +8,10 @@ pub mod param;
 
 pub mod linalg;
 
+pub mod data;
 pub mod nn;
 pub mod optim;
+pub mod record;
 
 pub mod reference;
+pub mod train;

@@ -1,0 +1,66 @@
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use nkfac_bench::catalog::Entry;
+use nkfac_bench::{data, figure, nn, optim};
+
+/// Show what can be named in an experiment file, with a line of help and an example
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only this kind
+    #[arg(value_enum)]
+    kind: Option<Kind>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Datasets,
+    Models,
+    /// Presets of stages
+    #[value(alias = "presets")]
+    Optimizers,
+    Inverters,
+    Figures,
+}
+
+impl Kind {
+    fn entries(self) -> Vec<Entry> {
+        match self {
+            Self::Datasets => data::CATALOG.to_vec(),
+            Self::Models => nn::zoo::CATALOG.to_vec(),
+            Self::Optimizers => optim::PRESETS.iter().map(|preset| preset.entry).collect(),
+            Self::Inverters => optim::invert::CATALOG.to_vec(),
+            Self::Figures => figure::ALL.iter().map(|figure| figure.entry()).collect(),
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Datasets => "datasets",
+            Self::Models => "models",
+            Self::Optimizers => "optimizers",
+            Self::Inverters => "inverters",
+            Self::Figures => "figures",
+        }
+    }
+}
+
+impl List {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let kinds = match self.kind {
+            Some(kind) => vec![kind],
+            None => Kind::value_variants().to_vec(),
+        };
+        for (i, kind) in kinds.iter().enumerate() {
+            if i > 0 {
+                println!();
+            }
+            println!("{}:", kind.title());
+            for entry in kind.entries() {
+                println!("  {:<14} {}", entry.name, entry.help);
+                println!("  {:<14} {}", "", entry.example);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,125 @@
+//! The binary version of CIFAR-10 and CIFAR-100 (Krizhevsky 2009): a record an image, labels first, then its red, green and
+//! blue plane.
+
+use std::path::{Path, PathBuf};
+
+use super::error::check_labels;
+use super::{Error, Images, Kind};
+
+/// What differs between the two.
+struct Format {
+    name: &'static str,
+    folder: &'static str,
+    train: &'static [&'static str],
+    test: &'static str,
+    /// Bytes before the pixels; the last of them is the label (CIFAR-100: the fine one).
+    labels: usize,
+}
+
+const CIFAR10: Format = Format {
+    name: "CIFAR-10",
+    folder: "cifar-10-batches-bin",
+    train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
+    test: "test_batch.bin",
+    labels: 1,
+};
+
+const CIFAR100: Format =
+    Format { name: "CIFAR-100", folder: "cifar-100-binary", train: &["train.bin"], test: "test.bin", labels: 2 };
+
+/// Training and test images from `folder` or from the archive's own folder in it.
+pub fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
+    let format = if kind == Kind::Cifar100 { CIFAR100 } else { CIFAR10 };
+    let inner = folder.join(format.folder);
+    let folder = if inner.is_dir() { inner } else { folder.to_owned() };
+    let read = |names: &[&'static str]| {
+        let mut images = empty(kind);
+        for &name in names {
+            let path = folder.join(name);
+            if !path.is_file() {
+                return Err(Error::Missing { set: format.name, folder: folder.clone(), file: name });
+            }
+            append(&mut images, &path, format.labels)?;
+        }
+        Ok(images)
+    };
+    Ok((read(format.train)?, read(&[format.test])?))
+}
+
+fn empty(kind: Kind) -> Images {
+    Images { pixels: Vec::new(), labels: Vec::new(), shape: kind.shape(), normalisation: kind.normalisation() }
+}
+
+fn append(images: &mut Images, path: &PathBuf, labels: usize) -> Result<(), Error> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let plane = images.shape.height * images.shape.width;
+    let record = labels + images.shape.bytes();
+    if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
+        return Err(Error::broken(path, format!("{} bytes, whole records of {record} expected", bytes.len())));
+    }
+    let first = images.len();
+    for record in bytes.chunks_exact(record) {
+        let (head, planes) = record.split_at(labels);
+        images.labels.extend(head.last());
+        images.pixels.extend((0..plane).flat_map(|i| (0..3).map(move |channel| planes[channel * plane + i])));
+    }
+    check_labels(path, &images.labels[first..], images.shape.classes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, Kind, read};
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    /// A record whose pixel `i` of channel `c` is `seed + 80·c + i`, wrapped.
+    fn record(labels: &[u8], seed: u8) -> Vec<u8> {
+        let planes = (0..3u32).flat_map(|c| (0..1024u32).map(move |i| (u32::from(seed) + 80 * c + i) as u8));
+        labels.iter().copied().chain(planes).collect()
+    }
+
+    fn write(folder: &Path, kind: Kind, bytes: &[u8]) {
+        let format = if kind == Kind::Cifar100 { super::CIFAR100 } else { super::CIFAR10 };
+        for name in format.train.iter().chain(&[format.test]) {
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+    }
+
+    #[test]
+    fn planes_become_pixels_and_the_fine_label_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), Kind::Cifar100, &[record(&[3, 42], 7), record(&[0, 99], 9)].concat());
+        let (train, test) = read(Kind::Cifar100, folder.path()).unwrap();
+        assert_eq!((train.labels.as_slice(), test.len()), ([42, 99].as_slice(), 2));
+        assert_eq!(train.pixels[..6], [7, 87, 167, 8, 88, 168]);
+        assert_eq!(train.pixels[3072], 9);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = |bytes: &[u8]| {
+            write(folder.path(), Kind::Cifar10, bytes);
+            read(Kind::Cifar10, folder.path()).unwrap_err().to_string()
+        };
+        assert!(message(&record(&[1], 0)[..3000]).ends_with("is broken: 3000 bytes, whole records of 3073 expected"));
+        assert!(message(&[]).contains("0 bytes"));
+        let label = message(&[record(&[1], 0), record(&[10], 0)].concat());
+        assert!(label.ends_with("label 10 of image 1 is out of range, 10 classes expected"), "{label}");
+        std::fs::remove_file(folder.path().join("test_batch.bin")).unwrap();
+        write(folder.path(), Kind::Cifar10, &record(&[1], 0));
+        std::fs::remove_file(folder.path().join("data_batch_3.bin")).unwrap();
+        let missing = read(Kind::Cifar10, folder.path()).unwrap_err();
+        assert!(matches!(missing, Error::Missing { file: "data_batch_3.bin", .. }), "{missing}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_bytes_raise_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..6200)) {
+            let folder = tempfile::tempdir().unwrap();
+            write(folder.path(), Kind::Cifar10, &bytes);
+            let _ = read(Kind::Cifar10, folder.path());
+        }
+    }
+}

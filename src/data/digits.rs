@@ -1,0 +1,35 @@
+//! Optical recognition of handwritten digits (Alpaydin & Kaynak 1998, UCI; CC BY 4.0): the 1,797 images of the test set, 8×8 with
+//! 17 levels of grey, as scikit-learn ships them.
+//!
+//! `digits.bin.gz` holds a record of 65 bytes an image: the label, then 64 levels in row order. Levels 0–16 become bytes by
+//! multiplication with 15, which loses nothing.
+
+use std::io::Read;
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+
+use super::{Error, Images, Kind, split};
+
+/// Images for training; the other 360 are for testing.
+pub const TRAIN: usize = 1437;
+
+const RECORDS: &[u8] = include_bytes!("digits.bin.gz");
+const LEVEL: u8 = 15;
+
+/// Training and test images, split by class with a seed of their own.
+pub fn read() -> Result<(Images, Images), Error> {
+    let name = Path::new("digits");
+    let mut records = Vec::new();
+    GzDecoder::new(RECORDS).read_to_end(&mut records).map_err(Error::io(name))?;
+    let shape = Kind::Digits.shape();
+    let record = 1 + shape.bytes();
+    let images = Images {
+        pixels: records.chunks_exact(record).flat_map(|record| &record[1..]).map(|level| level * LEVEL).collect(),
+        labels: records.chunks_exact(record).map(|record| record[0]).collect(),
+        shape,
+        normalisation: Kind::Digits.normalisation(),
+    };
+    let (train, test) = split::stratified(&images, TRAIN, "digits");
+    Ok((images.select(&train), images.select(&test)))
+}

@@ -1,0 +1,146 @@
+//! The IDX format of MNIST (LeCun et al. 1998) and Fashion-MNIST (Xiao et al. 2017), compressed by gzip or not.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+
+use super::error::check_labels;
+use super::{Error, Images, Kind};
+
+/// Type byte 8 (unsigned bytes) and the number of dimensions.
+const LABELS: u32 = 0x0801;
+const IMAGES: u32 = 0x0803;
+
+/// Training and test images from `folder` or from a folder in it that is named after the set.
+pub fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
+    let inner = folder.join(kind.name());
+    let folder = if inner.is_dir() { inner } else { folder.to_owned() };
+    let train = pair(kind, &folder, ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"])?;
+    let test = pair(kind, &folder, ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])?;
+    Ok((train, test))
+}
+
+fn pair(kind: Kind, folder: &Path, [images, labels]: [&'static str; 2]) -> Result<Images, Error> {
+    let shape = kind.shape();
+    let (path, pixels) = file(kind, folder, images, IMAGES, &[shape.height, shape.width])?;
+    let (labels_path, labels) = file(kind, folder, labels, LABELS, &[])?;
+    let count = pixels.len() / shape.bytes();
+    if count != labels.len() {
+        return Err(Error::broken(&path, format!("{count} images, but {} labels beside them", labels.len())));
+    }
+    check_labels(&labels_path, &labels, shape.classes)?;
+    Ok(Images { pixels, labels, shape, normalisation: kind.normalisation() })
+}
+
+/// The items of one file, whose first dimension is their number and whose further ones are `dims`.
+fn file(
+    kind: Kind,
+    folder: &Path,
+    name: &'static str,
+    magic: u32,
+    dims: &[usize],
+) -> Result<(PathBuf, Vec<u8>), Error> {
+    let (plain, packed) = (folder.join(name), folder.join(format!("{name}.gz")));
+    let is_plain = plain.is_file();
+    let path = if is_plain { plain } else { packed };
+    if !path.is_file() {
+        return Err(Error::Missing { set: kind.name(), folder: folder.to_owned(), file: name });
+    }
+    let reader = BufReader::new(File::open(&path).map_err(Error::io(&path))?);
+    let items = if is_plain { items(&path, reader, magic, dims) } else { items(&path, GzDecoder::new(reader), magic, dims) };
+    Ok((path, items?))
+}
+
+fn items(path: &Path, mut reader: impl Read, magic: u32, dims: &[usize]) -> Result<Vec<u8>, Error> {
+    let mut number = || {
+        let mut bytes = [0; 4];
+        let read = reader.read_exact(&mut bytes);
+        read.map(|()| u32::from_be_bytes(bytes)).map_err(|error| Error::broken(path, format!("header: {error}")))
+    };
+    let found = number()?;
+    if found != magic {
+        return Err(Error::broken(path, format!("starts with {found:#010x}, {magic:#010x} expected")));
+    }
+    let count = number()? as usize;
+    for &expected in dims {
+        let found = number()? as usize;
+        if found != expected {
+            return Err(Error::broken(path, format!("an edge of {found} pixels, {expected} expected")));
+        }
+    }
+    let expected = count.saturating_mul(dims.iter().product());
+    let mut items = Vec::new();
+    // Read as far as the header says and one byte further: memory grows with the file, not with what its header claims.
+    let limit = (expected as u64).saturating_add(1);
+    reader.take(limit).read_to_end(&mut items).map_err(|error| Error::broken(path, error.to_string()))?;
+    if items.len() != expected || count == 0 {
+        let more = if items.len() > expected { "more than " } else { "" };
+        let found = items.len().min(expected);
+        return Err(Error::broken(path, format!("{more}{found} bytes of data, {count} items of {expected} expected")));
+    }
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IMAGES, Kind, LABELS, items, read};
+    use proptest::prelude::*;
+    use std::io::Write;
+    use std::path::Path;
+
+    fn idx(magic: u32, dims: &[u32], items: &[u8]) -> Vec<u8> {
+        let numbers = std::iter::once(magic).chain(dims.iter().copied()).flat_map(u32::to_be_bytes);
+        numbers.chain(items.iter().copied()).collect()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn write(folder: &Path, images: &[u8], labels: &[u8]) {
+        for stem in ["train", "t10k"] {
+            std::fs::write(folder.join(format!("{stem}-images-idx3-ubyte")), images).unwrap();
+            std::fs::write(folder.join(format!("{stem}-labels-idx1-ubyte.gz")), gzip(labels)).unwrap();
+        }
+    }
+
+    #[test]
+    fn plain_and_compressed_files_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pixels: Vec<u8> = (0..2 * 784u32).map(|i| i as u8).collect();
+        write(folder.path(), &idx(IMAGES, &[2, 28, 28], &pixels), &idx(LABELS, &[2], &[9, 0]));
+        let (train, test) = read(Kind::Mnist, folder.path()).unwrap();
+        assert_eq!((train.pixels, train.labels), (pixels, vec![9, 0]));
+        assert_eq!(test.len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = |images: &[u8], labels: &[u8]| {
+            write(folder.path(), images, labels);
+            read(Kind::Mnist, folder.path()).unwrap_err().to_string()
+        };
+        let image = idx(IMAGES, &[1, 28, 28], &[0; 784]);
+        let ends = |message: String, end: &str| assert!(message.ends_with(end), "{message}");
+        ends(message(&image[..500], &idx(LABELS, &[1], &[0])), "484 bytes of data, 1 items of 784 expected");
+        ends(message(&image, &idx(LABELS, &[2], &[0, 1])), "1 images, but 2 labels beside them");
+        ends(message(&image, &idx(LABELS, &[1], &[10])), "label 10 of image 0 is out of range, 10 classes expected");
+        ends(message(&idx(LABELS, &[1, 28, 28], &[0; 784]), &[]), "starts with 0x00000801, 0x00000803 expected");
+        ends(message(&idx(IMAGES, &[1, 27, 28], &[0; 784]), &[]), "an edge of 27 pixels, 28 expected");
+        ends(message(&[], &[]), "header: failed to fill whole buffer");
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_raises_a_panic_or_a_large_allocation(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = items(Path::new("x"), bytes.as_slice(), LABELS, &[]);
+            let lying = idx(IMAGES, &[u32::MAX, 28, 28], &bytes);
+            prop_assert!(items(Path::new("x"), lying.as_slice(), IMAGES, &[28, 28]).is_err());
+        }
+    }
+}

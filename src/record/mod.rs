@@ -1,0 +1,18 @@
+//! What trials leave behind: rows of numbers with their origin, one Parquet file a trial.
+//!
+//! A row is one number of one trial, in long format, so that a new metric is no new schema. This layer knows files, not what the
+//! numbers mean.
+
+mod error;
+mod metric;
+mod origin;
+mod read;
+mod row;
+mod write;
+
+pub use error::Error;
+pub use metric::Metric;
+pub use origin::{Origin, Status};
+pub use read::{Results, Skipped, read};
+pub use row::{Row, Scope};
+pub use write::write;

@@ -1,0 +1,42 @@
+//! One number of one trial.
+
+use super::Metric;
+
+/// A number, with where in training it was taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Epochs finished, counted from 1; for a step the epoch it is part of.
+    pub epoch: u32,
+    /// Steps taken since the start.
+    pub step: u64,
+    /// Training seconds so far.
+    pub seconds: f64,
+    pub scope: Scope,
+    pub metric: Metric,
+    pub value: f64,
+}
+
+/// What a number is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    Train,
+    Validation,
+    Test,
+    Step,
+    /// One factor of one layer: `layer1.0.conv1/a`.
+    Factor(String),
+}
+
+impl Scope {
+    /// The name in records.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+            Self::Step => "step",
+            Self::Factor(name) => name,
+        }
+    }
+}

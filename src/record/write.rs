@@ -1,0 +1,114 @@
+//! One trial into one file, all of it or none.
+
+use std::fs::File;
+use std::path::Path;
+
+use polars::prelude::*;
+
+use super::{Error, Origin, Row};
+
+/// Names and types of the columns, in order.
+pub(super) const COLUMNS: [(&str, DataType); 28] = [
+    ("experiment", DataType::String),
+    ("trial", DataType::String),
+    ("arm", DataType::String),
+    ("dataset", DataType::String),
+    ("model", DataType::String),
+    ("optimizer", DataType::String),
+    ("inverter", DataType::String),
+    ("seed", DataType::UInt64),
+    ("status", DataType::String),
+    ("epoch", DataType::UInt32),
+    ("step", DataType::UInt64),
+    ("seconds", DataType::Float64),
+    ("scope", DataType::String),
+    ("metric", DataType::String),
+    ("value", DataType::Float64),
+    ("swept", DataType::String),
+    ("config", DataType::String),
+    ("dtype", DataType::String),
+    ("batch", DataType::UInt32),
+    ("epochs", DataType::UInt32),
+    ("host", DataType::String),
+    ("cpu", DataType::String),
+    ("device", DataType::String),
+    ("threads", DataType::UInt32),
+    ("version", DataType::String),
+    ("commit", DataType::String),
+    ("started", DataType::Float64),
+    ("load", DataType::Float64),
+];
+
+/// Writes a trial's rows to `path`, which appears complete or not at all, even if the machine loses power. The configuration is
+/// in the file's metadata too, as `config`.
+pub fn write(path: &Path, origin: &Origin, rows: &[Row]) -> Result<(), Error> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let encode = |source| Error::Encode { path: path.to_owned(), source };
+    let mut frame = frame(origin, rows).map_err(encode)?;
+    let aside = aside(folder).map_err(Error::write(path))?;
+    ParquetWriter::new(aside.as_file())
+        .with_compression(ParquetCompression::Zstd(None))
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(vec![("config".into(), origin.config.clone())])))
+        .finish(&mut frame)
+        .map_err(encode)?;
+    aside.as_file().sync_all().map_err(Error::write(path))?;
+    aside.persist(path).map_err(|error| Error::write(path)(error.error))?;
+    sync_folder(folder).map_err(Error::write(path))
+}
+
+/// The columns of [`COLUMNS`].
+fn frame(origin: &Origin, rows: &[Row]) -> PolarsResult<DataFrame> {
+    let constant = |name: &str, value: AnyValue<'static>| {
+        Column::new_scalar(name.into(), Scalar::new(value.dtype(), value), rows.len())
+    };
+    let text = |name, value: &str| constant(name, AnyValue::StringOwned(value.into()));
+    let load = Scalar::new(DataType::Float64, origin.load.map_or(AnyValue::Null, AnyValue::Float64));
+    let columns = vec![
+        text("experiment", &origin.experiment),
+        text("trial", &origin.trial),
+        text("arm", &origin.arm),
+        text("dataset", &origin.dataset),
+        text("model", &origin.model),
+        text("optimizer", &origin.optimizer),
+        text("inverter", &origin.inverter),
+        constant("seed", AnyValue::UInt64(origin.seed)),
+        text("status", origin.status.name()),
+        Column::new("epoch".into(), rows.iter().map(|row| row.epoch).collect::<Vec<_>>()),
+        Column::new("step".into(), rows.iter().map(|row| row.step).collect::<Vec<_>>()),
+        Column::new("seconds".into(), rows.iter().map(|row| row.seconds).collect::<Vec<_>>()),
+        Column::new("scope".into(), rows.iter().map(|row| row.scope.name()).collect::<Vec<_>>()),
+        Column::new("metric".into(), rows.iter().map(|row| row.metric.name()).collect::<Vec<_>>()),
+        Column::new("value".into(), rows.iter().map(|row| row.value).collect::<Vec<_>>()),
+        text("swept", &origin.swept),
+        text("config", &origin.config),
+        text("dtype", &origin.dtype),
+        constant("batch", AnyValue::UInt32(origin.batch)),
+        constant("epochs", AnyValue::UInt32(origin.epochs)),
+        text("host", &origin.host),
+        text("cpu", &origin.cpu),
+        text("device", &origin.device),
+        constant("threads", AnyValue::UInt32(origin.threads)),
+        text("version", &origin.version),
+        text("commit", &origin.commit),
+        constant("started", AnyValue::Float64(origin.started)),
+        Column::new_scalar("load".into(), load, rows.len()),
+    ];
+    DataFrame::new(rows.len(), columns)
+}
+
+/// A file in the same folder, so that renaming is one step of the file system; it is gone again if writing fails. Readable as
+/// any new file is: the default of temporary files is the owner alone.
+fn aside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.prefix(".trial-").suffix(".part").tempfile_in(folder)
+}
+
+/// Makes the renaming itself durable. Elsewhere than on Unix a folder cannot be opened, and need not be.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}

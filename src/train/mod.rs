@@ -1,0 +1,247 @@
+//! Training: one trial from its first batch to its last evaluation, on an honest clock.
+//!
+//! `train` introduces nets and optimizers to each other and to data. It knows nothing of experiments, files or terminals: it
+//! gives back rows, and tells an [`Observer`] how far it is.
+
+mod curvature;
+mod evaluate;
+mod memory;
+mod recorder;
+pub mod schedule;
+mod tally;
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+pub use schedule::Schedule;
+pub use tally::Score;
+
+use crate::clock::{Clock, Phase};
+use crate::data::{Batch, DataConfig, Dataset, Loader};
+use crate::nn::zoo::{ModelConfig, Shape};
+use crate::nn::{Net, Pass, cross_entropy};
+use crate::optim::{self, Optimizer, OptimizerConfig, Step};
+use crate::param::Updates;
+use crate::random::Random;
+use crate::record::{Row, Status};
+use recorder::Recorder;
+use schedule::Moment;
+use tally::Tally;
+
+/// Everything that decides a trial's numbers, besides the machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub epochs: usize,
+    /// Images a step.
+    pub batch: usize,
+    #[serde(default = "first_seed")]
+    pub seed: u64,
+    #[serde(default)]
+    pub dtype: Dtype,
+    #[serde(default)]
+    pub label_smoothing: f64,
+    pub data: DataConfig,
+    pub model: ModelConfig,
+    pub schedule: Schedule,
+    pub optimizer: OptimizerConfig,
+}
+
+const fn first_seed() -> u64 {
+    1
+}
+
+/// What the net computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    #[default]
+    F32,
+    F64,
+}
+
+impl Dtype {
+    /// candle's name for it.
+    #[must_use]
+    pub const fn candle(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F64 => DType::F64,
+        }
+    }
+}
+
+/// How far a trial is, after a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    pub epoch: usize,
+    /// The step within the epoch, counted from 1.
+    pub step: usize,
+    /// Steps an epoch.
+    pub steps: usize,
+    /// The last loss that was looked at.
+    pub loss: f64,
+    /// Training seconds so far.
+    pub seconds: f64,
+}
+
+/// Who is told how far a trial is. Called outside the clock.
+pub trait Observer {
+    /// Every few steps.
+    fn step(&mut self, progress: &Progress);
+    /// After an epoch's evaluation.
+    fn epoch(&mut self, epoch: usize, train: Score, test: Score);
+}
+
+/// How a trial ended, and all it logged.
+#[derive(Debug)]
+pub struct Outcome {
+    pub status: Status,
+    /// Why it diverged.
+    pub reason: Option<String>,
+    pub rows: Vec<Row>,
+}
+
+/// Trains as `config` says. A loss that is not finite, or a factor that cannot be inverted, ends the trial as diverged.
+pub fn train(
+    config: &Config,
+    data: &Dataset,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, optim::Error> {
+    memory::reset_peak();
+    let mut trial = Trial::new(config, data, device)?;
+    let mut ended = None;
+    for epoch in 0..config.epochs {
+        ended = trial.epoch(epoch, observer)?;
+        let train = trial.tally.score()?;
+        if ended.is_none() && !train.loss.is_finite() {
+            ended = Some(format!("loss is {} in epoch {}", train.loss, epoch + 1));
+        }
+        if ended.is_some() {
+            break;
+        }
+        let (validation, test) = trial.evaluate(data)?;
+        trial.recorder.epoch(&trial.clock, trial.lr, train, validation, test);
+        observer.epoch(epoch, train, test);
+    }
+    trial.recorder.end(data.train.len(), trial.net.params.count(), trial.optimizer.kfac());
+    let status = if ended.is_some() { Status::Diverged } else { Status::Finished };
+    Ok(Outcome { status, reason: ended, rows: trial.recorder.rows })
+}
+
+/// What the net is to take and give for the data of a trial.
+#[must_use]
+pub fn shape(data: &DataConfig) -> Shape {
+    let crate::data::Shape { channels, height, width, classes } = data.kind.shape();
+    Shape { channels, height, width, classes }
+}
+
+/// Steps between looks at the loss, which make the device wait.
+const LOOK_EVERY: usize = 10;
+
+struct Trial<'a> {
+    config: &'a Config,
+    device: &'a Device,
+    net: Net,
+    optimizer: Optimizer,
+    loader: Loader,
+    clock: Arc<Clock>,
+    recorder: Recorder,
+    tally: Tally,
+    /// Steps so far, over all epochs.
+    steps: usize,
+    /// The last step's learning rate.
+    lr: f64,
+}
+
+impl<'a> Trial<'a> {
+    fn new(config: &'a Config, data: &Dataset, device: &'a Device) -> candle_core::Result<Self> {
+        let shape = shape(&config.data);
+        let net = config.model.build(shape, config.seed, config.dtype.candle(), device)?;
+        Ok(Self {
+            optimizer: Optimizer::new(&config.optimizer, &net.params),
+            loader: Loader::new(data.train.clone(), &config.data.augment, config.batch, config.seed),
+            clock: Arc::new(Clock::new(device)),
+            recorder: Recorder::default(),
+            tally: Tally::default(),
+            steps: 0,
+            lr: 0.0,
+            config,
+            device,
+            net,
+        })
+    }
+
+    /// One epoch of training; what ended the trial, if anything did.
+    fn epoch(&mut self, epoch: usize, observer: &mut dyn Observer) -> Result<Option<String>, optim::Error> {
+        self.tally = Tally::default();
+        let steps = self.loader.steps();
+        let clock = self.clock.clone();
+        let mut running = clock.start();
+        let mut batches = self.loader.epoch(epoch);
+        for step in 0..steps {
+            let Some(batch) = self.next(&mut batches)? else { break };
+            self.lr = self.config.schedule.lr(Moment { epoch, epochs: self.config.epochs, step, steps });
+            let (loss, gradients) = self.differentiate(&batch)?;
+            let context = Step { index: self.steps, lr: self.lr, params: &self.net.params, clock: &clock };
+            match self.optimizer.step(gradients, &context) {
+                Err(error @ optim::Error::NotInvertible { .. }) => return Ok(Some(error.to_string())),
+                other => other?,
+            }
+            self.steps += 1;
+            self.recorder.step(epoch, self.steps, clock.total());
+            if step % LOOK_EVERY == 0 {
+                let loss: f64 = loss.to_dtype(DType::F64)?.to_scalar()?;
+                if !loss.is_finite() {
+                    return Ok(Some(format!("loss is {loss} in step {}", self.steps)));
+                }
+                drop(running);
+                observer.step(&Progress { epoch, step: step + 1, steps, loss, seconds: clock.total() });
+                running = clock.start();
+            }
+        }
+        drop(running);
+        Ok(None)
+    }
+
+    fn next(
+        &self,
+        batches: &mut impl Iterator<Item = candle_core::Result<Batch>>,
+    ) -> candle_core::Result<Option<Batch>> {
+        let _data = self.clock.phase(Phase::Data);
+        batches.next().map(|batch| batch?.to(self.device, self.config.dtype.candle())).transpose()
+    }
+
+    /// The mean loss of a batch and its gradients, moments captured on the way where the optimizer listens.
+    fn differentiate(&mut self, batch: &Batch) -> candle_core::Result<(Tensor, Updates)> {
+        let listener = self.optimizer.listens(self.steps);
+        let tap = listener.as_ref().map(|(tap, _)| tap.clone());
+        let pass = Pass::Training { tap, clock: self.clock.clone() };
+        let (logits, loss) = {
+            let _forward = self.clock.phase(Phase::Forward);
+            let logits = self.net.forward(&batch.images, &pass)?;
+            let loss = cross_entropy(&logits, &batch.labels, self.config.label_smoothing)?;
+            (logits, loss)
+        };
+        if let Some((tap, fisher)) = &listener {
+            let mut random = Random::new(self.config.seed, &format!("fisher/{}", self.steps));
+            curvature::capture(tap, *fisher, &logits, &mut random, &self.clock)?;
+        }
+        let _backward = self.clock.phase(Phase::Backward);
+        let gradients = self.net.params.gradients(&loss.backward()?)?;
+        self.tally.add(&loss, &logits, &batch.labels)?;
+        Ok((loss.detach(), gradients))
+    }
+
+    /// Scores on the validation and test images, outside the clock.
+    fn evaluate(&self, data: &Dataset) -> candle_core::Result<(Option<Score>, Score)> {
+        let score = |images| {
+            evaluate::score(&self.net, images, self.config.batch, self.config.dtype.candle(), self.device)
+        };
+        let validation = data.validation.as_ref().map(score).transpose()?;
+        Ok((validation, score(&data.test)?))
+    }
+}

@@ -1,0 +1,101 @@
+//! Every model of the zoo: shapes, gradients, and what evaluation leaves alone.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Result, Tensor};
+use nkfac_bench::clock::Clock;
+use nkfac_bench::nn::zoo::{CATALOG, ModelConfig, Shape};
+use nkfac_bench::nn::{Net, Pass, cross_entropy};
+
+const SHAPE: Shape = Shape { channels: 3, height: 16, width: 16, classes: 5 };
+
+/// Every model of the catalog, small.
+fn models() -> Vec<ModelConfig> {
+    let small = |name: &str| match name {
+        "mlp" => serde_json::json!({ name: { "hidden": [7, 6] } }),
+        "lenet" => serde_json::json!({ name: {} }),
+        _ => serde_json::json!({ name: { "width": 2 } }),
+    };
+    CATALOG.iter().map(|entry| serde_json::from_value(small(entry.name)).unwrap()).collect()
+}
+
+fn batch() -> Result<(Tensor, Tensor)> {
+    let x: Vec<f64> = (0..4 * 16 * 16 * 3).map(|i| ((i * i) as f64 * 0.37).sin()).collect();
+    Ok((Tensor::from_vec(x, (4, 16, 16, 3), &Device::Cpu)?, Tensor::new(&[0u32, 3, 4, 1], &Device::Cpu)?))
+}
+
+fn training() -> Pass {
+    Pass::Training { tap: None, clock: Arc::new(Clock::new(&Device::Cpu)) }
+}
+
+fn loss(net: &Net, pass: &Pass) -> Result<Tensor> {
+    let (x, y) = batch()?;
+    cross_entropy(&net.forward(&x, pass)?, &y, 0.1)
+}
+
+#[test]
+fn the_catalog_and_the_models_agree() {
+    for (entry, model) in CATALOG.iter().zip(models()) {
+        assert_eq!(entry.name, model.name());
+        assert!(model.check(SHAPE).is_ok());
+    }
+}
+
+#[test]
+fn gradients_are_those_of_finite_differences() -> Result<()> {
+    for model in models().into_iter().take(4) {
+        let net = model.build(SHAPE, 3, DType::F64, &Device::Cpu)?;
+        let gradients = net.params.gradients(&loss(&net, &training())?.backward()?)?;
+        for (param, gradient) in net.params.params.iter().zip(&gradients.0) {
+            // The derivative in one random direction, by central differences.
+            let value = param.var.as_tensor().copy()?;
+            let direction = value.randn_like(0.0, 1.0)?;
+            let at = |t: f64| -> Result<f64> {
+                param.var.set(&(&value + (&direction * t)?)?)?;
+                loss(&net, &training())?.to_scalar()
+            };
+            let step = 1e-6;
+            let numeric = (at(step)? - at(-step)?) / (2.0 * step);
+            param.var.set(&value)?;
+            let analytic: f64 = (gradient * &direction)?.sum_all()?.to_scalar()?;
+            let scale = analytic.abs().max(1e-2);
+            assert!((numeric - analytic).abs() < 1e-4 * scale, "{} {}: {numeric} {analytic}", model.name(), param.name);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn evaluation_changes_nothing_and_training_moves_running_statistics() -> Result<()> {
+    let net = models()[2].build(SHAPE, 3, DType::F64, &Device::Cpu)?;
+    let statistics = || -> Result<Vec<Vec<f64>>> {
+        net.params.buffers.iter().map(|buffer| buffer.var.as_tensor().to_vec1()).collect()
+    };
+    let before = statistics()?;
+    let first: f64 = loss(&net, &Pass::Evaluation)?.to_scalar()?;
+    let second: f64 = loss(&net, &Pass::Evaluation)?.to_scalar()?;
+    assert_eq!(first, second);
+    assert_eq!(before, statistics()?);
+    loss(&net, &training())?;
+    assert_ne!(before, statistics()?);
+    Ok(())
+}
+
+#[test]
+fn a_start_depends_on_the_seed_and_the_name_alone() -> Result<()> {
+    let values = |width: usize, seed| -> Result<Vec<f32>> {
+        let model: ModelConfig = serde_json::from_value(serde_json::json!({ "mlp": { "hidden": [8, width] } })).unwrap();
+        let net = model.build(SHAPE, seed, DType::F32, &Device::Cpu)?;
+        net.params.params[0].var.flatten_all()?.to_vec1()
+    };
+    assert_eq!(values(4, 1)?, values(5, 1)?);
+    assert_ne!(values(4, 1)?, values(4, 2)?);
+    Ok(())
+}
+
+#[test]
+fn an_image_too_small_is_refused_in_words() {
+    let lenet: ModelConfig = serde_json::from_value(serde_json::json!({ "lenet": {} })).unwrap();
+    let message = lenet.check(Shape { height: 8, ..SHAPE }).unwrap_err();
+    assert_eq!(message, "images of 8×16 are too small for `lenet`, which needs 16×16");
+}
