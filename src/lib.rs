@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod clock;
+pub mod config;
 pub mod random;
 
 pub mod param;
@@ -15,3 +16,5 @@ pub mod record;
 
 pub mod reference;
 pub mod train;
+
+pub mod experiment;

@@ -1,9 +1,21 @@
-fn main() -> anyhow::Result<()> {
-    for path in std::env::args().skip(1) {
-        match nkfac_bench::reference::verify(std::path::Path::new(&path), candle_core::DType::F64, None) {
-            Ok(v) => println!("{} {} {:?}", v.passes(), path, v.worst),
-            Err(e) => println!("error {e}"),
+//! The program: parses the command line, runs it, and prints what went wrong.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Fresh large buffers every step: the system's allocator would spend as long on page faults as on some layers.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().execute() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
         }
     }
-    Ok(())
 }

@@ -70,6 +70,33 @@ impl Value {
         path.split('.').try_fold(self, Self::child)
     }
 
+    /// The keys and values of a table; none of anything else.
+    #[must_use]
+    pub fn entries(&self) -> &[(String, Self)] {
+        match &self.node {
+            Node::Table(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The same table without one key.
+    #[must_use]
+    pub fn without(&self, key: &str) -> Self {
+        let entries = self.entries().iter().filter(|(name, _)| name != key).cloned().collect();
+        Self { origin: self.origin.clone(), node: Node::Table(entries) }
+    }
+
+    /// The same table with another value under a key that it has.
+    #[must_use]
+    pub fn replace(mut self, key: &str, value: Self) -> Self {
+        if let Node::Table(entries) = &mut self.node
+            && let Some((_, old)) = entries.iter_mut().find(|(name, _)| name == key)
+        {
+            *old = value;
+        }
+        self
+    }
+
     /// Where the value at a dotted path was written, or else the innermost table around it: a default was written nowhere.
     #[must_use]
     pub fn locate(&self, path: &str) -> &Origin {

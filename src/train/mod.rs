@@ -63,6 +63,15 @@ pub enum Dtype {
 }
 
 impl Dtype {
+    /// The name in an experiment file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        }
+    }
+
     /// candle's name for it.
     #[must_use]
     pub const fn candle(self) -> DType {

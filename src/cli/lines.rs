@@ -1,0 +1,45 @@
+//! What a script sees of a sweep: one JSON object a line on standard output.
+
+use nkfac_bench::experiment::{Event, Reporter, Trial};
+use nkfac_bench::train::{Observer, Progress, Score};
+use serde_json::{Value, json};
+
+#[derive(Default)]
+pub struct Lines {
+    trial: String,
+}
+
+fn ended(event: &str, trial: &Trial, more: Value) -> Value {
+    let mut line = json!({ "event": event, "trial": trial.id, "arm": trial.arm, "seed": trial.config.seed });
+    if let (Value::Object(line), Value::Object(more)) = (&mut line, more) {
+        line.extend(more);
+    }
+    line
+}
+
+impl Observer for Lines {
+    fn step(&mut self, _progress: &Progress) {}
+
+    fn epoch(&mut self, epoch: usize, train: Score, test: Score) {
+        let score = |score: Score| json!({ "loss": score.loss, "accuracy": score.accuracy });
+        let (train, test) = (score(train), score(test));
+        println!("{}", json!({ "event": "epoch", "trial": self.trial, "epoch": epoch + 1, "train": train, "test": test }));
+    }
+}
+
+impl Reporter for Lines {
+    fn event(&mut self, event: &Event<'_>) {
+        let line = match event {
+            Event::Started { trial, number } => {
+                self.trial.clone_from(&trial.id);
+                ended("started", trial, json!({ "number": number }))
+            }
+            Event::Skipped { trial } => ended("skipped", trial, json!({})),
+            Event::Ended { trial, outcome } => {
+                ended("ended", trial, json!({ "status": outcome.status.name(), "reason": outcome.reason }))
+            }
+            Event::Failed { trial, error } => ended("failed", trial, json!({ "error": error.to_string() })),
+        };
+        println!("{line}");
+    }
+}

@@ -1,0 +1,39 @@
+use std::process::ExitCode;
+
+use clap::Args;
+use nkfac_bench::experiment::Trial;
+
+use super::selection::Selection;
+
+/// Show the trials of an experiment without running them
+///
+/// Everything is resolved and checked as for a run: presets expanded, axes multiplied, impossible values refused.
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    selection: Selection,
+    /// Show every key of every trial
+    #[arg(long)]
+    full: bool,
+}
+
+impl Plan {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let experiment = self.selection.read()?;
+        println!("{}: {} trials", experiment.name, experiment.trials.len());
+        let width = experiment.trials.iter().map(|trial| trial.arm.chars().count()).max().unwrap_or(0);
+        for trial in &experiment.trials {
+            println!("{}  {:<width$}  {}", trial.id, trial.arm, differences(trial));
+            if self.full {
+                println!("{}", serde_json::to_string_pretty(&trial.json)?);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// `seed = 1, optimizer.precondition.inverse_every = 200`.
+pub fn differences(trial: &Trial) -> String {
+    let one = |(key, value): &(String, serde_json::Value)| format!("{key} = {value}");
+    trial.swept.iter().map(one).collect::<Vec<_>>().join(", ")
+}

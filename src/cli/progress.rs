@@ -1,0 +1,105 @@
+//! What a person sees of a sweep: a bar for the sweep, a bar for the trial, a line for each trial that ended. The bars go to standard
+//! error and only to a terminal.
+
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use nkfac_bench::experiment::{Event, Reporter, Trial};
+use nkfac_bench::record::Status;
+use nkfac_bench::train::{Observer, Outcome, Progress, Score};
+
+use super::plan::differences;
+
+pub struct Bars {
+    bars: MultiProgress,
+    sweep: ProgressBar,
+    trial: ProgressBar,
+    epochs: usize,
+    batch: usize,
+    /// The scores of the last epoch.
+    last: Option<(Score, Score)>,
+}
+
+impl Bars {
+    pub fn new(trials: usize) -> Self {
+        let bars = MultiProgress::new();
+        let sweep = bars.add(ProgressBar::new(trials as u64));
+        sweep.set_style(style("sweep {wide_bar:.blue} {pos}/{len} trials · {elapsed} · {eta} left"));
+        let trial = bars.add(ProgressBar::new(0));
+        trial.set_style(style("{prefix} {wide_bar:.green} {msg} · {eta} left"));
+        if !sweep.is_hidden() {
+            sweep.enable_steady_tick(Duration::from_secs(1));
+        }
+        Self { bars, sweep, trial, epochs: 0, batch: 0, last: None }
+    }
+
+    /// Takes the bars off the screen.
+    pub fn finish(&self) {
+        self.trial.finish_and_clear();
+        self.sweep.finish_and_clear();
+    }
+
+    /// Prints a line above the bars.
+    fn line(&self, text: &str) {
+        self.bars.suspend(|| println!("{text}"));
+    }
+
+    fn ended(&self, trial: &Trial, outcome: &Outcome) {
+        let name = name(trial);
+        match (outcome.status, &self.last) {
+            (Status::Finished, Some((train, test))) => {
+                let seconds = outcome.rows.last().map_or(0.0, |row| row.seconds);
+                let (accuracy, loss) = (100.0 * test.accuracy, train.loss);
+                self.line(&format!("{name}  test accuracy {accuracy:5.2} %  train loss {loss:.4}  {seconds:.1} s"));
+            }
+            _ => {
+                let reason = outcome.reason.as_deref().unwrap_or("no epoch ended");
+                self.line(&format!("{name}  diverged: {reason}"));
+            }
+        }
+    }
+}
+
+/// The templates are constants of this file; one that indicatif refuses falls back to its own.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn name(trial: &Trial) -> String {
+    let swept = differences(trial);
+    let space = if swept.is_empty() { "" } else { " " };
+    format!("{}  {}{space}{swept}", trial.id, trial.arm)
+}
+
+impl Observer for Bars {
+    fn step(&mut self, progress: &Progress) {
+        let Progress { epoch, step, steps, loss, seconds } = *progress;
+        let done = epoch * steps + step;
+        self.trial.set_length((self.epochs * steps) as u64);
+        self.trial.set_position(done as u64);
+        let accuracy = self.last.map_or(String::new(), |(_, test)| format!(" · test {:.1} %", 100.0 * test.accuracy));
+        let speed = (done * self.batch) as f64 / seconds;
+        self.trial.set_message(format!("epoch {}/{} · loss {loss:.3}{accuracy} · {speed:.0} images/s", epoch + 1, self.epochs));
+    }
+
+    fn epoch(&mut self, _epoch: usize, train: Score, test: Score) {
+        self.last = Some((train, test));
+    }
+}
+
+impl Reporter for Bars {
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Started { trial, .. } => {
+                (self.epochs, self.batch, self.last) = (trial.config.epochs, trial.config.batch, None);
+                self.trial.reset();
+                self.trial.set_prefix(trial.arm.clone());
+                return;
+            }
+            Event::Skipped { trial } => self.line(&format!("{}  done before", name(trial))),
+            Event::Ended { trial, outcome } => self.ended(trial, outcome),
+            Event::Failed { trial, error } => self.bars.suspend(|| eprintln!("{}  failed: {error}", name(trial))),
+        }
+        self.sweep.inc(1);
+    }
+}

@@ -1,0 +1,29 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use nkfac_bench::experiment::{self, Experiment, Overrides};
+
+/// Which experiment, and what the command line changes in it.
+#[derive(Debug, Args)]
+pub struct Selection {
+    /// The experiment (a TOML file)
+    experiment: PathBuf,
+    /// Overlay a key of every arm, such as epochs=5 or optimizer.update.momentum=0.95
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Run the first N seeds of the file, or 1 to N if it has fewer
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    seeds: Option<u16>,
+}
+
+impl Selection {
+    /// Reads and resolves it; warnings go to standard error.
+    pub fn read(&self) -> anyhow::Result<Experiment> {
+        let overrides = Overrides { set: self.set.clone(), seeds: self.seeds.map(usize::from) };
+        let experiment = experiment::read(&self.experiment, &overrides)?;
+        for warning in &experiment.warnings {
+            eprintln!("warning: {warning}");
+        }
+        Ok(experiment)
+    }
+}

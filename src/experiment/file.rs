@@ -1,0 +1,148 @@
+//! The file: a base, arms, axes.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::{Error, Experiment, Overrides, sweep};
+use crate::config::{self, Node, Origin, Value};
+
+/// A variant of the base.
+pub struct Arm {
+    pub name: String,
+    /// The base overlaid by the arm and by the command line; presets not expanded yet.
+    pub value: Value,
+}
+
+/// A key and the values that it takes in turn.
+pub struct Axis {
+    pub path: String,
+    pub values: Vec<Value>,
+    pub origin: Origin,
+}
+
+const KEYS: [&str; 5] = ["name", "data_dir", "base", "arm", "sweep"];
+
+/// Reads an experiment and resolves every trial of it. Nothing is run before everything is known to be valid.
+///
+/// # Errors
+/// A key is unknown, a value of the wrong type or impossible: the message names file, line and key.
+pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let root = Value::parse(&path.display().to_string(), &text)?;
+    for (key, value) in root.entries() {
+        if !KEYS.contains(&key.as_str()) {
+            return Err(config::Error::unknown_key(key, &KEYS).located(&value.origin).into());
+        }
+    }
+    let name = match root.get("name") {
+        Some(name) => text_of(name, "name")?.to_owned(),
+        None => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+    };
+    let data_dir = root.get("data_dir").map(|folder| text_of(folder, "data_dir").map(PathBuf::from)).transpose()?;
+    let sets = overrides.set.iter().map(|set| assignment(set)).collect::<Result<Vec<_>, _>>()?;
+    let arms = arms(&root, &sets)?;
+    let mut axes = axes(&root)?;
+    let mut warnings = Vec::new();
+    axes.retain(|axis| {
+        let pinned = sets.iter().any(|(path, _)| *path == axis.path);
+        if pinned {
+            warnings.push(format!("`--set` pins `{0}`: the axis over it is dropped", axis.path));
+        }
+        !pinned
+    });
+    if let Some(count) = overrides.seeds {
+        take_seeds(&mut axes, count, &root.origin);
+    }
+    let trials = sweep::trials(&arms, &axes, &mut warnings)?;
+    Ok(Experiment { name, data_dir, trials, warnings })
+}
+
+fn text_of<'a>(value: &'a Value, key: &str) -> Result<&'a str, config::Error> {
+    value.as_str().ok_or_else(|| config::Error::mismatch(value, "a string").within(key).located(&value.origin))
+}
+
+/// `key=value` from the command line.
+fn assignment(text: &str) -> Result<(String, Value), config::Error> {
+    let origin = Origin { source: format!("--set {text}").into(), line: None };
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), Value::parse_argument(&origin.source, value.trim())?))
+        }
+        _ => Err(config::Error::at(&origin, format!("`{text}` is no assignment"))
+            .hint("--set optimizer.update.momentum=0.95")),
+    }
+}
+
+fn arms(root: &Value, sets: &[(String, Value)]) -> Result<Vec<Arm>, config::Error> {
+    let empty = Value { origin: root.origin.clone(), node: Node::Table(Vec::new()) };
+    let base = root.get("base").cloned().unwrap_or_else(|| empty.clone());
+    let items = match root.get("arm").map(|arms| (arms, &arms.node)) {
+        None => Vec::new(),
+        Some((_, Node::Array(items))) => items.iter().collect(),
+        Some((arms, _)) => {
+            let error = config::Error::mismatch(arms, "an array of tables").within("arm").located(&arms.origin);
+            return Err(error.hint("write `[[arm]]` above each arm"));
+        }
+    };
+    let finish = |name: String, value: Value| Arm {
+        name,
+        value: sets.iter().fold(value, |value, (path, set)| value.set(path, set.clone())),
+    };
+    if items.is_empty() {
+        let name = base.get("optimizer.preset").and_then(Value::as_str).unwrap_or("base").to_owned();
+        return Ok(vec![finish(name, base)]);
+    }
+    let mut names = HashSet::new();
+    let mut arms = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(name) = item.get("name") else {
+            return Err(config::Error::missing_key("name").within("arm").located(&item.origin));
+        };
+        let name = text_of(name, "arm.name")?.to_owned();
+        if !names.insert(name.clone()) {
+            return Err(config::Error::at(&item.origin, format!("there are two arms `{name}`")));
+        }
+        arms.push(finish(name, base.clone().overlay(item.without("name"))));
+    }
+    Ok(arms)
+}
+
+/// The axes in the order of the file, seeds last.
+fn axes(root: &Value) -> Result<Vec<Axis>, config::Error> {
+    let mut axes = Vec::new();
+    if let Some(sweep) = root.get("sweep") {
+        collect_axes(sweep, "", &mut axes)?;
+    }
+    axes.sort_by_key(|axis| axis.path == "seed");
+    Ok(axes)
+}
+
+fn collect_axes(value: &Value, path: &str, axes: &mut Vec<Axis>) -> Result<(), config::Error> {
+    match &value.node {
+        Node::Table(entries) => {
+            for (key, value) in entries {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                collect_axes(value, &path, axes)?;
+            }
+            Ok(())
+        }
+        Node::Array(values) if !values.is_empty() => {
+            axes.push(Axis { path: path.to_owned(), values: values.clone(), origin: value.origin.clone() });
+            Ok(())
+        }
+        _ => Err(config::Error::mismatch(value, "an array of values").within(format!("sweep.{path}")).located(&value.origin)),
+    }
+}
+
+/// The first `count` seeds of the file's own, or else 1 to `count`.
+fn take_seeds(axes: &mut Vec<Axis>, count: usize, origin: &Origin) {
+    let own = axes.iter().position(|axis| axis.path == "seed").map(|place| axes.remove(place));
+    let values = match own {
+        Some(axis) if axis.values.len() >= count => axis.values[..count].to_vec(),
+        _ => {
+            let seed = |seed| Value { origin: origin.clone(), node: Node::Integer(seed as i64) };
+            (1..=count).map(seed).collect()
+        }
+    };
+    axes.push(Axis { path: "seed".into(), values, origin: origin.clone() });
+}

@@ -1,0 +1,74 @@
+//! Experiments: a TOML file becomes trials, and trials are run.
+//!
+//! A file is a base, arms that overlay it, and axes that multiply both. A trial is one fully resolved configuration; its id is a
+//! hash of that configuration, so it is the same on every machine and whatever the arm is called.
+
+mod file;
+mod machine;
+mod preset;
+mod run;
+mod sweep;
+mod validate;
+mod warning;
+
+use std::path::PathBuf;
+
+pub use file::read;
+pub use run::{Event, Reporter, Settings, Summary, run};
+
+use crate::{config, data, optim, record, train};
+
+/// What is run.
+#[derive(Debug)]
+pub struct Experiment {
+    pub name: String,
+    /// The folder with data that the file names.
+    pub data_dir: Option<PathBuf>,
+    /// In the order of arms and axes, seeds innermost.
+    pub trials: Vec<Trial>,
+    /// What is legal, but probably not meant.
+    pub warnings: Vec<String>,
+}
+
+/// One training run.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// Twelve hexadecimal digits.
+    pub id: String,
+    pub arm: String,
+    /// The swept keys and their values here.
+    pub swept: Vec<(String, serde_json::Value)>,
+    pub config: train::Config,
+    /// The resolved configuration, complete, as JSON with sorted keys.
+    pub json: serde_json::Value,
+    /// The name of the optimizer's preset, or of its stages if it is spelled out.
+    pub optimizer: String,
+}
+
+/// What the command line changes in a file.
+#[derive(Debug, Default, Clone)]
+pub struct Overrides {
+    /// `key=value` each: overlays every arm.
+    pub set: Vec<String>,
+    /// The first so many of the file's seeds; 1, 2, … if it has fewer.
+    pub seeds: Option<usize>,
+}
+
+/// Why an experiment cannot be read or run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error("arms `{first}` and `{second}` have a trial in common, {id}: they do not differ\nhint: `plan --full` shows every key of it")]
+    SameTrial { first: String, second: String, id: String },
+    #[error("cannot make the folder `{}`: {source}", path.display())]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Data(#[from] data::Error),
+    #[error(transparent)]
+    Record(#[from] record::Error),
+    #[error(transparent)]
+    Train(#[from] optim::Error),
+}

@@ -1,0 +1,195 @@
+//! Arms × axes: from a file to trials, by pure functions.
+
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+
+use super::file::{Arm, Axis};
+use super::{Error, Trial, preset, validate, warning};
+use crate::config::{self, Value, from_value, to_json};
+use crate::optim::{OptimizerConfig, Precondition, Update};
+use crate::train;
+
+/// Every trial, arms in the order of the file, the last axis innermost. An axis multiplies the arms that have its key.
+pub fn trials(arms: &[Arm], axes: &[Axis], warnings: &mut Vec<String>) -> Result<Vec<Trial>, Error> {
+    let mut trials: Vec<Trial> = Vec::new();
+    let mut used = vec![Vec::new(); axes.len()];
+    for arm in arms {
+        let complete = complete(arm, axes)?;
+        let has: Vec<bool> = axes.iter().map(|axis| contains(&complete, &axis.path)).collect();
+        for (arms, &has) in used.iter_mut().zip(&has) {
+            arms.push((arm.name.as_str(), has));
+        }
+        let axes: Vec<&Axis> = axes.iter().zip(has).filter_map(|(axis, has)| has.then_some(axis)).collect();
+        for values in product(&axes) {
+            let trial = trial(arm, &axes, &values)?;
+            match trials.iter().find(|other| other.id == trial.id) {
+                Some(other) if other.arm == trial.arm => {}
+                Some(other) => {
+                    return Err(Error::SameTrial { first: other.arm.clone(), second: trial.arm, id: trial.id });
+                }
+                None => trials.push(trial),
+            }
+        }
+    }
+    for (axis, arms) in axes.iter().zip(used) {
+        report_use(axis, &arms, &trials, warnings)?;
+    }
+    warnings.extend(warning::all(&trials));
+    Ok(trials)
+}
+
+/// The arm's configuration with all defaults, as JSON. A key that only an axis gives a value is taken from there.
+fn complete(arm: &Arm, axes: &[Axis]) -> Result<Json, config::Error> {
+    let mut value = arm.value.clone();
+    loop {
+        let (expanded, _) = preset::expand(value.clone())?;
+        let error = match from_value::<train::Config>(&expanded) {
+            Ok(config) => return json(&config, &expanded),
+            Err(error) => error,
+        };
+        let missing = error.missing();
+        let given = axes.iter().find(|axis| missing.as_ref() == Some(&axis.path) && value.get(&axis.path).is_none());
+        match given.and_then(|axis| Some((axis, axis.values.first()?))) {
+            Some((axis, first)) => value = value.set(&axis.path, first.clone()),
+            None => return Err(error),
+        }
+    }
+}
+
+fn json(config: &train::Config, value: &Value) -> Result<Json, config::Error> {
+    to_json(config).map_err(|error| config::Error::at(&value.origin, error.to_string()))
+}
+
+/// Whether the configuration has a key; a preset's name and a kind can be swept wherever there is a table for them.
+fn contains(json: &Json, path: &str) -> bool {
+    let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let pointer = |path: &str| json.pointer(&path.split('.').fold(String::new(), |all, key| format!("{all}/{key}")));
+    let parent = if parent.is_empty() { Some(json) } else { pointer(parent) };
+    match parent {
+        Some(Json::Object(table)) => table.contains_key(key) || key == "preset" || key == "kind",
+        _ => false,
+    }
+}
+
+/// Every combination of the axes' values.
+fn product<'a>(axes: &[&'a Axis]) -> Vec<Vec<&'a Value>> {
+    axes.iter().fold(vec![Vec::new()], |combinations, axis| {
+        let extend = |combination: &Vec<&'a Value>| {
+            let combination = combination.clone();
+            axis.values.iter().map(move |value| {
+                let mut longer = combination.clone();
+                longer.push(value);
+                longer
+            })
+        };
+        combinations.iter().flat_map(extend).collect()
+    })
+}
+
+fn trial(arm: &Arm, axes: &[&Axis], values: &[&Value]) -> Result<Trial, Error> {
+    let value = axes.iter().zip(values).fold(arm.value.clone(), |value, (axis, &at)| value.set(&axis.path, at.clone()));
+    let (value, preset) = preset::expand(value)?;
+    let config: train::Config = from_value(&value)?;
+    if let Some(problem) = validate::first_problem(&config) {
+        let error = config::Error::at(value.locate(&problem.path), format!("`{}` {}", problem.path, problem.message));
+        return Err(match problem.hint {
+            Some(hint) => error.hint(hint).into(),
+            None => error.into(),
+        });
+    }
+    let json = json(&config, &value)?;
+    let swept = axes.iter().zip(values).map(|(axis, value)| (axis.path.clone(), value.to_json())).collect();
+    let optimizer = preset.unwrap_or_else(|| stages(&config.optimizer).to_owned());
+    Ok(Trial { id: id(&json), arm: arm.name.clone(), swept, config, json, optimizer })
+}
+
+/// What an optimizer without a preset is called.
+const fn stages(optimizer: &OptimizerConfig) -> &'static str {
+    match (&optimizer.precondition, &optimizer.update) {
+        (None, Update::Sgd { .. }) => "sgd",
+        (None, Update::Adam { .. }) => "adam",
+        (Some(Precondition::Kfac(_)), Update::Sgd { .. }) => "kfac+sgd",
+        (Some(Precondition::Kfac(_)), Update::Adam { .. }) => "kfac+adam",
+    }
+}
+
+/// The first 12 hexadecimal digits of the SHA-256 of the configuration with sorted keys.
+fn id(json: &Json) -> String {
+    let digest = Sha256::digest(canonical(json));
+    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// JSON with sorted keys and without white space, whatever order a map keeps.
+fn canonical(json: &Json) -> String {
+    match json {
+        Json::Object(table) => {
+            let mut entries: Vec<_> = table.iter().collect();
+            entries.sort_by_key(|&(key, _)| key);
+            let entries: Vec<String> =
+                entries.into_iter().map(|(key, value)| format!("{}:{}", Json::from(key.as_str()), canonical(value))).collect();
+            format!("{{{}}}", entries.join(","))
+        }
+        Json::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
+    }
+}
+
+/// An axis that no arm has is an error; one that some arms lack is worth saying.
+fn report_use(
+    axis: &Axis,
+    arms: &[(&str, bool)],
+    trials: &[Trial],
+    warnings: &mut Vec<String>,
+) -> Result<(), config::Error> {
+    let lacking: Vec<String> = arms.iter().filter(|(_, has)| !has).map(|(name, _)| format!("`{name}`")).collect();
+    if lacking.len() == arms.len() {
+        let known: Vec<String> = trials.iter().flat_map(|trial| paths(&trial.json, "")).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let error = config::Error::at(&axis.origin, format!("no arm has the swept key `{}`", axis.path));
+        return Err(match crate::catalog::nearest(&axis.path, known) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error,
+        });
+    }
+    if !lacking.is_empty() {
+        let lacking = lacking.join(", ");
+        warnings.push(format!("`{}` does not multiply the arms that have no such key: {lacking}", axis.path));
+    }
+    Ok(())
+}
+
+/// The dotted paths of all values that are no tables.
+fn paths(json: &Json, prefix: &str) -> Vec<String> {
+    match json {
+        Json::Object(table) => {
+            let join = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+            table.iter().flat_map(|(key, value)| paths(value, &join(key))).collect()
+        }
+        _ => vec![prefix.to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{canonical, contains, id};
+    use serde_json::json;
+
+    #[test]
+    fn an_id_does_not_depend_on_the_order_of_keys() {
+        let one: serde_json::Value = serde_json::from_str(r#"{"a": 1, "b": {"c": 0.05, "d": [1.0, null]}}"#).unwrap();
+        let other: serde_json::Value = serde_json::from_str(r#"{"b": {"d": [1.0, null], "c": 5e-2}, "a": 1}"#).unwrap();
+        assert_eq!(canonical(&one), r#"{"a":1,"b":{"c":0.05,"d":[1.0,null]}}"#);
+        assert_eq!(id(&one), id(&other));
+        assert_eq!(id(&one), "e581fe9fda65");
+        assert_ne!(id(&one), id(&json!({ "a": 2 })));
+    }
+
+    #[test]
+    fn a_key_is_had_if_it_is_there_even_as_nothing() {
+        let config = json!({ "data": { "train_limit": null }, "optimizer": { "update": { "kind": "sgd" } } });
+        assert!(contains(&config, "data.train_limit"));
+        assert!(contains(&config, "optimizer.preset"));
+        assert!(!contains(&config, "optimizer.precondition.factor_every"));
+        assert!(!contains(&config, "data.train_limit.x"));
+    }
+}

@@ -1,0 +1,155 @@
+//! Values that have the right type and are impossible all the same.
+
+use crate::optim::{Damping, InverterConfig, KfacConfig, Precondition, Rescale, Update};
+use crate::train::{Config, Schedule, shape};
+
+/// What is wrong with one key.
+#[derive(Debug)]
+pub struct Problem {
+    pub path: String,
+    /// Goes on behind the path: `is 0, at least 1 expected`.
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// Collects problems.
+#[derive(Default)]
+struct Check(Vec<Problem>);
+
+impl Check {
+    fn fail(&mut self, path: &str, message: String) {
+        self.0.push(Problem { path: path.to_owned(), message, hint: None });
+    }
+
+    fn hint(&mut self, hint: &str) {
+        if let Some(problem) = self.0.last_mut() {
+            problem.hint = Some(hint.to_owned());
+        }
+    }
+
+    fn at_least_one(&mut self, path: &str, value: usize) {
+        if value == 0 {
+            self.fail(path, "is 0, at least 1 expected".into());
+        }
+    }
+
+    fn positive(&mut self, path: &str, value: f64) {
+        if !(value > 0.0 && value.is_finite()) {
+            self.fail(path, format!("is {value}, a number above 0 expected"));
+        }
+    }
+
+    fn not_negative(&mut self, path: &str, value: f64) {
+        if !(value >= 0.0 && value.is_finite()) {
+            self.fail(path, format!("is {value}, a number from 0 on expected"));
+        }
+    }
+
+    /// In [0, 1).
+    fn share(&mut self, path: &str, value: f64) {
+        if !(0.0..1.0).contains(&value) {
+            self.fail(path, format!("is {value}, a number from 0 to below 1 expected"));
+        }
+    }
+}
+
+/// The first thing that is impossible.
+pub fn first_problem(config: &Config) -> Option<Problem> {
+    let mut check = Check::default();
+    check.at_least_one("epochs", config.epochs);
+    check.at_least_one("batch", config.batch);
+    check.share("label_smoothing", config.label_smoothing);
+    schedule(&mut check, &config.schedule, config.epochs);
+    data(&mut check, config);
+    if let Some(Precondition::Kfac(kfac)) = &config.optimizer.precondition {
+        self::kfac(&mut check, kfac);
+    }
+    update(&mut check, &config.optimizer.update);
+    check.0.into_iter().next()
+}
+
+fn schedule(check: &mut Check, schedule: &Schedule, epochs: usize) {
+    check.positive("schedule.lr", schedule.peak());
+    if schedule.warmup() >= epochs.max(1) {
+        let warmup = schedule.warmup();
+        check.fail("schedule.warmup", format!("is {warmup}, less than the {epochs} epochs expected"));
+    }
+    match schedule {
+        Schedule::Constant { .. } => {}
+        Schedule::Cosine { floor, .. } if !(0.0..=1.0).contains(floor) => {
+            check.fail("schedule.floor", format!("is {floor}, a share of `lr` from 0 to 1 expected"));
+        }
+        Schedule::Cosine { .. } => {}
+        Schedule::Steps { factor, .. } => check.positive("schedule.factor", *factor),
+    }
+}
+
+fn data(check: &mut Check, config: &Config) {
+    let data = &config.data;
+    let all = data.kind.train_len();
+    if data.validation >= all {
+        check.fail("data.validation", format!("is {}, less than the {all} training images expected", data.validation));
+    } else if data.train_limit.is_some_and(|limit| limit == 0 || limit > all - data.validation) {
+        let (limit, left) = (data.train_limit.unwrap_or_default(), all - data.validation);
+        check.fail("data.train_limit", format!("is {limit}, from 1 to {left} images expected"));
+    } else if config.batch > data.train_len() {
+        let images = data.train_len();
+        check.fail("batch", format!("is {}, but there are only {images} training images", config.batch));
+        check.hint("the last incomplete batch is dropped in training, so that nothing would be left");
+    }
+    if let Err(message) = config.model.check(shape(data)) {
+        check.fail("model", format!("cannot be built for `{}`: {message}", data.kind.name()));
+    }
+}
+
+fn kfac(check: &mut Check, kfac: &KfacConfig) {
+    let key = |name: &str| format!("optimizer.precondition.{name}");
+    check.at_least_one(&key("factor_every"), kfac.factor_every);
+    check.at_least_one(&key("inverse_every"), kfac.inverse_every);
+    check.share(&key("moments.decay"), kfac.moments.decay);
+    let is_eigen = matches!(kfac.inverter, InverterConfig::Eigen { .. });
+    match kfac.damping {
+        Damping::Relative { factor, floor } => {
+            check.not_negative(&key("damping.factor"), factor);
+            check.not_negative(&key("damping.floor"), floor);
+        }
+        Damping::Absolute { value } => check.not_negative(&key("damping.value"), value),
+        Damping::Joint { value } => {
+            check.positive(&key("damping.value"), value);
+            if !is_eigen {
+                let inverter = kfac.inverter.name();
+                check.fail(&key("damping.kind"), format!("is `joint`, which the inverter `{inverter}` cannot do"));
+                check.hint("joint damping needs eigenvalues: inverter = { kind = \"eigen\" }");
+            }
+        }
+    }
+    match kfac.inverter {
+        InverterConfig::Newton { steps, exact_every, .. } => {
+            check.at_least_one(&key("inverter.steps"), steps);
+            check.at_least_one(&key("inverter.exact_every"), exact_every);
+        }
+        InverterConfig::Eigen { cutoff } => check.not_negative(&key("inverter.cutoff"), cutoff),
+        InverterConfig::Cholesky {} | InverterConfig::Lu {} => {}
+    }
+    if let Rescale::KlClip { limit } = kfac.rescale {
+        check.positive(&key("rescale.limit"), limit);
+    }
+}
+
+fn update(check: &mut Check, update: &Update) {
+    match *update {
+        Update::Sgd { momentum, weight_decay, nesterov, .. } => {
+            check.share("optimizer.update.momentum", momentum);
+            check.not_negative("optimizer.update.weight_decay", weight_decay);
+            if nesterov && momentum == 0.0 {
+                check.fail("optimizer.update.nesterov", "is `true`, but there is no momentum".into());
+            }
+        }
+        Update::Adam { betas, eps, weight_decay, .. } => {
+            check.share("optimizer.update.betas", betas[0]);
+            check.share("optimizer.update.betas", betas[1]);
+            check.positive("optimizer.update.eps", eps);
+            check.not_negative("optimizer.update.weight_decay", weight_decay);
+        }
+    }
+}

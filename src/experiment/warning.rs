@@ -1,0 +1,37 @@
+//! What is legal, but probably not meant.
+
+use super::Trial;
+use crate::optim::{InverterConfig, KfacConfig, Precondition};
+
+/// One line a matter, each once however many trials it concerns.
+pub fn all(trials: &[Trial]) -> Vec<String> {
+    let mut warnings: Vec<String> = Vec::new();
+    for trial in trials {
+        let Some(Precondition::Kfac(kfac)) = &trial.config.optimizer.precondition else { continue };
+        let steps = trial.config.data.train_len() / trial.config.batch * trial.config.epochs;
+        for warning in [stale(kfac), never_newton(kfac, steps)].into_iter().flatten() {
+            let warning = format!("arm `{}`: {warning}", trial.arm);
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+    }
+    warnings
+}
+
+fn stale(kfac: &KfacConfig) -> Option<String> {
+    let (factor, inverse) = (kfac.factor_every, kfac.inverse_every);
+    (!inverse.is_multiple_of(factor))
+        .then(|| format!("inverse_every = {inverse} is no multiple of factor_every = {factor}: inverses are made of old statistics"))
+}
+
+fn never_newton(kfac: &KfacConfig, steps: usize) -> Option<String> {
+    let InverterConfig::Newton { exact_until, exact_every, .. } = kfac.inverter else { return None };
+    let refreshes = steps.div_ceil(kfac.inverse_every);
+    let newton = (0..refreshes).any(|refresh| refresh > exact_until && !refresh.is_multiple_of(exact_every));
+    (!newton).then(|| {
+        format!(
+            "all {refreshes} refreshes of its {steps} steps are exact, none is Newton's: the arm compares the exact inverse with itself"
+        )
+    })
+}

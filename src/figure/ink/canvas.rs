@@ -1,0 +1,111 @@
+//! What is drawn, before it is SVG or PNG.
+
+use plotters::style::{FontDesc, FontFamily, FontStyle, register_font};
+
+use super::style::{Color, INK, TEXT};
+
+/// Right and down from the upper left corner, in points.
+pub type Point = (f64, f64);
+
+/// The font's name in SVG; the metrics of the second are those of the first where it is missing.
+pub(super) const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
+
+/// The height that plotters calls a font's size (ascent to descent), in ems of this font.
+pub(super) const SIZE_PER_EM: f64 = 2384.0 / 2048.0;
+
+/// Half the height of a digit in ems: from the middle of a line of text to its baseline.
+pub(super) const MIDDLE: f64 = 0.36;
+
+/// A sheet and what was put on it, the lowest first.
+#[derive(Debug, Clone)]
+pub struct Canvas {
+    pub width: f64,
+    pub height: f64,
+    pub(super) marks: Vec<Mark>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Mark {
+    /// `dash` has the lengths of strokes and gaps; empty is solid.
+    Line { points: Vec<Point>, color: Color, width: f64, dash: &'static [f64] },
+    Area { points: Vec<Point>, color: Color },
+    /// `at` is on the middle of the line of text; `turned` text runs upwards.
+    Text { at: Point, text: String, size: f64, color: Color, anchor: Anchor, turned: bool },
+}
+
+/// Which part of a text is at its point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+impl Canvas {
+    /// An empty white sheet.
+    #[must_use]
+    pub const fn new(width: f64, height: f64) -> Self {
+        Self { width, height, marks: Vec::new() }
+    }
+
+    /// A sheet that says why there is nothing to draw.
+    #[must_use]
+    pub fn notice(text: &str) -> Self {
+        let mut canvas = Self::new(super::style::PAGE, 60.0);
+        canvas.text((canvas.width / 2.0, canvas.height / 2.0), text, Anchor::Middle);
+        canvas
+    }
+
+    /// A polyline; fewer than two points are none.
+    pub fn line(&mut self, points: Vec<Point>, color: Color, width: f64, dash: &'static [f64]) {
+        if points.len() > 1 {
+            self.marks.push(Mark::Line { points, color, width, dash });
+        }
+    }
+
+    /// A filled polygon.
+    pub fn area(&mut self, points: Vec<Point>, color: Color) {
+        self.marks.push(Mark::Area { points, color });
+    }
+
+    /// A filled upright rectangle.
+    pub fn rectangle(&mut self, (left, top): Point, (right, bottom): Point, color: Color) {
+        self.area(vec![(left, top), (right, top), (right, bottom), (left, bottom)], color);
+    }
+
+    /// A line of text in the usual size.
+    pub fn text(&mut self, at: Point, text: &str, anchor: Anchor) {
+        self.colored_text(at, text, anchor, INK);
+    }
+
+    /// The same in another colour.
+    pub fn colored_text(&mut self, at: Point, text: &str, anchor: Anchor, color: Color) {
+        self.marks.push(Mark::Text { at, text: text.to_owned(), size: TEXT, color, anchor, turned: false });
+    }
+
+    /// A line of text that runs upwards, by its middle.
+    pub fn turned_text(&mut self, at: Point, text: &str) {
+        let (text, anchor) = (text.to_owned(), Anchor::Middle);
+        self.marks.push(Mark::Text { at, text, size: TEXT, color: INK, anchor, turned: true });
+    }
+}
+
+/// The width of a text in the usual size.
+#[must_use]
+pub fn text_width(text: &str) -> f64 {
+    // Layouts are in whole pixels: measured large, they are exact enough.
+    const LARGE: f64 = 1000.0;
+    let ems = match font(LARGE * SIZE_PER_EM).layout_box(text) {
+        Ok(((left, _), (right, _))) => f64::from(right - left) / LARGE,
+        Err(_) => 0.6 * text.chars().count() as f64,
+    };
+    ems * TEXT
+}
+
+/// The font of all figures, by plotters' measure of `size`.
+pub(super) fn font(size: f64) -> FontDesc<'static> {
+    // plotters keeps fonts in a table of its own. The file is part of this program, so it is known to be one; were it not,
+    // plotters would say so when it draws.
+    let _ = register_font(FONT, FontStyle::Normal, include_bytes!("../font/DejaVuSans.ttf"));
+    FontDesc::new(FontFamily::Name(FONT), size, FontStyle::Normal)
+}

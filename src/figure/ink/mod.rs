@@ -1,0 +1,25 @@
+//! Drawing: lines, areas and text on a canvas of points (1/72 inch), kept as a list, so that an SVG and a PNG show the same.
+//!
+//! On top of the canvas are scales with sensible ticks, panels with axes, legends, and the one look of all figures. Nothing here
+//! knows what is drawn: no arm, no metric, no data frame.
+
+mod canvas;
+
+pub mod style;
+
+mod scale;
+
+mod panel;
+
+mod legend;
+
+mod svg;
+
+mod png;
+
+pub use canvas::{Anchor, Canvas, Point};
+pub use legend::{Entry, Legend, Swatch};
+pub use panel::{Frame, Panel};
+pub use png::write_png;
+pub use scale::Scale;
+pub use svg::svg;

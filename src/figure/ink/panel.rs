@@ -1,0 +1,120 @@
+//! A rectangle with two axes, and marks placed by their numbers.
+
+use super::canvas::{Anchor, Canvas, Point, text_width};
+use super::scale::Scale;
+use super::style::{FRAME, GRID, LEADING, Look};
+
+/// Room for tick labels and the axis' name to the left of a panel and below it.
+pub const LEFT: f64 = 42.0;
+pub const BELOW: f64 = 30.0;
+
+const TICK: f64 = 3.0;
+
+/// The rectangle inside the axes.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    pub left: f64,
+    pub top: f64,
+    pub right: f64,
+    pub bottom: f64,
+}
+
+/// A rectangle in which numbers have places.
+#[derive(Debug)]
+pub struct Panel {
+    pub frame: Frame,
+    pub x: Scale,
+    pub y: Scale,
+}
+
+impl Panel {
+    /// Grid, frame, ticks and names of both axes. Comes first, as the lowest.
+    pub fn axes(&self, canvas: &mut Canvas, x_name: &str, y_name: &str) {
+        let Frame { left, top, right, bottom } = self.frame;
+        self.x_axis(canvas, x_name);
+        for tick in &self.y.ticks {
+            let y = self.y_at(tick.value);
+            canvas.line(vec![(left, y), (right, y)], GRID, 0.5, &[]);
+            canvas.line(vec![(left - TICK, y), (left, y)], FRAME, 0.6, &[]);
+            canvas.text((left - TICK - 2.0, y), &tick.label, Anchor::End);
+        }
+        canvas.turned_text((left - LEFT + 6.0, (top + bottom) / 2.0), y_name);
+        self.border(canvas);
+    }
+
+    /// The same with categories in place of numbers along y.
+    pub fn x_axis(&self, canvas: &mut Canvas, name: &str) {
+        let Frame { left, top, right, bottom } = self.frame;
+        let mut free_from = f64::NEG_INFINITY;
+        for tick in &self.x.ticks {
+            let x = self.x_at(tick.value);
+            canvas.line(vec![(x, top), (x, bottom)], GRID, 0.5, &[]);
+            canvas.line(vec![(x, bottom), (x, bottom + TICK)], FRAME, 0.6, &[]);
+            // Ticks at chosen values may be close: a label that would run into the last one is left out.
+            let half = text_width(&tick.label) / 2.0;
+            if x - half > free_from {
+                canvas.text((x, bottom + TICK + 6.5), &tick.label, Anchor::Middle);
+                free_from = x + half + 3.0;
+            }
+        }
+        canvas.text(((left + right) / 2.0, bottom + TICK + 6.5 + LEADING), name, Anchor::Middle);
+    }
+
+    /// The frame itself, over the ends of grid lines.
+    pub fn border(&self, canvas: &mut Canvas) {
+        let Frame { left, top, right, bottom } = self.frame;
+        canvas.line(vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], FRAME, 0.6, &[]);
+    }
+
+    /// A line through points that are numbers; one that is not breaks it.
+    pub fn line(&self, canvas: &mut Canvas, points: &[Point], look: &Look) {
+        for run in points.split(|point| !is_finite(point)) {
+            canvas.line(run.iter().map(|&point| self.at(point)).collect(), look.color, 1.2, look.dash);
+        }
+    }
+
+    /// The area between two numbers at each x: `(x, low, high)`.
+    pub fn band(&self, canvas: &mut Canvas, points: &[(f64, f64, f64)], look: &Look) {
+        for run in points.split(|&(x, low, high)| !is_finite(&(x, low)) || !high.is_finite()) {
+            if run.len() > 1 {
+                let upper = run.iter().map(|&(x, _, high)| self.at((x, high)));
+                let lower = run.iter().rev().map(|&(x, low, _)| self.at((x, low)));
+                canvas.area(upper.chain(lower).collect(), look.color.faint());
+            }
+        }
+    }
+
+    /// The mark of a line at a point.
+    pub fn mark(&self, canvas: &mut Canvas, point: Point, look: &Look) {
+        if is_finite(&point) {
+            look.mark(canvas, self.at(point));
+        }
+    }
+
+    /// From one point to another, for the spread around a mean.
+    pub fn whisker(&self, canvas: &mut Canvas, from: Point, to: Point, look: &Look) {
+        if is_finite(&from) && is_finite(&to) {
+            canvas.line(vec![self.at(from), self.at(to)], look.color, 1.0, &[]);
+        }
+    }
+
+    /// Where a point is on the canvas.
+    #[must_use]
+    pub fn at(&self, (x, y): Point) -> Point {
+        (self.x_at(x), self.y_at(y))
+    }
+
+    /// Where a number along x is on the canvas.
+    #[must_use]
+    pub fn x_at(&self, x: f64) -> f64 {
+        self.frame.left + self.x.place(x) * (self.frame.right - self.frame.left)
+    }
+
+    fn y_at(&self, y: f64) -> f64 {
+        self.frame.bottom - self.y.place(y) * (self.frame.bottom - self.frame.top)
+    }
+}
+
+fn is_finite((x, y): &Point) -> bool {
+    x.is_finite() && y.is_finite()
+}

@@ -1,0 +1,115 @@
+//! The one look of all figures: sizes for a two-column page, colours that colour-blind readers can tell apart.
+
+use super::canvas::{Canvas, Point};
+
+/// The width of a figure across both columns, in points: seven inches.
+pub const PAGE: f64 = 504.0;
+/// The size of all text.
+pub const TEXT: f64 = 7.5;
+/// From one line of text to the next.
+pub const LEADING: f64 = 12.0;
+
+/// A colour with its opacity.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Color {
+    pub rgb: [u8; 3],
+    pub alpha: f64,
+}
+
+impl Color {
+    const fn new(hex: u32) -> Self {
+        let [_, red, green, blue] = hex.to_be_bytes();
+        Self { rgb: [red, green, blue], alpha: 1.0 }
+    }
+
+    /// The same, to see through.
+    #[must_use]
+    pub const fn faint(self) -> Self {
+        Self { rgb: self.rgb, alpha: 0.18 }
+    }
+
+    /// Whether white text is easier to read on it than black text.
+    #[must_use]
+    pub fn is_dark(self) -> bool {
+        let [red, green, blue] = self.rgb.map(f64::from);
+        0.299 * red + 0.587 * green + 0.114 * blue < 140.0
+    }
+}
+
+pub const INK: Color = Color::new(0x0022_2222);
+pub const PAPER: Color = Color::new(0x00ff_ffff);
+pub const GRID: Color = Color::new(0x00e2_e2e2);
+pub const FRAME: Color = Color::new(0x0088_8888);
+
+/// Okabe and Ito's colours for lines (<https://jfly.uni-koeln.de/color/>), without yellow, which is lost on white paper.
+const LINES: [Color; 7] = [
+    Color::new(0x0000_72b2),
+    Color::new(0x00d5_5e00),
+    Color::new(0x0000_9e73),
+    Color::new(0x00cc_79a7),
+    Color::new(0x00e6_9f00),
+    Color::new(0x0056_b4e9),
+    INK,
+];
+
+/// The same with yellow for areas, in an order in which neighbours differ in lightness.
+pub const AREAS: [Color; 9] = [
+    Color::new(0x0056_b4e9),
+    Color::new(0x0000_72b2),
+    Color::new(0x0000_9e73),
+    Color::new(0x00f0_e442),
+    Color::new(0x00e6_9f00),
+    Color::new(0x00d5_5e00),
+    Color::new(0x00cc_79a7),
+    Color::new(0x0055_5555),
+    Color::new(0x00bb_bbbb),
+];
+
+const DASHES: [&[f64]; 5] = [&[], &[5.0, 1.8], &[1.4, 1.6], &[5.0, 1.6, 1.4, 1.6], &[8.0, 2.5]];
+
+/// How one line differs from the others.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    pub color: Color,
+    pub dash: &'static [f64],
+    shape: Shape,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    Circle,
+    Square,
+    Triangle,
+    Diamond,
+}
+
+impl Look {
+    /// The look of line number `index`. Colours, dashes and shapes repeat after 7, 5 and 4, so all three together after 140.
+    #[must_use]
+    pub fn new(index: usize) -> Self {
+        let shapes = [Shape::Circle, Shape::Square, Shape::Triangle, Shape::Diamond];
+        Self {
+            color: LINES[index % LINES.len()],
+            dash: DASHES[index % DASHES.len()],
+            shape: shapes[index % shapes.len()],
+        }
+    }
+
+    /// Puts this line's mark at a point.
+    pub fn mark(&self, canvas: &mut Canvas, (x, y): Point) {
+        let polygon = |corners: u32, radius: f64, turn: f64| {
+            let corner = |i: u32| {
+                let angle = std::f64::consts::TAU * (f64::from(i) / f64::from(corners) + turn);
+                (x + radius * angle.sin(), y - radius * angle.cos())
+            };
+            (0..corners).map(corner).collect()
+        };
+        let points = match self.shape {
+            Shape::Circle => polygon(24, 2.0, 0.0),
+            Shape::Square => polygon(4, 2.5, 0.125),
+            Shape::Triangle => polygon(3, 2.7, 0.0),
+            Shape::Diamond => polygon(4, 2.7, 0.0),
+        };
+        canvas.area(points, self.color);
+    }
+}

@@ -1,0 +1,90 @@
+//! A canvas as SVG. Text stays text, in a font that readers may lack: the names of fonts with the same metrics follow.
+
+use std::fmt::Write as _;
+
+use super::canvas::{Anchor, Canvas, FONT, MIDDLE, Mark, Point};
+use super::style::{Color, PAPER};
+
+/// The whole document.
+#[must_use]
+pub fn svg(canvas: &Canvas) -> String {
+    let (width, height) = (canvas.width, canvas.height);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}pt\" height=\"{height}pt\" \
+         viewBox=\"0 0 {width} {height}\" font-family=\"{FONT}\">\n\
+         <rect width=\"{width}\" height=\"{height}\" fill=\"{}\"/>\n",
+        hex(PAPER)
+    );
+    for mark in &canvas.marks {
+        svg.push_str(&element(mark));
+        svg.push('\n');
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+fn element(mark: &Mark) -> String {
+    match mark {
+        Mark::Line { points, color, width, dash } => {
+            let dash = match dash {
+                [] => String::new(),
+                lengths => format!(" stroke-dasharray=\"{}\"", lengths.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")),
+            };
+            format!(
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{width}\" \
+                 stroke-linejoin=\"round\"{dash}/>",
+                coordinates(points),
+                hex(*color)
+            )
+        }
+        Mark::Area { points, color } => {
+            let opacity = if color.alpha < 1.0 { format!(" fill-opacity=\"{}\"", color.alpha) } else { String::new() };
+            format!("<polygon points=\"{}\" fill=\"{}\"{opacity}/>", coordinates(points), hex(*color))
+        }
+        Mark::Text { at: (x, y), text, size, color, anchor, turned } => {
+            let anchor = match anchor {
+                Anchor::Start => "start",
+                Anchor::Middle => "middle",
+                Anchor::End => "end",
+            };
+            let turn = if *turned { " rotate(-90)" } else { "" };
+            format!(
+                "<text transform=\"translate({x:.2} {y:.2}){turn}\" y=\"{:.2}\" font-size=\"{size}\" fill=\"{}\" \
+                 text-anchor=\"{anchor}\">{}</text>",
+                MIDDLE * size,
+                hex(*color),
+                escape(text)
+            )
+        }
+    }
+}
+
+fn coordinates(points: &[Point]) -> String {
+    points.iter().fold(String::new(), |mut all, (x, y)| {
+        let space = if all.is_empty() { "" } else { " " };
+        // Writing to a string cannot fail.
+        let _ = write!(all, "{space}{x:.2},{y:.2}");
+        all
+    })
+}
+
+fn hex(color: Color) -> String {
+    let [red, green, blue] = color.rgb;
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Anchor, Canvas, svg};
+
+    #[test]
+    fn names_cannot_break_the_document() {
+        let mut canvas = Canvas::new(10.0, 10.0);
+        canvas.text((5.0, 5.0), "a<b & \"c\">", Anchor::Start);
+        assert!(svg(&canvas).contains(">a&lt;b &amp; \"c\"&gt;</text>"));
+    }
+}

@@ -1,0 +1,122 @@
+//! Figures and tables of a folder of results.
+//!
+//! Each figure keeps its numbers apart from its ink: a query over the rows gives a small table, which tests can read, and a drawing
+//! of that table. A figure knows the names of columns and metrics, not how a trial came about.
+//!
+//! Throughout, a *line* is a set of trials that are alike in everything but the seed: one arm at one point of the sweep. Means and
+//! standard deviations are over its finished trials; diverged ones are counted and named, never averaged.
+
+mod group;
+
+mod summary;
+
+mod curves;
+
+mod phases;
+
+mod ablation;
+
+pub mod table;
+
+mod ink;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use polars::prelude::*;
+
+use crate::catalog::{self, Entry};
+use ink::Canvas;
+pub use table::Table;
+
+/// One figure.
+pub trait Figure: Sync {
+    /// Its name, its line of help, and how to have it drawn.
+    fn entry(&self) -> Entry;
+
+    /// The numbers to draw, from all rows of an experiment.
+    fn query(&self, rows: &DataFrame) -> PolarsResult<DataFrame>;
+
+    /// The drawing of these numbers; of none, a drawing that says so.
+    fn draw(&self, numbers: &DataFrame) -> PolarsResult<Drawing>;
+}
+
+/// A drawing that can be written as SVG and PNG.
+pub struct Drawing(Canvas);
+
+/// Every figure.
+pub const ALL: &[&dyn Figure] = &[&curves::Curves, &phases::Phases, &ablation::Ablation];
+
+/// Why figures cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("unknown figure `{name}`\nhint: {hint}")]
+    Unknown { name: String, hint: String },
+    #[error("cannot make figure `{figure}` from these results: {source}")]
+    Query { figure: &'static str, source: PolarsError },
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("cannot write `{}`: {source}", path.display())]
+    Png { path: PathBuf, source: anyhow::Error },
+}
+
+/// Draws the named figures, or all if none is named, into `folder/figures`, and the table beside them. Returns what was written.
+pub fn render(folder: &Path, rows: &DataFrame, names: &[String]) -> Result<Vec<PathBuf>, Error> {
+    let figures = select(names)?;
+    let folder = folder.join("figures");
+    fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
+    let mut written = Vec::new();
+    for figure in figures {
+        let name = figure.entry().name;
+        let drawing = figure.query(rows).and_then(|numbers| figure.draw(&numbers));
+        let Drawing(canvas) = drawing.map_err(|source| Error::Query { figure: name, source })?;
+        let file = |extension: &str| folder.join(name).with_extension(extension);
+        write_text(file("svg"), &ink::svg(&canvas), &mut written)?;
+        let path = file("png");
+        ink::write_png(&canvas, &path).map_err(|source| Error::Png { path: path.clone(), source })?;
+        written.push(path);
+    }
+    let table = Table::new(rows).map_err(|source| Error::Query { figure: "table", source })?;
+    write_text(folder.join("table.md"), &table.markdown(), &mut written)?;
+    write_text(folder.join("table.csv"), &table.csv(), &mut written)?;
+    Ok(written)
+}
+
+fn select(names: &[String]) -> Result<Vec<&'static dyn Figure>, Error> {
+    if names.is_empty() {
+        return Ok(ALL.to_vec());
+    }
+    let known: Vec<&'static str> = ALL.iter().map(|figure| figure.entry().name).collect();
+    let find = |name: &String| {
+        ALL.iter().copied().find(|figure| figure.entry().name == name).ok_or_else(|| {
+            let hint = match catalog::nearest(name, known.iter().copied()) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("there are `{}`", known.join("`, `")),
+            };
+            Error::Unknown { name: name.clone(), hint }
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+fn write_text(path: PathBuf, text: &str, written: &mut Vec<PathBuf>) -> Result<(), Error> {
+    fs::write(&path, text).map_err(|source| Error::Write { path: path.clone(), source })?;
+    written.push(path);
+    Ok(())
+}
+
+/// A column of numbers; what is missing is NaN.
+fn numbers(frame: &DataFrame, column: &str) -> PolarsResult<Vec<f64>> {
+    let column = frame.column(column)?.cast(&DataType::Float64)?;
+    Ok(column.f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
+}
+
+/// A column of whole numbers; what is missing is 0.
+fn counts(frame: &DataFrame, column: &str) -> PolarsResult<Vec<usize>> {
+    Ok(frame.column(column)?.u32()?.iter().map(|count| count.unwrap_or_default() as usize).collect())
+}
+
+/// A column of texts; what is missing is empty.
+fn texts(frame: &DataFrame, column: &str) -> PolarsResult<Vec<String>> {
+    Ok(frame.column(column)?.str()?.iter().map(|text| text.unwrap_or_default().to_owned()).collect())
+}
