@@ -44,7 +44,7 @@ fn complete(arm: &Arm, axes: &[Axis]) -> Result<Json, config::Error> {
     loop {
         let (expanded, _) = preset::expand(value.clone())?;
         let error = match from_value::<train::Config>(&expanded) {
-            Ok(config) => return json(&config, &expanded),
+            Ok(config) => return checked(&config, &expanded),
             Err(error) => error,
         };
         let missing = error.missing();
@@ -56,7 +56,15 @@ fn complete(arm: &Arm, axes: &[Axis]) -> Result<Json, config::Error> {
     }
 }
 
-fn json(config: &train::Config, value: &Value) -> Result<Json, config::Error> {
+/// The configuration as JSON, unless something in it is impossible.
+fn checked(config: &train::Config, value: &Value) -> Result<Json, config::Error> {
+    if let Some(problem) = validate::first_problem(config) {
+        let error = config::Error::at(value.locate(&problem.path), format!("`{}` {}", problem.path, problem.message));
+        return Err(match problem.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        });
+    }
     to_json(config).map_err(|error| config::Error::at(&value.origin, error.to_string()))
 }
 
@@ -90,14 +98,7 @@ fn trial(arm: &Arm, axes: &[&Axis], values: &[&Value]) -> Result<Trial, Error> {
     let value = axes.iter().zip(values).fold(arm.value.clone(), |value, (axis, &at)| value.set(&axis.path, at.clone()));
     let (value, preset) = preset::expand(value)?;
     let config: train::Config = from_value(&value)?;
-    if let Some(problem) = validate::first_problem(&config) {
-        let error = config::Error::at(value.locate(&problem.path), format!("`{}` {}", problem.path, problem.message));
-        return Err(match problem.hint {
-            Some(hint) => error.hint(hint).into(),
-            None => error.into(),
-        });
-    }
-    let json = json(&config, &value)?;
+    let json = checked(&config, &value)?;
     let swept = axes.iter().zip(values).map(|(axis, value)| (axis.path.clone(), value.to_json())).collect();
     let optimizer = preset.unwrap_or_else(|| stages(&config.optimizer).to_owned());
     Ok(Trial { id: id(&json), arm: arm.name.clone(), swept, config, json, optimizer })

@@ -1,0 +1,166 @@
+//! Wrong input gets one clear message: what, where, what to do.
+
+use super::program::run;
+
+const GOOD: &str = r#"
+[base]
+epochs = 2
+batch = 32
+data = { kind = "digits" }
+model = { kind = "mlp", hidden = [16] }
+schedule = { kind = "constant", lr = 0.05 }
+optimizer = { preset = "nkfac" }
+"#;
+
+/// What `plan` says of the file, as the terminal shows it.
+fn plan(text: &str, args: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.toml"), text).unwrap();
+    let ran = run(folder.path(), &[&["plan", "x.toml"], args].concat());
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert_eq!(ran.out, "");
+    ran.err
+}
+
+/// The good file with one piece replaced.
+fn with(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    GOOD.replace(from, to)
+}
+
+#[test]
+fn a_good_file_is_planned() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.toml"), GOOD).unwrap();
+    let ran = run(folder.path(), &["plan", "x.toml", "--full"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.starts_with("x: 1 trials\n"), "{}", ran.out);
+    assert!(ran.out.contains(r#""exact_every": 500"#), "{}", ran.out);
+}
+
+#[test]
+fn misspelt_keys_and_names_are_answered_with_the_nearest() {
+    let cases = [
+        (with("epochs", "epoch"), "error: x.toml:3: unknown key `epoch`\nhint: did you mean `epochs`?\n"),
+        (
+            with(r#"kind = "digits""#, r#"kind = "digit""#),
+            "error: x.toml:5: unknown name `digit` in `data.kind`\nhint: did you mean `digits`?\n",
+        ),
+        (
+            with(r#""nkfac""#, r#""nkfak""#),
+            "error: x.toml:8: unknown name `nkfak` in `optimizer.preset`\nhint: did you mean `nkfac`?\n",
+        ),
+        (
+            with(r#"preset = "nkfac""#, r#"preset = "nkfac", precondition.dampng.factor = 1"#),
+            "error: x.toml:8: unknown key `dampng` in `optimizer.precondition`\nhint: did you mean `damping`?\n",
+        ),
+        (
+            with(r#"preset = "nkfac""#, r#"preset = "nkfac", precondition.inverter.step = 1"#),
+            "error: x.toml:8: unknown key `step` in `optimizer.precondition.inverter`\nhint: did you mean `steps`?\n",
+        ),
+        (format!("bass = 1\n{GOOD}"), "error: x.toml:1: unknown key `bass`\nhint: did you mean `base`?\n"),
+    ];
+    for (text, message) in cases {
+        assert_eq!(plan(&text, &[]), message);
+    }
+}
+
+#[test]
+fn wrong_types_and_impossible_values_are_refused_where_they_stand() {
+    let cases = [
+        (with("batch = 32", "batch = 0"), "error: x.toml:4: `batch` is 0, at least 1 expected\n"),
+        (
+            with("batch = 32", r#"batch = "32""#),
+            "error: x.toml:4: `batch` is `\"32\"`, expected a whole number that is not negative\n",
+        ),
+        (
+            with(r#"preset = "nkfac""#, r#"preset = "nkfac", precondition.damping.factor = -1"#),
+            "error: x.toml:8: `optimizer.precondition.damping.factor` is -1, a number from 0 on expected\n",
+        ),
+        (
+            with(r#"kind = "mlp", hidden = [16]"#, r#"kind = "lenet""#),
+            "error: x.toml:6: `model` cannot be built for `digits`: images of 8×8 are too small for `lenet`, which needs 16×16\n",
+        ),
+        (with("lr = 0.05", "lr = nan"), "error: x.toml:7: `schedule.lr` is NaN, a number above 0 expected\n"),
+        (
+            with("batch = 32", "batch = 2000"),
+            "error: x.toml:4: `batch` is 2000, but there are only 1437 training images\n\
+             hint: the last incomplete batch is dropped in training, so that nothing would be left\n",
+        ),
+        (
+            with(r#"preset = "nkfac""#, r#"preset = "nkfac", precondition.damping = { kind = "joint", value = 0.1 }"#),
+            "error: x.toml:8: `optimizer.precondition.damping.kind` is `joint`, which the inverter `newton` cannot do\n\
+             hint: joint damping needs eigenvalues: inverter = { kind = \"eigen\" }\n",
+        ),
+    ];
+    for (text, message) in cases {
+        assert_eq!(plan(&text, &[]), message);
+    }
+}
+
+#[test]
+fn an_axis_that_no_arm_has_is_an_error_and_one_that_some_lack_is_not() {
+    let none = format!("{GOOD}\n[sweep]\n\"optimizer.update.momentm\" = [0.8, 0.9]\n");
+    assert_eq!(
+        plan(&none, &[]),
+        "error: x.toml:11: no arm has the swept key `optimizer.update.momentm`\nhint: did you mean `optimizer.update.momentum`?\n"
+    );
+    let some = format!(
+        "{GOOD}\n[[arm]]\nname = \"sgd\"\noptimizer = {{ preset = \"sgd\" }}\n[[arm]]\nname = \"nkfac\"\n\
+         [sweep]\n\"optimizer.precondition.inverter.steps\" = [1, 2, 3]\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.toml"), some).unwrap();
+    let ran = run(folder.path(), &["plan", "x.toml"]);
+    assert!(ran.out.starts_with("x: 4 trials"), "{}", ran.out);
+    assert!(
+        ran.err.contains("`optimizer.precondition.inverter.steps` does not multiply the arms that have no such key: `sgd`"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn arms_that_do_not_differ_and_arms_of_one_name_are_refused() {
+    let same = format!("{GOOD}\n[[arm]]\nname = \"a\"\n[[arm]]\nname = \"b\"\n");
+    assert!(plan(&same, &[]).starts_with("error: arms `a` and `b` have a trial in common"));
+    let twice = format!("{GOOD}\n[[arm]]\nname = \"a\"\n[[arm]]\nname = \"a\"\n");
+    assert_eq!(plan(&twice, &[]), "error: x.toml:12: there are two arms `a`\n");
+}
+
+#[test]
+fn what_is_probably_not_meant_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.toml");
+    std::fs::write(&file, GOOD).unwrap();
+    let ran = run(folder.path(), &["plan", "x.toml", "--set", "optimizer.precondition.factor_every=30"]);
+    assert!(ran.err.contains("inverse_every = 200 is no multiple of factor_every = 30"), "{}", ran.err);
+    assert!(ran.err.contains("all 1 refreshes of its 88 steps are exact, none is Newton's"), "{}", ran.err);
+}
+
+#[test]
+fn what_the_command_line_gets_wrong_is_said() {
+    assert_eq!(
+        plan(GOOD, &["--set", "epochs"]),
+        "error: --set epochs: `epochs` is no assignment\nhint: --set optimizer.update.momentum=0.95\n"
+    );
+    let message = plan(GOOD, &["--set", "epoch=3"]);
+    assert!(message.contains("unknown key `epoch`\nhint: did you mean `epochs`?"), "{message}");
+    let folder = tempfile::tempdir().unwrap();
+    let missing = run(folder.path(), &["plan", "none.toml"]);
+    assert!(missing.err.starts_with("error: cannot read `none.toml`: No such file"), "{}", missing.err);
+    std::fs::write(folder.path().join("x.toml"), GOOD).unwrap();
+    let device = run(folder.path(), &["run", "x.toml", "--device", "gpu"]);
+    assert!(device.err.ends_with("error: unknown device `gpu`\nhint: cpu, cuda or cuda:N\n"), "{}", device.err);
+}
+
+#[test]
+fn missing_data_are_asked_for_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = with("digits", "mnist");
+    std::fs::write(folder.path().join("x.toml"), text).unwrap();
+    let ran = run(folder.path(), &["run", "x.toml"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("`train-images-idx3-ubyte` is missing\nhint: set `data_dir`"), "{}", ran.err);
+    assert!(ran.out.ends_with("0 finished, 0 diverged, 0 done before, 1 failed\n"), "{}", ran.out);
+}

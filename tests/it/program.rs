@@ -1,0 +1,30 @@
+//! Runs the program itself.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// What a run printed, and how it ended.
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs `nkfac-bench` with `args` in `folder`.
+pub fn run(folder: &Path, args: &[&str]) -> Ran {
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_nkfac-bench"))
+        .args(args)
+        .current_dir(folder)
+        .env_remove("NKFAC_DATA")
+        .env("HOME", folder)
+        .env_remove("XDG_CACHE_HOME")
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
