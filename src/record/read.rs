@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 
-use super::Error;
+use super::{Error, Scope};
 use super::write::COLUMNS;
 
 /// All that could be read in a folder.
 #[derive(Debug)]
 pub struct Results {
-    /// The rows of every trial, with the columns that [`super::write`] gives them.
+    /// The rows of every trial, with the columns that [`super::write`] gives them. Those of single steps outnumber all others by
+    /// far and are left out.
     pub rows: DataFrame,
     /// Files that hold no results, or the same again.
     pub skipped: Vec<Skipped>,
@@ -91,8 +92,9 @@ fn read_trial(path: &Path) -> Result<(String, LazyFrame), String> {
     }
     let trial = frame.column("trial").and_then(|trials| trials.str().map(|trials| trials.first().map(str::to_owned)));
     let trial = trial.map_err(|error| error.to_string())?.ok_or("it has no rows")?;
-    let frame = frame.select(COLUMNS.iter().map(|(name, _)| *name)).map_err(|error| error.to_string())?;
-    Ok((trial, frame.lazy()))
+    let columns: Vec<Expr> = COLUMNS.iter().map(|(name, _)| col(*name)).collect();
+    let epochs = frame.lazy().filter(col("scope").neq(lit(Scope::Step.name().to_owned()))).select(columns).collect();
+    Ok((trial, epochs.map_err(|error| error.to_string())?.lazy()))
 }
 
 #[cfg(test)]
@@ -139,6 +141,7 @@ mod tests {
             row(Scope::Train, Metric::Loss, f64::NAN),
             row(Scope::Test, Metric::Accuracy, 0.1 + 0.2),
             row(Scope::Factor("layer1.0.conv1/a".into()), Metric::FactorSize, 577.0),
+            row(Scope::Step, Metric::StepSeconds, 0.01),
         ]
     }
 
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back_bit_for_bit() {
+    fn what_is_written_is_read_back_bit_for_bit_but_for_single_steps() {
         let folder = tempfile::tempdir().unwrap();
         written(folder.path(), "a");
         let results = read(folder.path()).unwrap();

@@ -242,7 +242,10 @@ impl<'a> Trial<'a> {
         let _backward = self.clock.phase(Phase::Backward);
         let gradients = self.net.params.gradients(&loss.backward()?)?;
         self.tally.add(&loss, &logits, &batch.labels)?;
-        Ok((loss.detach(), gradients))
+        let value = loss.detach();
+        // The graph is freed here, while the clock still counts it as backward.
+        drop((loss, logits));
+        Ok((value, gradients))
     }
 
     /// Scores on the validation and test images, outside the clock.

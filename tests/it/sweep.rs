@@ -173,3 +173,34 @@ fn every_kind_of_fisher_trains_and_they_differ() {
         .collect();
     assert_eq!(last.len(), 6, "two epochs of three kinds");
 }
+
+/// The sum over a trial of one metric of the training scope.
+fn sum(rows: &DataFrame, metric: &str) -> f64 {
+    let values = rows.column("value").unwrap().f64().unwrap();
+    texts(rows, "metric").iter().zip(values.iter()).filter(|(name, _)| *name == metric).map(|(_, value)| value.unwrap()).sum()
+}
+
+#[test]
+fn phases_add_up_to_the_wall_and_little_is_left_over() {
+    let text = r#"
+name = "small"
+[base]
+epochs = 1
+batch = 32
+data = { kind = "synthetic", train_limit = 320, augment = ["crop", "flip"] }
+model = { kind = "resnet18", width = 8 }
+schedule = { kind = "constant", lr = 0.05 }
+optimizer = { preset = "nkfac", precondition = { factor_every = 2, inverse_every = 2 } }
+"#;
+    let folder = folder(text);
+    let ran = run(folder.path(), &["run", "x.toml"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let rows = results(folder.path());
+    let phases = ["data", "forward", "backward", "moments", "damping", "inversion", "preconditioning", "update", "other"];
+    let phases = phases.map(|phase| sum(&rows, &format!("phase_{phase}")));
+    let (wall, steps) = (sum(&rows, "epoch_seconds"), sum(&rows, "step_seconds"));
+    assert!((phases.iter().sum::<f64>() - wall).abs() < 1e-6 * wall, "{phases:?} of {wall}");
+    assert!((0.97..=1.0).contains(&(steps / wall)), "steps took {steps} of {wall}");
+    assert!(phases[8] < 0.02 * wall, "{phases:?} of {wall}");
+    assert!(phases.iter().all(|&seconds| seconds > 0.0), "{phases:?}");
+}
