@@ -7,6 +7,7 @@ pub mod random;
 
 pub mod param;
 
+pub mod kernel;
 pub mod linalg;
 
 pub mod data;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 
-use super::{Error, Scope};
 use super::write::COLUMNS;
+use super::{Error, Scope};
 
 /// All that could be read in a folder.
 #[derive(Debug)]

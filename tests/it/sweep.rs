@@ -30,8 +30,15 @@ fn folder(text: &str) -> tempfile::TempDir {
     folder
 }
 
+/// All rows of the results, single steps too, in the order of the files' names.
 fn results(folder: &Path) -> DataFrame {
-    nkfac_bench::record::read(&folder.join("results/small")).unwrap().rows
+    let entries = std::fs::read_dir(folder.join("results/small")).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|extension| extension == "parquet")).collect();
+    paths.sort();
+    let read = |path: &std::path::PathBuf| ParquetReader::new(std::fs::File::open(path).unwrap()).finish().unwrap();
+    let mut frames = paths.iter().map(read);
+    let first = frames.next().unwrap();
+    frames.fold(first, |all, frame| all.vstack(&frame).unwrap())
 }
 
 fn texts(rows: &DataFrame, column: &str) -> Vec<String> {

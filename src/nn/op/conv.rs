@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
-use super::{Operation, apply, window::Window};
+use super::host::{self, Kernel, Real};
+use super::{Operation, Value, apply, window::Window};
 use crate::clock::{Clock, Phase};
+use crate::kernel;
 use crate::param::{BlockId, Capture, Demand, Tap};
 
 /// What a layer needs to hand its second moments on.
@@ -59,7 +61,7 @@ impl Rows {
                 let columns = patches.dim(3)?;
                 patches.reshape(((), columns))
             }
-            _ => x.reshape(((), x.dim(candle_core::D::Minus1)?)),
+            _ => x.reshape(((), x.dim(D::Minus1)?)),
         }
     }
 
@@ -91,15 +93,53 @@ struct Affine {
     recorder: Option<Recorder>,
 }
 
-impl Operation for Affine {
-    fn name(&self) -> &'static str {
+impl Affine {
+    /// Calls a kernel with the layer seen as a convolution: a linear one is a convolution of one pixel.
+    fn geometry(&self, x: &Tensor, outputs: usize) -> Result<kernel::Geometry> {
         match self.rows {
-            Rows::Plain => "linear",
-            Rows::Patches(_) => "conv2d",
+            Rows::Patches(window) => host::geometry(x, window, outputs),
+            Rows::Plain => {
+                let inputs = x.dim(D::Minus1)?;
+                let batch = x.elem_count() / inputs;
+                Ok(kernel::Geometry { batch, height: 1, width: 1, inputs, outputs, kernel: 1, stride: 1, padding: 0 })
+            }
         }
     }
 
-    fn forward(&self, args: &[Tensor]) -> Result<Tensor> {
+    fn on_host<T: Real>(&self, args: &[Tensor]) -> Result<Value> {
+        let outputs = args[1].dim(D::Minus1)?;
+        let geometry = self.geometry(&args[0], outputs)?;
+        let args: Vec<&Tensor> = args.iter().collect();
+        let y = host::read(&args, |slices| {
+            kernel::conv::forward::<T>(&geometry, slices[0], slices[1], slices.get(2).copied())
+        })?;
+        Ok(host::value(y, self.rows.output_dims(args[0], outputs)?))
+    }
+
+    fn host_backward<T: Real>(&self, args: &[&Tensor], grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let (x, weight) = (args[0].detach(), args[1].detach());
+        let geometry = self.geometry(&x, weight.dim(D::Minus1)?)?;
+        let [dx, dw, db] = host::read(&[&x, &weight, grad], |slices| {
+            let wanted = |i: usize| args.get(i).is_some_and(|arg| arg.track_op());
+            [
+                wanted(0).then(|| kernel::conv::grad_input::<T>(&geometry, slices[2], slices[1])),
+                wanted(1).then(|| kernel::conv::grad_weight::<T>(&geometry, slices[0], slices[2])),
+                wanted(2).then(|| kernel::conv::grad_bias::<T>(geometry.outputs, slices[2])),
+            ]
+        })?;
+        let grads = args.iter().zip([dx, dw, db]);
+        grads.map(|(arg, grad)| grad.map(|grad| host::tensor(grad, arg.shape(), arg)).transpose()).collect()
+    }
+
+    /// Second moments of the input rows, a one appended to each for a bias.
+    fn host_inputs<T: Real>(&self, x: &Tensor, outputs: usize, bias: bool) -> Result<Tensor> {
+        let geometry = self.geometry(x, outputs)?;
+        let order = geometry.patch() + usize::from(bias);
+        let gram = host::read(&[x], |slices| kernel::gram::conv::<T>(&geometry, slices[0], bias))?;
+        host::tensor(gram, (order, order), x)
+    }
+
+    fn portable(&self, args: &[Tensor]) -> Result<Tensor> {
         let (x, weight) = (&args[0], matrix(&args[1])?);
         let y = self.rows.of(x)?.matmul(&weight)?;
         let y = match args.get(2) {
@@ -109,55 +149,87 @@ impl Operation for Affine {
         y.reshape(self.rows.output_dims(x, weight.dim(1)?)?)
     }
 
-    fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+    fn portable_backward(&self, args: &[&Tensor], grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let (x, weight) = (args[0].detach(), matrix(&args[1].detach())?);
         let grad = grad.reshape(((), weight.dim(1)?))?;
-        let rows = self.rows.of(&x)?;
-        if let Some(recorder) = &self.recorder {
-            let samples = match self.rows {
-                Rows::Plain => rows.dim(0)?,
-                Rows::Patches(_) => x.dim(0)?,
-            };
-            recorder.record(&rows, &grad, samples, args.len() > 2)?;
-        }
         let wanted = |i: usize, gradient: &dyn Fn() -> Result<Tensor>| args[i].track_op().then(gradient).transpose();
         let mut grads = vec![
             wanted(0, &|| self.rows.fold(&grad.matmul(&weight.t()?)?, &x))?,
-            wanted(1, &|| rows.t()?.matmul(&grad)?.reshape(args[1].shape()))?,
+            wanted(1, &|| self.rows.of(&x)?.t()?.matmul(&grad)?.reshape(args[1].shape()))?,
         ];
         if args.len() > 2 {
             grads.push(wanted(2, &|| grad.sum(0))?);
         }
         Ok(grads)
     }
+
+    fn portable_inputs(&self, x: &Tensor, bias: bool) -> Result<Tensor> {
+        let rows = at_least_f32(&self.rows.of(x)?)?;
+        if !bias {
+            return gram(&rows);
+        }
+        let ones = Tensor::ones((rows.dim(0)?, 1), rows.dtype(), rows.device())?;
+        gram(&Tensor::cat(&[&rows, &ones], 1)?)
+    }
+
+    /// Reduces input rows and gradient rows to second moments, if this pass is to capture any.
+    fn record(&self, x: &Tensor, grad: &Tensor, bias: bool) -> Result<()> {
+        let Some(Recorder { block, tap, clock }) = &self.recorder else { return Ok(()) };
+        let demand = tap.demand();
+        if demand == Demand::Nothing {
+            return Ok(());
+        }
+        let _moments = clock.phase(Phase::Moments);
+        let outputs = grad.dim(D::Minus1)?;
+        let kernel = Kernel::of(x);
+        let inputs = (demand == Demand::Moments).then(|| match kernel {
+            Kernel::Single => self.host_inputs::<f32>(x, outputs, bias),
+            Kernel::Double => self.host_inputs::<f64>(x, outputs, bias),
+            Kernel::None => self.portable_inputs(x, bias),
+        });
+        let output_grads = match kernel {
+            Kernel::Single => host_gram::<f32>(grad)?,
+            Kernel::Double => host_gram::<f64>(grad)?,
+            Kernel::None => gram(&at_least_f32(&grad.reshape(((), outputs))?)?)?,
+        };
+        let count = grad.elem_count() / outputs;
+        let samples = match self.rows {
+            Rows::Plain => count,
+            Rows::Patches(_) => x.dim(0)?,
+        };
+        tap.send(Capture { block: *block, inputs: inputs.transpose()?, output_grads, samples, positions: count / samples })
+    }
+}
+
+impl Operation for Affine {
+    fn name(&self) -> &'static str {
+        match self.rows {
+            Rows::Plain => "linear",
+            Rows::Patches(_) => "conv2d",
+        }
+    }
+
+    fn forward(&self, args: &[Tensor]) -> Result<Value> {
+        match Kernel::of(&args[0]) {
+            Kernel::Single => self.on_host::<f32>(args),
+            Kernel::Double => self.on_host::<f64>(args),
+            Kernel::None => Ok(Value::Tensor(self.portable(args)?)),
+        }
+    }
+
+    fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        self.record(&args[0].detach(), grad, args.len() > 2)?;
+        match Kernel::of(args[0]) {
+            Kernel::Single => self.host_backward::<f32>(args, grad),
+            Kernel::Double => self.host_backward::<f64>(args, grad),
+            Kernel::None => self.portable_backward(args, grad),
+        }
+    }
 }
 
 /// A weight as its matrix, `d_in × d_out`.
 fn matrix(weight: &Tensor) -> Result<Tensor> {
-    weight.reshape(((), weight.dim(candle_core::D::Minus1)?))
-}
-
-impl Recorder {
-    /// Reduces input rows and gradient rows to second moments, if this pass is to capture any.
-    fn record(&self, rows: &Tensor, grad: &Tensor, samples: usize, bias: bool) -> Result<()> {
-        let demand = self.tap.demand();
-        if demand == Demand::Nothing {
-            return Ok(());
-        }
-        let _moments = self.clock.phase(Phase::Moments);
-        let (rows, grad) = (at_least_f32(rows)?, at_least_f32(grad)?);
-        let count = rows.dim(0)?;
-        let inputs = match demand {
-            Demand::Moments if bias => {
-                let ones = Tensor::ones((count, 1), rows.dtype(), rows.device())?;
-                Some(gram(&Tensor::cat(&[&rows, &ones], 1)?)?)
-            }
-            Demand::Moments => Some(gram(&rows)?),
-            Demand::OutputGrads | Demand::Nothing => None,
-        };
-        let output_grads = gram(&grad)?;
-        self.tap.send(Capture { block: self.block, inputs, output_grads, samples, positions: count / samples })
-    }
+    weight.reshape(((), weight.dim(D::Minus1)?))
 }
 
 /// Factors are kept in float32 or better, even if the net runs lower.
@@ -165,7 +237,81 @@ fn at_least_f32(x: &Tensor) -> Result<Tensor> {
     if x.dtype() == DType::F64 { Ok(x.clone()) } else { x.to_dtype(DType::F32) }
 }
 
-/// `XᵀX`.
+/// `XᵀX` of rows.
 fn gram(rows: &Tensor) -> Result<Tensor> {
     rows.t()?.matmul(rows)
+}
+
+/// `XᵀX` of the rows along the last axis, by the kernel.
+fn host_gram<T: Real>(rows: &Tensor) -> Result<Tensor> {
+    let columns = rows.dim(D::Minus1)?;
+    let gram = host::read(&[rows], |slices| kernel::gram::rows::<T>(slices[0], columns, false))?;
+    host::tensor(gram, (columns, columns), rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Affine, Rows, Value, gram, host_gram};
+    use crate::nn::op::window::Window;
+    use candle_core::{Device, Tensor, Var};
+    use proptest::prelude::*;
+
+    fn values(value: &Tensor) -> Vec<f64> {
+        value.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    fn close(ours: &[f64], theirs: &[f64]) -> bool {
+        ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-9)
+    }
+
+    fn random(dims: &[usize]) -> Tensor {
+        Tensor::randn(0f64, 1., dims, &Device::Cpu).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn kernels_agree_with_candle_operations(
+            kernel in 1usize..6,
+            stride in 1usize..4,
+            padding in 0usize..4,
+            height in 5usize..12,
+            width in 5usize..12,
+            inputs in 1usize..6,
+            outputs in 1usize..20,
+            batch in 1usize..4,
+        ) {
+            let window = Window { kernel, stride, padding };
+            let affine = Affine { rows: Rows::Patches(window), recorder: None };
+            let args = [random(&[batch, height, width, inputs]), random(&[kernel, kernel, inputs, outputs]), random(&[outputs])];
+            let theirs = affine.portable(&args).unwrap();
+            let Value::Host(ours, _) = affine.on_host::<f64>(&args).unwrap() else { panic!("not a kernel's value") };
+            prop_assert!(close(ours.as_slice::<f64>().unwrap(), &values(&theirs)));
+
+            let grad = theirs.randn_like(0.0, 1.0).unwrap();
+            let args: Vec<Var> = args.iter().map(|arg| Var::from_tensor(arg).unwrap()).collect();
+            let args: Vec<&Tensor> = args.iter().map(|arg| arg.as_tensor()).collect();
+            let ours = affine.host_backward::<f64>(&args, &grad).unwrap();
+            let theirs = affine.portable_backward(&args, &grad).unwrap();
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                prop_assert!(close(&values(ours.as_ref().unwrap()), &values(theirs.as_ref().unwrap())));
+            }
+
+            for bias in [false, true] {
+                let ours = affine.host_inputs::<f64>(args[0], outputs, bias).unwrap();
+                prop_assert!(close(&values(&ours), &values(&affine.portable_inputs(args[0], bias).unwrap())));
+            }
+            let rows = grad.reshape(((), outputs)).unwrap();
+            prop_assert!(close(&values(&host_gram::<f64>(&grad).unwrap()), &values(&gram(&rows).unwrap())));
+        }
+    }
+
+    #[test]
+    fn nothing_is_computed_for_what_is_not_tracked() {
+        let affine = Affine { rows: Rows::Plain, recorder: None };
+        let (x, weight) = (random(&[3, 4]), Var::from_tensor(&random(&[4, 5])).unwrap());
+        let grads = affine.host_backward::<f64>(&[&x, weight.as_tensor()], &random(&[3, 5])).unwrap();
+        assert!(grads[0].is_none() && grads[1].is_some());
+    }
 }

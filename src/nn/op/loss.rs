@@ -2,7 +2,7 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::{Operation, apply};
+use super::{Operation, Value, apply};
 
 /// The mean loss of `logits`, `N×K`, under `labels`, `N` whole numbers below K: a scalar.
 ///
@@ -37,9 +37,9 @@ impl Operation for CrossEntropy {
         "cross-entropy"
     }
 
-    fn forward(&self, args: &[Tensor]) -> Result<Tensor> {
+    fn forward(&self, args: &[Tensor]) -> Result<Value> {
         let batch = args[0].dim(0)? as f64;
-        (&self.target * log_softmax(&args[0])?)?.sum_all()? * (-1.0 / batch)
+        Ok(Value::Tensor(((&self.target * log_softmax(&args[0])?)?.sum_all()? * (-1.0 / batch))?))
     }
 
     fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {

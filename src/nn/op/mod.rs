@@ -5,6 +5,7 @@
 //! operations, its callers cannot tell. Activations are `N×H×W×C` throughout.
 
 pub mod conv;
+mod host;
 pub mod loss;
 pub mod norm;
 pub mod pool;
@@ -13,6 +14,7 @@ pub mod window;
 
 use std::sync::{Mutex, PoisonError};
 
+use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Error, Layout, Result, Shape, Storage, Tensor,
 };
@@ -23,7 +25,7 @@ pub trait Operation: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// The value. The arguments are detached: nothing computed here is recorded for a backward pass.
-    fn forward(&self, args: &[Tensor]) -> Result<Tensor>;
+    fn forward(&self, args: &[Tensor]) -> Result<Value>;
 
     /// The gradient by each argument, `None` where `!args[i].track_op()`. `grad` is contiguous, and detached as all else is
     /// to be.
@@ -33,7 +35,7 @@ pub trait Operation: Send + Sync {
 /// Applies `operation` to one to three tensors and records it for the backward pass.
 pub fn apply(operation: impl Operation + 'static, args: &[&Tensor]) -> Result<Tensor> {
     let detached: Vec<Tensor> = args.iter().map(|arg| arg.detach()).collect();
-    let value = operation.forward(&detached)?.contiguous()?;
+    let value = operation.forward(&detached)?;
     let node = Node { operation, value: Mutex::new(Some(value)) };
     match args {
         [a] => a.apply_op1(node),
@@ -43,30 +45,43 @@ pub fn apply(operation: impl Operation + 'static, args: &[&Tensor]) -> Result<Te
     }
 }
 
+/// What an operation computed.
+pub enum Value {
+    /// By a kernel: moved into the graph without a copy.
+    Host(CpuStorage, Shape),
+    /// In candle operations.
+    Tensor(Tensor),
+}
+
 /// Carries a value that is computed already through candle's interface for custom operations.
 struct Node<O> {
     operation: O,
-    value: Mutex<Option<Tensor>>,
+    value: Mutex<Option<Value>>,
 }
 
 impl<O: Operation> Node<O> {
-    fn take(&self) -> Result<Tensor> {
+    fn take(&self) -> Result<Value> {
         let value = self.value.lock().unwrap_or_else(PoisonError::into_inner).take();
         value.ok_or_else(|| Error::Msg(format!("{}: applied twice", self.operation.name())))
     }
 
     fn cpu(&self) -> Result<(CpuStorage, Shape)> {
-        let value = self.take()?;
+        let value = match self.take()? {
+            Value::Host(storage, shape) => return Ok((storage, shape)),
+            Value::Tensor(value) => value.contiguous()?,
+        };
         let (storage, layout) = value.storage_and_layout();
         match &*storage {
-            Storage::Cpu(storage) => Ok((contiguous_slice(storage, layout)?, value.shape().clone())),
+            Storage::Cpu(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),
             _ => candle_core::bail!("{}: value is not on the CPU", self.operation.name()),
         }
     }
 
     fn cuda(&self) -> Result<(CudaStorage, Shape)> {
-        use candle_core::backend::BackendStorage;
-        let value = self.take()?;
+        let Value::Tensor(value) = self.take()? else {
+            candle_core::bail!("{}: value is not on the CUDA device", self.operation.name())
+        };
+        let value = value.contiguous()?;
         let (storage, layout) = value.storage_and_layout();
         match &*storage {
             Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),
@@ -78,15 +93,6 @@ impl<O: Operation> Node<O> {
         let grad = grad.detach().contiguous()?;
         let grads = self.operation.backward(args, output, &grad)?;
         Ok(grads.into_iter().map(|grad| grad.map(|grad| grad.detach())).collect())
-    }
-}
-
-fn contiguous_slice(storage: &CpuStorage, layout: &Layout) -> Result<CpuStorage> {
-    let Some((start, end)) = layout.contiguous_offsets() else { candle_core::bail!("value is not contiguous") };
-    match storage {
-        CpuStorage::F32(values) => Ok(CpuStorage::F32(values[start..end].to_vec())),
-        CpuStorage::F64(values) => Ok(CpuStorage::F64(values[start..end].to_vec())),
-        _ => candle_core::bail!("only f32 and f64 nets are supported"),
     }
 }
 

@@ -1,10 +1,12 @@
-//! Batch normalisation in training: batch statistics over all axes but the last, with a backward pass in three reductions.
+//! Batch normalisation in training: batch statistics over all axes but the last.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Error, Result, Tensor};
 
-use super::{Operation, apply};
+use super::host::{self, Kernel, Real};
+use super::{Operation, Value, apply};
+use crate::kernel::norm::{self as kernel, Moments};
 
 /// Mean and biased variance of a batch, one number a channel.
 #[derive(Debug, Clone)]
@@ -27,8 +29,58 @@ struct BatchNorm {
 }
 
 impl BatchNorm {
+    fn save(&self, mean: Tensor, variance: Tensor) {
+        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(Statistics { mean, variance });
+    }
+
+    fn on_host<T: Real>(&self, args: &[Tensor]) -> Result<Value> {
+        let (x, gamma, beta) = (&args[0], &args[1], &args[2]);
+        let (y, Moments { mean, variance }) = host::read(&[x, gamma, beta], |slices| {
+            let moments = kernel::moments::<T>(slices[0], slices[1].len());
+            (kernel::forward(slices[0], &moments, slices[1], slices[2], self.epsilon), moments)
+        })?;
+        self.save(host::tensor(mean, gamma.shape(), x)?, host::tensor(variance, gamma.shape(), x)?);
+        Ok(host::value(y, x.shape()))
+    }
+
+    fn host_backward<T: Real>(&self, x: &Tensor, gamma: &Tensor, grad: &Tensor) -> Result<[Tensor; 3]> {
+        let statistics = read(&self.saved)?;
+        let moments = Moments { mean: statistics.mean.to_vec1::<T>()?, variance: statistics.variance.to_vec1::<T>()? };
+        let [dx, dgamma, dbeta] = host::read(&[x, gamma, grad], |slices| {
+            kernel::backward::<T>(slices[0], &moments, slices[1], self.epsilon, slices[2])
+        })?;
+        Ok([
+            host::tensor(dx, x.shape(), x)?,
+            host::tensor(dgamma, gamma.shape(), x)?,
+            host::tensor(dbeta, gamma.shape(), x)?,
+        ])
+    }
+
+    fn portable(&self, args: &[Tensor]) -> Result<Value> {
+        let (x, gamma, beta) = (&args[0], &args[1], &args[2]);
+        let rows = x.reshape(((), gamma.elem_count()))?;
+        let mean = rows.mean(0)?;
+        let variance = rows.broadcast_sub(&mean)?.sqr()?.mean(0)?;
+        self.save(mean, variance);
+        let (centred, scale) = self.centre(x)?;
+        Ok(Value::Tensor(centred.broadcast_mul(&(scale * gamma)?)?.broadcast_add(beta)?.reshape(x.shape())?))
+    }
+
+    fn portable_backward(&self, x: &Tensor, gamma: &Tensor, grad: &Tensor) -> Result<[Tensor; 3]> {
+        let (centred, scale) = self.centre(x)?;
+        let normed = centred.broadcast_mul(&scale)?;
+        let grad = grad.reshape(normed.shape())?;
+        let grad_beta = grad.sum(0)?;
+        let grad_gamma = (&grad * &normed)?.sum(0)?;
+        let count = normed.dim(0)? as f64;
+        let pull = normed.broadcast_mul(&(&grad_gamma / count)?)?.broadcast_add(&(&grad_beta / count)?)?;
+        let grad_x = (grad - pull)?.broadcast_mul(&(scale * gamma)?)?.reshape(x.shape())?;
+        Ok([grad_x, grad_gamma, grad_beta])
+    }
+
     /// Rows of `x` less the mean, and 1/√(variance + ε).
-    fn centre(&self, x: &Tensor, statistics: &Statistics) -> Result<(Tensor, Tensor)> {
+    fn centre(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
+        let statistics = read(&self.saved)?;
         let centred = x.reshape(((), statistics.mean.elem_count()))?.broadcast_sub(&statistics.mean)?;
         let scale = (&statistics.variance + self.epsilon)?.sqrt()?.recip()?;
         Ok((centred, scale))
@@ -40,40 +92,62 @@ impl Operation for BatchNorm {
         "batch-norm"
     }
 
-    fn forward(&self, args: &[Tensor]) -> Result<Tensor> {
-        let (x, gamma, beta) = (&args[0], &args[1], &args[2]);
-        let rows = x.reshape(((), gamma.elem_count()))?;
-        let mean = rows.mean(0)?;
-        let variance = rows.broadcast_sub(&mean)?.sqr()?.mean(0)?;
-        let statistics = Statistics { mean, variance };
-        let (centred, scale) = self.centre(x, &statistics)?;
-        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(statistics);
-        centred.broadcast_mul(&(scale * gamma)?)?.broadcast_add(beta)?.reshape(x.shape())
+    fn forward(&self, args: &[Tensor]) -> Result<Value> {
+        match Kernel::of(&args[0]) {
+            Kernel::Single => self.on_host::<f32>(args),
+            Kernel::Double => self.on_host::<f64>(args),
+            Kernel::None => self.portable(args),
+        }
     }
 
     fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let (x, gamma) = (args[0].detach(), args[1].detach());
-        let (centred, scale) = self.centre(&x, &read(&self.saved)?)?;
-        let normed = centred.broadcast_mul(&scale)?;
-        let grad = grad.reshape(normed.shape())?;
-        let grad_beta = grad.sum(0)?;
-        let grad_gamma = (&grad * &normed)?.sum(0)?;
-        let grad_x = if args[0].track_op() {
-            let count = normed.dim(0)? as f64;
-            let pull = normed.broadcast_mul(&(&grad_gamma / count)?)?.broadcast_add(&(&grad_beta / count)?)?;
-            Some((grad - pull)?.broadcast_mul(&(scale * gamma)?)?.reshape(x.shape())?)
-        } else {
-            None
+        let grads = match Kernel::of(&x) {
+            Kernel::Single => self.host_backward::<f32>(&x, &gamma, grad)?,
+            Kernel::Double => self.host_backward::<f64>(&x, &gamma, grad)?,
+            Kernel::None => self.portable_backward(&x, &gamma, grad)?,
         };
-        Ok(vec![
-            grad_x,
-            args[1].track_op().then_some(grad_gamma),
-            args[2].track_op().then_some(grad_beta),
-        ])
+        Ok(grads.into_iter().zip(args).map(|(grad, arg)| arg.track_op().then_some(grad)).collect())
     }
 }
 
 fn read(saved: &Mutex<Option<Statistics>>) -> Result<Statistics> {
     let statistics = saved.lock().unwrap_or_else(PoisonError::into_inner).clone();
     statistics.ok_or_else(|| Error::Msg("batch-norm: no statistics before the forward pass".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BatchNorm, Value};
+    use candle_core::{Device, Tensor};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn values(value: &Tensor) -> Vec<f64> {
+        value.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    fn close(ours: &[f64], theirs: &[f64]) -> bool {
+        ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-10)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn the_kernel_agrees_with_candle_operations(batch in 1usize..4, side in 2usize..30, channels in 1usize..20) {
+            let random = |dims: &[usize]| Tensor::randn(0f64, 1., dims, &Device::Cpu).unwrap();
+            let (x, grad) = (random(&[batch, side, side, channels]), random(&[batch, side, side, channels]));
+            let args = [x.clone(), random(&[channels]), random(&[channels])];
+            let operation = BatchNorm { epsilon: 1e-5, saved: Arc::default() };
+            let Value::Tensor(theirs) = operation.portable(&args).unwrap() else { panic!("not candle's value") };
+            let their_grads = operation.portable_backward(&x, &args[1], &grad).unwrap();
+            let Value::Host(ours, _) = operation.on_host::<f64>(&args).unwrap() else { panic!("not a kernel's value") };
+            prop_assert!(close(ours.as_slice::<f64>().unwrap(), &values(&theirs)));
+            let our_grads = operation.host_backward::<f64>(&x, &args[1], &grad).unwrap();
+            for (ours, theirs) in our_grads.iter().zip(&their_grads) {
+                prop_assert!(close(&values(ours), &values(theirs)));
+            }
+        }
+    }
 }

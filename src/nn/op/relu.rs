@@ -2,11 +2,18 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Operation, apply};
+use super::host::{self, Kernel, Real};
+use super::{Operation, Value, apply};
+use crate::kernel::elementwise;
 
 /// `max(x, 0)`.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     apply(Relu, &[x])
+}
+
+/// `max(a + b, 0)`, for the end of a residual block.
+pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    apply(AddRelu, &[a, b])
 }
 
 struct Relu;
@@ -16,12 +23,55 @@ impl Operation for Relu {
         "relu"
     }
 
-    fn forward(&self, args: &[Tensor]) -> Result<Tensor> {
-        args[0].relu()
+    fn forward(&self, args: &[Tensor]) -> Result<Value> {
+        fn on_host<T: Real>(x: &Tensor) -> Result<Value> {
+            Ok(host::value(host::read(&[x], |slices| elementwise::relu::<T>(slices[0]))?, x.shape()))
+        }
+        match Kernel::of(&args[0]) {
+            Kernel::Single => on_host::<f32>(&args[0]),
+            Kernel::Double => on_host::<f64>(&args[0]),
+            Kernel::None => Ok(Value::Tensor(args[0].relu()?)),
+        }
     }
 
     fn backward(&self, _args: &[&Tensor], output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
-        let positive = output.detach().gt(0.0)?.to_dtype(grad.dtype())?;
-        Ok(vec![Some((grad * positive)?)])
+        Ok(vec![Some(gate(&output.detach(), grad)?)])
+    }
+}
+
+struct AddRelu;
+
+impl Operation for AddRelu {
+    fn name(&self) -> &'static str {
+        "add-relu"
+    }
+
+    fn forward(&self, args: &[Tensor]) -> Result<Value> {
+        fn on_host<T: Real>(a: &Tensor, b: &Tensor) -> Result<Value> {
+            Ok(host::value(host::read(&[a, b], |slices| elementwise::add_relu::<T>(slices[0], slices[1]))?, a.shape()))
+        }
+        match Kernel::of(&args[0]) {
+            Kernel::Single => on_host::<f32>(&args[0], &args[1]),
+            Kernel::Double => on_host::<f64>(&args[0], &args[1]),
+            Kernel::None => Ok(Value::Tensor((&args[0] + &args[1])?.relu()?)),
+        }
+    }
+
+    fn backward(&self, args: &[&Tensor], output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let gradient = gate(&output.detach(), grad)?;
+        Ok(args.iter().map(|arg| arg.track_op().then(|| gradient.clone())).collect())
+    }
+}
+
+/// `grad` where `output` is positive, else zero.
+fn gate(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    fn on_host<T: Real>(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let gated = host::read(&[output, grad], |slices| elementwise::gate::<T>(slices[0], slices[1]))?;
+        host::tensor(gated, grad.shape(), grad)
+    }
+    match Kernel::of(grad) {
+        Kernel::Single => on_host::<f32>(output, grad),
+        Kernel::Double => on_host::<f64>(output, grad),
+        Kernel::None => grad * output.gt(0.0)?.to_dtype(grad.dtype())?,
     }
 }

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::Shape;
 use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, Relu, Sequential};
-use crate::nn::op::relu::relu;
+use crate::nn::op::relu::add_relu;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
 
@@ -97,6 +97,6 @@ impl Residual {
 
 impl Layer for Residual {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        relu(&(self.body.forward(x, pass)? + self.shortcut.forward(x, pass)?)?)
+        add_relu(&self.body.forward(x, pass)?, &self.shortcut.forward(x, pass)?)
     }
 }

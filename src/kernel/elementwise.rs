@@ -1,0 +1,40 @@
+//! Rectifiers, element by element.
+
+use rayon::prelude::*;
+
+use super::Real;
+
+/// Elements a task.
+const CHUNK: usize = 1 << 14;
+
+/// `max(x, 0)`; NaN stays.
+#[must_use]
+pub fn relu<T: Real>(x: &[T]) -> Vec<T> {
+    map(x, x, |x, _| rectify(x))
+}
+
+/// `max(a + b, 0)`; NaN stays.
+#[must_use]
+pub fn add_relu<T: Real>(a: &[T], b: &[T]) -> Vec<T> {
+    map(a, b, |a, b| rectify(a + b))
+}
+
+/// `gradient` where `output` is positive, else zero.
+#[must_use]
+pub fn gate<T: Real>(output: &[T], gradient: &[T]) -> Vec<T> {
+    map(output, gradient, |output, gradient| if output > T::ZERO { gradient } else { T::ZERO })
+}
+
+fn rectify<T: Real>(x: T) -> T {
+    if x < T::ZERO { T::ZERO } else { x }
+}
+
+fn map<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
+    let mut out = vec![T::ZERO; a.len()];
+    out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((out, a), b)| {
+        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            *out = f(a, b);
+        }
+    });
+    out
+}
