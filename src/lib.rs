@@ -19,3 +19,4 @@ pub mod reference;
 pub mod train;
 
 pub mod experiment;
+pub mod figure;

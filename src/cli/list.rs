@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use nkfac_bench::catalog::Entry;
-use nkfac_bench::{data, nn, optim};
+use nkfac_bench::{data, figure, nn, optim};
 
 /// Show what can be named in an experiment file, with a line of help and an example
 #[derive(Debug, Args)]
@@ -20,6 +20,7 @@ enum Kind {
     #[value(alias = "presets")]
     Optimizers,
     Inverters,
+    Figures,
 }
 
 impl Kind {
@@ -29,6 +30,7 @@ impl Kind {
             Self::Models => nn::zoo::CATALOG.to_vec(),
             Self::Optimizers => optim::PRESETS.iter().map(|preset| preset.entry).collect(),
             Self::Inverters => optim::invert::CATALOG.to_vec(),
+            Self::Figures => figure::ALL.iter().map(|figure| figure.entry()).collect(),
         }
     }
 
@@ -38,6 +40,7 @@ impl Kind {
             Self::Models => "models",
             Self::Optimizers => "optimizers",
             Self::Inverters => "inverters",
+            Self::Figures => "figures",
         }
     }
 }

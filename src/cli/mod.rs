@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. This is the only place that prints.
 
 mod completions;
+mod figure;
 mod lines;
 mod list;
 mod plan;
@@ -28,6 +29,7 @@ pub struct Cli {
 enum Command {
     Run(run::Run),
     Plan(plan::Plan),
+    Figure(figure::Figure),
     List(list::List),
     Verify(verify::Verify),
     Completions(completions::Completions),
@@ -39,6 +41,7 @@ impl Cli {
         match self.command {
             Command::Run(run) => run.execute(),
             Command::Plan(plan) => plan.execute(),
+            Command::Figure(figure) => figure.execute(),
             Command::List(list) => list.execute(),
             Command::Verify(verify) => verify.execute(),
             Command::Completions(completions) => completions.execute(),

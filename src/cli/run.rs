@@ -6,6 +6,7 @@ use candle_core::Device;
 use clap::Args;
 use nkfac_bench::experiment::{self, Settings, Summary};
 
+use super::figure;
 use super::lines::Lines;
 use super::progress::Bars;
 use super::selection::Selection;
@@ -49,7 +50,7 @@ impl Run {
             bars.finish();
             summary?
         };
-        report(&settings, &summary, self.json)?;
+        conclude(&settings, &summary, self.json)?;
         Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
@@ -75,13 +76,20 @@ fn threads(wanted: Option<u16>) -> anyhow::Result<usize> {
     Ok(count)
 }
 
-fn report(settings: &Settings, summary: &Summary, json: bool) -> anyhow::Result<()> {
+/// Draws what there is now, and sums up.
+fn conclude(settings: &Settings, summary: &Summary, json: bool) -> anyhow::Result<()> {
     let Summary { finished, diverged, skipped, failed } = *summary;
-    if json {
-        let counts = serde_json::json!({ "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed });
-        println!("{}", serde_json::json!({ "event": "summary", "trials": counts, "folder": settings.folder }));
-        return Ok(());
+    if finished + diverged + skipped == 0 {
+        eprintln!("no trial left a result in `{}`: there is nothing to draw", settings.folder.display());
+    } else {
+        figure::draw(&settings.folder, &[], !json)?;
     }
-    println!("{finished} finished, {diverged} diverged, {skipped} done before, {failed} failed");
+    if json {
+        let counts =
+            serde_json::json!({ "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed });
+        println!("{}", serde_json::json!({ "event": "summary", "trials": counts, "folder": settings.folder }));
+    } else {
+        println!("{finished} finished, {diverged} diverged, {skipped} done before, {failed} failed");
+    }
     Ok(())
 }

@@ -2,9 +2,9 @@
 
 use polars::prelude::*;
 
-use super::ink::style::{LEADING, Look, PAGE};
-use super::ink::{Canvas, Entry as Key, Frame, Legend, Panel, Point, Scale, Swatch};
-use super::{Drawing, Figure, counts, group, numbers, summary, texts};
+use super::ink::style::{BELOW, Look, PAGE};
+use super::ink::{Canvas, Frame, Key, Legend, Panel, Point, Scale, Swatch};
+use super::{Figure, counts, group, numbers, summary, texts};
 use crate::catalog::Entry;
 use crate::record::{Metric, Scope};
 
@@ -40,24 +40,134 @@ impl Figure for Curves {
             .collect()
     }
 
-    fn draw(&self, numbers: &DataFrame) -> PolarsResult<Drawing> {
+    fn draw(&self, numbers: &DataFrame) -> PolarsResult<Canvas> {
         let lines = lines(numbers)?;
-        if lines.iter().all(|line| line.curves.iter().all(Vec::is_empty)) {
-            return Ok(Drawing(Canvas::notice("No trial has finished an epoch.")));
+        let ends: Vec<&Dot> = lines.iter().flat_map(|line| line.curves.iter().filter_map(|dots| dots.last())).collect();
+        if ends.is_empty() {
+            return Ok(Canvas::notice("No trial has finished, so there are no curves to show."));
         }
-        let keys = lines.iter().map(|line| Key { swatch: Swatch::Line(line.look), text: line.name() }).collect();
-        let legend = Legend::new(keys, PAGE);
-        let caption = spread(&lines.iter().map(|line| line.seeds).collect::<Vec<_>>());
-        let grid = [0, 1].map(|row| [0, 1].map(|column| frame(row, column)));
-        let below = grid[1][0].bottom + BELOW;
-        let mut canvas = Canvas::new(PAGE, below + legend.height() + caption.as_ref().map_or(0.0, |_| LEADING) + 4.0);
-        let unit = TimeUnit::fitting(lines.iter().flat_map(|line| line.points(0)).map(|point| point.seconds));
+        let epochs = ends.iter().map(|dot| dot.epoch).fold(0.0, f64::max);
+        let seconds = ends.iter().map(|dot| dot.seconds).fold(0.0, f64::max);
+        let (unit, unit_seconds) = time_unit(seconds);
+        let by_epoch = Axis { name: "epoch".into(), scale: Scale::counts(epochs), of: &|dot| dot.epoch };
+        let by_time = Axis {
+            name: format!("training time ({unit})"),
+            scale: Scale::from_zero(&[seconds / unit_seconds]),
+            of: &|dot| dot.seconds / unit_seconds,
+        };
+
+        let keys = lines.iter().map(|line| Key { swatch: Swatch::Line(line.look), text: line.name.clone() }).collect();
+        let seeds: Vec<usize> = lines.iter().map(|line| line.seeds).collect();
+        let legend = Legend::new(keys, summary::spread(&seeds), PAGE);
+        let below = Frame::of_two(1, 0).bottom + BELOW;
+        let mut canvas = Canvas::new(PAGE, below + legend.height());
         for (row, quantity) in QUANTITIES.iter().enumerate() {
-            for (column, x) in [X::Epoch, X::Time(unit)].into_iter().enumerate() {
-                draw_panel(&mut canvas, grid[row][column], &lines, row, quantity, x);
+            for (column, x) in [&by_epoch, &by_time].into_iter().enumerate() {
+                draw_panel(&mut canvas, Frame::of_two(row, column), &lines, row, quantity, x);
             }
         }
         legend.draw(&mut canvas, (PAGE / 2.0, below));
-        Ok(Drawing(canvas))
+        Ok(canvas)
+    }
+}
+
+/// What a row of panels shows.
+struct Quantity {
+    metric: Metric,
+    name: &'static str,
+    /// How many of the axis' units make one.
+    units: f64,
+    scale: fn(&[f64]) -> Scale,
+}
+
+/// The rows of panels, from the top.
+const QUANTITIES: [Quantity; 2] = [
+    Quantity { metric: Metric::Accuracy, name: "test accuracy (%)", units: 100.0, scale: Scale::around },
+    Quantity { metric: Metric::Loss, name: "training loss", units: 1.0, scale: Scale::fitting },
+];
+
+/// Marks along a line, so that it is told apart without colour.
+const MARKS: usize = 8;
+
+struct Line {
+    look: Look,
+    name: String,
+    seeds: usize,
+    /// In the order of [`QUANTITIES`].
+    curves: [Vec<Dot>; 2],
+}
+
+/// A mean at the end of an epoch.
+struct Dot {
+    epoch: f64,
+    seconds: f64,
+    mean: f64,
+    /// NaN for a single trial.
+    sd: f64,
+}
+
+struct Axis<'a> {
+    name: String,
+    scale: Scale,
+    of: &'a dyn Fn(&Dot) -> f64,
+}
+
+fn lines(frame: &DataFrame) -> PolarsResult<Vec<Line>> {
+    let (ids, labels, metrics) = (counts(frame, "line")?, texts(frame, "label")?, texts(frame, "metric")?);
+    let (seeds, diverged) = (counts(frame, "seeds")?, counts(frame, "diverged")?);
+    let (epochs, seconds) = (numbers(frame, "epoch")?, numbers(frame, "seconds")?);
+    let (means, sds) = (numbers(frame, "mean")?, numbers(frame, "sd")?);
+    let mut lines: Vec<Line> = Vec::new();
+    for i in 0..frame.height() {
+        if i == 0 || ids[i] != ids[i - 1] {
+            let name = summary::name(&labels[i], seeds[i], diverged[i]);
+            lines.push(Line { look: Look::new(ids[i]), name, seeds: seeds[i], curves: [Vec::new(), Vec::new()] });
+        }
+        let row = QUANTITIES.iter().position(|quantity| quantity.metric.name() == metrics[i]);
+        if let (Some(line), Some(row)) = (lines.last_mut(), row) {
+            let units = QUANTITIES[row].units;
+            let (mean, sd) = (means[i] * units, sds[i] * units);
+            line.curves[row].push(Dot { epoch: epochs[i], seconds: seconds[i], mean, sd });
+        }
+    }
+    Ok(lines)
+}
+
+fn draw_panel(canvas: &mut Canvas, frame: Frame, lines: &[Line], row: usize, quantity: &Quantity, x: &Axis<'_>) {
+    let y = (quantity.scale)(&extent(lines.iter().flat_map(|line| &line.curves[row])));
+    let panel = Panel { frame, x: x.scale.clone(), y };
+    panel.axes(canvas, &x.name, quantity.name);
+    for line in lines {
+        let band: Vec<(f64, f64, f64)> =
+            line.curves[row].iter().map(|dot| ((x.of)(dot), dot.mean - dot.sd, dot.mean + dot.sd)).collect();
+        panel.band(canvas, &band, &line.look);
+    }
+    for (i, line) in lines.iter().enumerate() {
+        let points: Vec<Point> = line.curves[row].iter().map(|dot| ((x.of)(dot), dot.mean)).collect();
+        panel.line(canvas, &points, &line.look);
+        let every = points.len().div_ceil(MARKS).max(1);
+        let first = i * every / lines.len();
+        for &point in points.iter().skip(first).step_by(every) {
+            panel.mark(canvas, point, &line.look);
+        }
+    }
+}
+
+/// What an axis must show: means, and the bands around them. A band may reach down to zero or below, where it would stretch a
+/// logarithmic axis without end; it is followed to half of a mean.
+fn extent<'a>(dots: impl Iterator<Item = &'a Dot>) -> Vec<f64> {
+    dots.flat_map(|dot| {
+        let sd = if dot.sd.is_finite() { dot.sd } else { 0.0 };
+        [(dot.mean - sd).max(dot.mean / 2.0), dot.mean, dot.mean + sd]
+    })
+    .collect()
+}
+
+/// The unit in which so many seconds are easy to read, and its seconds.
+fn time_unit(seconds: f64) -> (&'static str, f64) {
+    match seconds {
+        _ if seconds > 2.0 * 3600.0 => ("hours", 3600.0),
+        _ if seconds > 2.0 * 60.0 => ("minutes", 60.0),
+        _ => ("seconds", 1.0),
     }
 }

@@ -1,7 +1,7 @@
 //! Which trials belong to one line: those alike in everything but the seed.
 //!
-//! Arms come in the order in which they started, which is that of the experiment's file; within an arm, points of the sweep come in
-//! the order of their values.
+//! Arms come in the order in which they started, which is that of the experiment's file; within an arm, points of the sweep
+//! come in the order of their values.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -11,42 +11,33 @@ use serde_json::{Map, Value};
 
 use super::{ink, numbers, texts};
 
-/// The line of every trial: `trial, line, label`, and `at`, the value of the swept key `axis`, which then makes no lines of its own.
+/// The line of every trial: `trial, line, label`, and `at`, the value of the swept key `axis`, which then makes no lines of
+/// its own.
 pub fn lines(rows: &DataFrame, axis: Option<&str>) -> PolarsResult<DataFrame> {
     let mut trials = trials(rows)?;
-    let at: HashMap<String, f64> = trials
-        .iter_mut()
-        .filter_map(|trial| Some((trial.id.clone(), trial.swept.remove(axis?)?.as_f64()?)))
-        .collect();
+    let at: HashMap<String, f64> =
+        trials.iter_mut().filter_map(|trial| Some((trial.id.clone(), trial.swept.remove(axis?)?.as_f64()?))).collect();
     trials.sort_by(Trial::order);
-    let mut line = 0;
+    let mut line = 0u32;
     let mut last: Option<&Trial> = None;
-    let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ids, mut lines, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for trial in &trials {
         if last.is_some_and(|last| last.order(trial).is_ne()) {
             line += 1;
         }
         last = Some(trial);
-        columns.0.push(trial.id.as_str());
-        columns.1.push(line);
-        columns.2.push(trial.label());
-        columns.3.push(at.get(&trial.id).copied());
+        ids.push(trial.id.as_str());
+        lines.push(line);
+        labels.push(trial.label());
+        values.push(at.get(&trial.id).copied());
     }
-    df!("trial" => columns.0, "line" => Column::new("line".into(), columns.1).cast(&DataType::UInt32)?, "label" => columns.2, "at" => columns.3)
+    df!("trial" => ids, "line" => lines, "label" => labels, "at" => values)
 }
 
 /// The swept key to be an axis of numbers: of those with numbers only, the one with most values.
 pub fn axis(rows: &DataFrame) -> PolarsResult<Option<String>> {
-    let mut values: HashMap<String, Vec<Value>> = HashMap::new();
-    for trial in trials(rows)? {
-        for (key, value) in trial.swept {
-            let values = values.entry(key).or_default();
-            if !values.contains(&value) {
-                values.push(value);
-            }
-        }
-    }
-    values.retain(|_, values| values.len() > 1 && values.iter().all(Value::is_number));
+    let mut values = values(&trials(rows)?);
+    values.retain(|_, values| values.iter().all(Value::is_number));
     let longest = values.into_iter().max_by(|a, b| a.1.len().cmp(&b.1.len()).then_with(|| b.0.cmp(&a.0)));
     Ok(longest.map(|(key, _)| key))
 }
@@ -70,12 +61,11 @@ impl Trial {
     /// Trials of one line are equal.
     fn order(&self, other: &Self) -> Ordering {
         let arms = self.arm_started.total_cmp(&other.arm_started).then_with(|| self.arm.cmp(&other.arm));
-        self.swept.iter().zip(&other.swept).fold(arms, |order, ((key, value), (other_key, other_value))| {
-            order.then_with(|| key.cmp(other_key)).then_with(|| match (value.as_f64(), other_value.as_f64()) {
-                (Some(value), Some(other)) => value.total_cmp(&other),
-                _ => text(value).cmp(&text(other_value)),
-            })
-        }).then_with(|| self.swept.len().cmp(&other.swept.len()))
+        let pairs = self.swept.iter().zip(&other.swept);
+        let swept =
+            pairs.map(|((key, value), (other_key, other))| key.cmp(other_key).then_with(|| compare(value, other)));
+        let lengths = self.swept.len().cmp(&other.swept.len());
+        swept.chain([lengths]).fold(arms, Ordering::then)
     }
 
     fn label(&self) -> String {
@@ -84,17 +74,53 @@ impl Trial {
     }
 }
 
-/// A swept value as a reader would write it: of a table, its kind.
+/// Numbers by size, anything else by its JSON.
+fn compare(a: &Value, b: &Value) -> Ordering {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        _ => a.to_string().cmp(&b.to_string()),
+    }
+}
+
+/// A swept value as a reader would write it; a table as its kind, with its other keys behind.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(value) => value.as_f64().map_or_else(|| value.to_string(), ink::number),
-        Value::Object(table) => table.get("kind").or_else(|| table.get("preset")).map_or_else(|| value.to_string(), text),
+        Value::Object(table) => {
+            let is_name = |key: &str| key == "kind" || key == "preset";
+            let name: String = table.iter().filter(|(key, _)| is_name(key)).map(|(_, value)| text(value)).collect();
+            let others = table.iter().filter(|(key, _)| !is_name(key));
+            let others: Vec<String> = others.map(|(key, value)| format!("{key} = {}", text(value))).collect();
+            if others.is_empty() { name } else { format!("{name} ({})", others.join(", ")) }
+        }
         _ => value.to_string(),
     }
 }
 
+/// Every trial, with those swept keys that differ between trials.
 fn trials(rows: &DataFrame) -> PolarsResult<Vec<Trial>> {
+    let mut trials = all_trials(rows)?;
+    let values = values(&trials);
+    for trial in &mut trials {
+        trial.swept.retain(|key, _| values.get(key).is_some_and(|values| values.len() > 1));
+    }
+    Ok(trials)
+}
+
+/// The different values of each swept key.
+fn values(trials: &[Trial]) -> HashMap<String, Vec<Value>> {
+    let mut values: HashMap<String, Vec<Value>> = HashMap::new();
+    for (key, value) in trials.iter().flat_map(|trial| &trial.swept) {
+        let values = values.entry(key.clone()).or_default();
+        if !values.contains(value) {
+            values.push(value.clone());
+        }
+    }
+    values
+}
+
+fn all_trials(rows: &DataFrame) -> PolarsResult<Vec<Trial>> {
     let trials = rows
         .clone()
         .lazy()

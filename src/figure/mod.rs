@@ -1,10 +1,10 @@
 //! Figures and tables of a folder of results.
 //!
-//! Each figure keeps its numbers apart from its ink: a query over the rows gives a small table, which tests can read, and a drawing
-//! of that table. A figure knows the names of columns and metrics, not how a trial came about.
+//! Each figure keeps its numbers apart from its ink: a query over the rows gives a small table, which tests can read, and a
+//! drawing of that table. A figure knows the names of columns and metrics, not how a trial came about.
 //!
-//! Throughout, a *line* is a set of trials that are alike in everything but the seed: one arm at one point of the sweep. Means and
-//! standard deviations are over its finished trials; diverged ones are counted and named, never averaged.
+//! Throughout, a *line* is a set of trials that are alike in everything but the seed: one arm at one point of the sweep.
+//! Means and standard deviations are over its finished trials; diverged ones are counted and named, never averaged.
 
 mod group;
 
@@ -16,9 +16,12 @@ mod phases;
 
 mod ablation;
 
-pub mod table;
+mod table;
 
 mod ink;
+
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +29,7 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 
 use crate::catalog::{self, Entry};
-use ink::Canvas;
+pub use ink::Canvas;
 pub use table::Table;
 
 /// One figure.
@@ -38,11 +41,8 @@ pub trait Figure: Sync {
     fn query(&self, rows: &DataFrame) -> PolarsResult<DataFrame>;
 
     /// The drawing of these numbers; of none, a drawing that says so.
-    fn draw(&self, numbers: &DataFrame) -> PolarsResult<Drawing>;
+    fn draw(&self, numbers: &DataFrame) -> PolarsResult<Canvas>;
 }
-
-/// A drawing that can be written as SVG and PNG.
-pub struct Drawing(Canvas);
 
 /// Every figure.
 pub const ALL: &[&dyn Figure] = &[&curves::Curves, &phases::Phases, &ablation::Ablation];
@@ -60,7 +60,8 @@ pub enum Error {
     Png { path: PathBuf, source: anyhow::Error },
 }
 
-/// Draws the named figures, or all if none is named, into `folder/figures`, and the table beside them. Returns what was written.
+/// Draws the named figures, or all if none is named, into `folder/figures`, and the table beside them. Returns what was
+/// written.
 pub fn render(folder: &Path, rows: &DataFrame, names: &[String]) -> Result<Vec<PathBuf>, Error> {
     let figures = select(names)?;
     let folder = folder.join("figures");
@@ -68,8 +69,8 @@ pub fn render(folder: &Path, rows: &DataFrame, names: &[String]) -> Result<Vec<P
     let mut written = Vec::new();
     for figure in figures {
         let name = figure.entry().name;
-        let drawing = figure.query(rows).and_then(|numbers| figure.draw(&numbers));
-        let Drawing(canvas) = drawing.map_err(|source| Error::Query { figure: name, source })?;
+        let canvas = figure.query(rows).and_then(|numbers| figure.draw(&numbers));
+        let canvas = canvas.map_err(|source| Error::Query { figure: name, source })?;
         let file = |extension: &str| folder.join(name).with_extension(extension);
         write_text(file("svg"), &ink::svg(&canvas), &mut written)?;
         let path = file("png");

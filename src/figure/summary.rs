@@ -51,3 +51,20 @@ fn by_trial(rows: &DataFrame) -> LazyFrame {
             values(Scope::Train, Metric::PeakRssBytes).max().alias("peak_rss_bytes"),
         ])
 }
+
+/// A line's label with what became of trials that did not finish.
+pub fn name(label: &str, seeds: usize, diverged: usize) -> String {
+    match (seeds, diverged) {
+        (_, 0) => label.to_owned(),
+        (0, _) => format!("{label} (diverged)"),
+        _ => format!("{label} ({diverged} of {} diverged)", seeds + diverged),
+    }
+}
+
+/// What bands and whiskers are, given the finished trials of each line; `None` if none has more than one.
+pub fn spread(seeds: &[usize]) -> Option<String> {
+    let most = seeds.iter().copied().max().filter(|&most| most > 1)?;
+    let least = seeds.iter().copied().filter(|&seeds| seeds > 0).min()?;
+    let seeds = if least == most { most.to_string() } else { format!("{least}–{most}") };
+    Some(format!("mean ± s.d. over {seeds} seeds"))
+}

@@ -14,7 +14,8 @@ pub struct Origin {
     pub inverter: String,
     pub seed: u64,
     pub status: Status,
-    /// The keys that the experiment sweeps and their values here, as a JSON object: `{"optimizer.precondition.inverse_every":200}`.
+    /// The keys that the experiment sweeps and their values here, as a JSON object:
+    /// `{"optimizer.precondition.inverse_every":200}`.
     pub swept: String,
     /// The whole resolved configuration as JSON.
     pub config: String,

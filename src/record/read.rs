@@ -14,8 +14,8 @@ use super::{Error, Scope};
 /// All that could be read in a folder.
 #[derive(Debug)]
 pub struct Results {
-    /// The rows of every trial, with the columns that [`super::write`] gives them. Those of single steps outnumber all others by
-    /// far and are left out.
+    /// The rows of every trial, with the columns that [`super::write`] gives them. Those of single steps outnumber all others
+    /// by far and are left out.
     pub rows: DataFrame,
     /// Files that hold no results, or the same again.
     pub skipped: Vec<Skipped>,

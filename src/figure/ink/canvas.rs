@@ -27,10 +27,25 @@ pub struct Canvas {
 #[derive(Debug, Clone)]
 pub(super) enum Mark {
     /// `dash` has the lengths of strokes and gaps; empty is solid.
-    Line { points: Vec<Point>, color: Color, width: f64, dash: &'static [f64] },
-    Area { points: Vec<Point>, color: Color },
+    Line {
+        points: Vec<Point>,
+        color: Color,
+        width: f64,
+        dash: &'static [f64],
+    },
+    Area {
+        points: Vec<Point>,
+        color: Color,
+    },
     /// `at` is on the middle of the line of text; `turned` text runs upwards.
-    Text { at: Point, text: String, size: f64, color: Color, anchor: Anchor, turned: bool },
+    Text {
+        at: Point,
+        text: String,
+        size: f64,
+        color: Color,
+        anchor: Anchor,
+        turned: bool,
+    },
 }
 
 /// Which part of a text is at its point.

@@ -1,14 +1,14 @@
 //! What stands for what, in columns below a figure, where it covers no data.
 
 use super::canvas::{Anchor, Canvas, Point, text_width};
-use super::style::{Color, LEADING, Look};
+use super::style::{Color, LEADING, Look, MARGIN};
 
 const SWATCH: f64 = 22.0;
 const GAP: f64 = 16.0;
 
 /// One thing and its name.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct Key {
     pub swatch: Swatch,
     pub text: String,
 }
@@ -17,51 +17,57 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 pub enum Swatch {
     Line(Look),
-    Mark(Look),
     Area(Color),
 }
 
-/// Entries in as many columns as fit.
+/// Keys in as many columns as fit.
 #[derive(Debug)]
 pub struct Legend {
-    entries: Vec<Entry>,
+    keys: Vec<Key>,
+    caption: Option<String>,
     columns: usize,
     column_width: f64,
 }
 
 impl Legend {
-    /// Lays out `entries` within `width`.
+    /// Lays out `keys` within `width`, and below them a `caption`.
     #[must_use]
-    pub fn new(entries: Vec<Entry>, width: f64) -> Self {
-        let widest = entries.iter().map(|entry| text_width(&entry.text)).fold(0.0, f64::max);
+    pub fn new(keys: Vec<Key>, caption: Option<String>, width: f64) -> Self {
+        let widest = keys.iter().map(|key| text_width(&key.text)).fold(0.0, f64::max);
         let column_width = SWATCH + 4.0 + widest + GAP;
         let fitting = ((width + GAP) / column_width).floor() as usize;
-        let columns = fitting.clamp(1, entries.len().max(1));
-        Self { entries, columns, column_width }
+        let columns = fitting.clamp(1, keys.len().max(1));
+        Self { keys, caption, columns, column_width }
     }
 
     /// How much room it takes downwards.
     #[must_use]
     pub fn height(&self) -> f64 {
-        self.entries.len().div_ceil(self.columns) as f64 * LEADING
+        self.rows() * LEADING + if self.caption.is_some() { LEADING } else { 0.0 } + MARGIN / 2.0
+    }
+
+    fn rows(&self) -> f64 {
+        self.keys.len().div_ceil(self.columns) as f64
     }
 
     /// Draws it, centred below `top`.
     pub fn draw(&self, canvas: &mut Canvas, (center, top): Point) {
         let left = center - (self.columns as f64 * self.column_width - GAP) / 2.0;
-        for (i, entry) in self.entries.iter().enumerate() {
+        for (i, key) in self.keys.iter().enumerate() {
             let x = left + (i % self.columns) as f64 * self.column_width;
             let y = top + ((i / self.columns) as f64 + 0.5) * LEADING;
             let middle = (x + SWATCH / 2.0, y);
-            match &entry.swatch {
+            match &key.swatch {
                 Swatch::Line(look) => {
-                    canvas.line(vec![(x, y), (x + SWATCH, y)], look.color, 1.2, look.dash);
+                    canvas.line(vec![(x, y), (x + SWATCH, y)], look.color, 1.1, look.dash);
                     look.mark(canvas, middle);
                 }
-                Swatch::Mark(look) => look.mark(canvas, middle),
                 Swatch::Area(color) => canvas.rectangle((x + SWATCH - 10.0, y - 3.5), (x + SWATCH, y + 3.5), *color),
             }
-            canvas.text((x + SWATCH + 4.0, y), &entry.text, Anchor::Start);
+            canvas.text((x + SWATCH + 4.0, y), &key.text, Anchor::Start);
+        }
+        if let Some(caption) = &self.caption {
+            canvas.text((center, top + (self.rows() + 0.5) * LEADING), caption, Anchor::Middle);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Drawing: lines, areas and text on a canvas of points (1/72 inch), kept as a list, so that an SVG and a PNG show the same.
 //!
-//! On top of the canvas are scales with sensible ticks, panels with axes, legends, and the one look of all figures. Nothing here
-//! knows what is drawn: no arm, no metric, no data frame.
+//! On top of the canvas are scales with sensible ticks, panels with axes, legends, and the one look of all figures. Nothing
+//! here knows what is drawn: no arm, no metric, no data frame.
 
 mod canvas;
 
@@ -17,9 +17,9 @@ mod svg;
 
 mod png;
 
-pub use canvas::{Anchor, Canvas, Point};
-pub use legend::{Entry, Legend, Swatch};
+pub use canvas::{Anchor, Canvas, Point, text_width};
+pub use legend::{Key, Legend, Swatch};
 pub use panel::{Frame, Panel};
 pub use png::write_png;
-pub use scale::Scale;
+pub use scale::{Scale, number};
 pub use svg::svg;

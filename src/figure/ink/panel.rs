@@ -2,12 +2,9 @@
 
 use super::canvas::{Anchor, Canvas, Point, text_width};
 use super::scale::Scale;
-use super::style::{FRAME, GRID, LEADING, Look};
+use super::style::{BELOW, FRAME, GRID, LEADING, LEFT, Look, MARGIN, PAGE};
 
-/// Room for tick labels and the axis' name to the left of a panel and below it.
-pub const LEFT: f64 = 42.0;
-pub const BELOW: f64 = 30.0;
-
+const HEIGHT: f64 = 122.0;
 const TICK: f64 = 3.0;
 
 /// The rectangle inside the axes.
@@ -19,6 +16,17 @@ pub struct Frame {
     pub bottom: f64,
 }
 
+impl Frame {
+    /// The rectangle in a grid of two columns that fill the page.
+    #[must_use]
+    pub fn of_two(row: usize, column: usize) -> Self {
+        let width = (PAGE - 2.0 * LEFT - 2.0 * MARGIN) / 2.0;
+        let left = LEFT + column as f64 * (width + MARGIN + LEFT);
+        let top = MARGIN + row as f64 * (HEIGHT + BELOW + MARGIN);
+        Self { left, top, right: left + width, bottom: top + HEIGHT }
+    }
+}
+
 /// A rectangle in which numbers have places.
 #[derive(Debug)]
 pub struct Panel {
@@ -28,6 +36,18 @@ pub struct Panel {
 }
 
 impl Panel {
+    /// A panel with `count` rows in place of numbers along y, the first on top.
+    #[must_use]
+    pub fn of_rows(frame: Frame, x: Scale, count: usize) -> Self {
+        Self { frame, x, y: Scale::rows(count) }
+    }
+
+    /// Where the middle of a row is along y.
+    #[must_use]
+    pub fn row(&self, index: usize) -> f64 {
+        self.y.high() - 0.5 - index as f64
+    }
+
     /// Grid, frame, ticks and names of both axes. Comes first, as the lowest.
     pub fn axes(&self, canvas: &mut Canvas, x_name: &str, y_name: &str) {
         let Frame { left, top, right, bottom } = self.frame;
@@ -38,11 +58,11 @@ impl Panel {
             canvas.line(vec![(left - TICK, y), (left, y)], FRAME, 0.6, &[]);
             canvas.text((left - TICK - 2.0, y), &tick.label, Anchor::End);
         }
-        canvas.turned_text((left - LEFT + 6.0, (top + bottom) / 2.0), y_name);
+        canvas.turned_text((left - LEFT + 5.0, (top + bottom) / 2.0), y_name);
         self.border(canvas);
     }
 
-    /// The same with categories in place of numbers along y.
+    /// Ticks, grid and name of the x axis alone, for a panel of rows.
     pub fn x_axis(&self, canvas: &mut Canvas, name: &str) {
         let Frame { left, top, right, bottom } = self.frame;
         let mut free_from = f64::NEG_INFINITY;
@@ -69,7 +89,7 @@ impl Panel {
     /// A line through points that are numbers; one that is not breaks it.
     pub fn line(&self, canvas: &mut Canvas, points: &[Point], look: &Look) {
         for run in points.split(|point| !is_finite(point)) {
-            canvas.line(run.iter().map(|&point| self.at(point)).collect(), look.color, 1.2, look.dash);
+            canvas.line(run.iter().map(|&point| self.at(point)).collect(), look.color, 1.1, look.dash);
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use plotters::backend::{BitMapBackend, DrawingBackend, DrawingErrorKind};
+use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::style::{FontTransform, RGBAColor};
 
 use super::canvas::{Anchor, Canvas, MIDDLE, Mark, Point, SIZE_PER_EM, font, text_width};
@@ -33,15 +33,14 @@ pub fn write_png(canvas: &Canvas, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn draw<B: DrawingBackend>(backend: &mut B, mark: &Mark) -> Result<(), DrawingErrorKind<B::ErrorType>> {
+fn draw(backend: &mut BitMapBackend<'_>, mark: &Mark) -> anyhow::Result<()> {
     match mark {
         Mark::Line { points, color, width, dash } => {
             for stroke in strokes(points, dash) {
                 draw_stroke(backend, &stroke, *color, *width)?;
             }
-            Ok(())
         }
-        Mark::Area { points, color } => backend.fill_polygon(points.iter().copied().map(pixel), &rgba(*color)),
+        Mark::Area { points, color } => backend.fill_polygon(points.iter().copied().map(pixel), &rgba(*color))?,
         Mark::Text { at, text, size, color, anchor, turned } => {
             let size = *size * SCALE * OVER as f64 * SIZE_PER_EM;
             let ahead = match anchor {
@@ -53,20 +52,19 @@ fn draw<B: DrawingBackend>(backend: &mut B, mark: &Mark) -> Result<(), DrawingEr
             let above = MIDDLE * size / SIZE_PER_EM - size / 2.0;
             let (x, y) = if *turned { pixel((at.0, at.1 + ahead)) } else { pixel((at.0 - ahead, at.1)) };
             let above = above.round() as i32;
-            let (transform, start) =
-                if *turned { (FontTransform::Rotate270, (x + above, y)) } else { (FontTransform::None, (x, y + above)) };
-            backend.draw_text(text, &font(size).transform(transform).color(&rgba(*color)), start)
+            let (transform, start) = if *turned {
+                (FontTransform::Rotate270, (x + above, y))
+            } else {
+                (FontTransform::None, (x, y + above))
+            };
+            backend.draw_text(text, &font(size).transform(transform).color(&rgba(*color)), start)?;
         }
     }
+    Ok(())
 }
 
 /// A polyline as a rectangle for each of its segments and a disc at each of its joints.
-fn draw_stroke<B: DrawingBackend>(
-    backend: &mut B,
-    points: &[Point],
-    color: Color,
-    width: f64,
-) -> Result<(), DrawingErrorKind<B::ErrorType>> {
+fn draw_stroke(backend: &mut BitMapBackend<'_>, points: &[Point], color: Color, width: f64) -> anyhow::Result<()> {
     for segment in points.windows(2) {
         let &[(x0, y0), (x1, y1)] = segment else { continue };
         let length = (x1 - x0).hypot(y1 - y0);
@@ -153,11 +151,7 @@ mod tests {
     #[test]
     fn dashes_go_on_around_corners() {
         let corner = [(0.0, 0.0), (3.0, 0.0), (3.0, 4.0)];
-        let expected = vec![
-            vec![(0.0, 0.0), (2.0, 0.0)],
-            vec![(3.0, 0.0), (3.0, 2.0)],
-            vec![(3.0, 3.0), (3.0, 4.0)],
-        ];
+        let expected = vec![vec![(0.0, 0.0), (2.0, 0.0)], vec![(3.0, 0.0), (3.0, 2.0)], vec![(3.0, 3.0), (3.0, 4.0)]];
         assert_eq!(strokes(&corner, &[2.0, 1.0]), expected);
         assert_eq!(strokes(&corner, &[]), [corner.to_vec()]);
     }

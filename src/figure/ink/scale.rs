@@ -3,6 +3,12 @@
 /// The most ticks that look well along an axis.
 const TICKS: f64 = 6.0;
 
+/// The same for the powers of ten along a logarithmic axis.
+const DECADES: usize = 10;
+
+/// How much longer an axis is than its data, so that the last mark is inside.
+const AIR: f64 = 1.02;
+
 /// An axis' range and its ticks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scale {
@@ -20,24 +26,32 @@ pub struct Tick {
 }
 
 impl Scale {
-    /// From zero to `high`.
+    /// From zero to the largest of `values`, with a little air.
     #[must_use]
-    pub fn from_zero(high: f64) -> Self {
-        let high = if high > 0.0 { high } else { 1.0 };
-        Self::linear(0.0, high, nice_step(high))
+    pub fn from_zero(values: &[f64]) -> Self {
+        let (_, largest) = range(values);
+        let high = if largest > 0.0 { AIR * largest } else { 1.0 };
+        Self::linear(0.0, high, nice_step(high / AIR))
     }
 
-    /// From zero to `high` with ticks at whole numbers only.
+    /// From zero to `largest` and a little air, with ticks at whole numbers only.
     #[must_use]
-    pub fn counts(high: f64) -> Self {
-        Self::linear(0.0, high.max(1.0), nice_step(high).max(1.0))
+    pub fn counts(largest: f64) -> Self {
+        let high = AIR * largest.max(1.0);
+        Self::linear(0.0, high, nice_step(high / AIR).max(1.0))
+    }
+
+    /// `count` rows from top to bottom, without ticks.
+    #[must_use]
+    pub const fn rows(count: usize) -> Self {
+        Self { low: 0.0, high: count as f64, logarithmic: false, ticks: Vec::new() }
     }
 
     /// Around `values`, with a little air.
     #[must_use]
     pub fn around(values: &[f64]) -> Self {
         let (low, high) = range(values);
-        let air = if high > low { 0.04 * (high - low) } else { (0.05 * high.abs()).max(1e-3) };
+        let air = if high > low { 2.0 * (AIR - 1.0) * (high - low) } else { (0.05 * high.abs()).max(1e-3) };
         Self::linear(low - air, high + air, nice_step(high - low + 2.0 * air))
     }
 
@@ -48,11 +62,14 @@ impl Scale {
             return Self::around(values);
         }
         let (low, high) = range(values);
-        let air = (high / low).powf(0.04);
+        let air = (high / low).powf(2.0 * (AIR - 1.0));
         let (low, high) = (low / air, high * air);
         let mantissas: &[f64] = if high / low < 1e3 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let decades = low.log10().floor() as i32..=high.log10().floor() as i32;
-        let all = decades.flat_map(|decade| mantissas.iter().map(move |mantissa| mantissa * 10f64.powi(decade)));
+        let every = decades.clone().count().div_ceil(DECADES);
+        let all = decades
+            .step_by(every)
+            .flat_map(|decade| mantissas.iter().map(move |mantissa| mantissa * 10f64.powi(decade)));
         let ticks = all.filter(|value| (low..=high).contains(value)).map(Tick::plain).collect();
         Self { low, high, logarithmic: true, ticks }
     }
@@ -75,6 +92,12 @@ impl Scale {
             Tick { value, label: format!("{value:.decimals$}") }
         };
         Self { low, high, logarithmic: false, ticks: (first..=last).map(tick).collect() }
+    }
+
+    /// The upper end.
+    #[must_use]
+    pub const fn high(&self) -> f64 {
+        self.high
     }
 
     /// Where `value` is between the ends: 0 at the lower, 1 at the upper, and at an end for what is beyond.
@@ -145,8 +168,8 @@ mod tests {
 
     #[test]
     fn ticks_are_the_ones_a_reader_would_choose() {
-        assert_eq!(labels(&Scale::from_zero(0.6)), "0.0 0.1 0.2 0.3 0.4 0.5 0.6");
-        assert_eq!(labels(&Scale::from_zero(200.0)), "0 50 100 150 200");
+        assert_eq!(labels(&Scale::from_zero(&[0.6])), "0.0 0.1 0.2 0.3 0.4 0.5 0.6");
+        assert_eq!(labels(&Scale::from_zero(&[20.0, 200.0])), "0 50 100 150 200");
         assert_eq!(labels(&Scale::counts(3.0)), "0 1 2 3");
         assert_eq!(labels(&Scale::around(&[0.713, 0.934])), "0.75 0.80 0.85 0.90");
         assert_eq!(labels(&Scale::around(&[5.0, 5.0])), "4.8 4.9 5.0 5.1 5.2");
@@ -157,7 +180,10 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!([0.1 + 0.2, 3e-5, 1e-7, 123_456.0, -0.5].map(number), ["0.3", "3×10⁻⁵", "10⁻⁷", "1.23456×10⁵", "-0.5"]);
+        assert_eq!(
+            [0.1 + 0.2, 3e-5, 1e-7, 123_456.0, -0.5].map(number),
+            ["0.3", "3×10⁻⁵", "10⁻⁷", "1.23456×10⁵", "-0.5"]
+        );
     }
 
     proptest! {

@@ -9,6 +9,13 @@ pub const TEXT: f64 = 7.5;
 /// From one line of text to the next.
 pub const LEADING: f64 = 12.0;
 
+/// Room at the edge of the page.
+pub const MARGIN: f64 = 8.0;
+/// Room for tick labels and the name of an axis to the left of a panel.
+pub const LEFT: f64 = 38.0;
+/// The same below it.
+pub const BELOW: f64 = 30.0;
+
 /// A colour with its opacity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Color {

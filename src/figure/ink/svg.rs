@@ -28,7 +28,10 @@ fn element(mark: &Mark) -> String {
         Mark::Line { points, color, width, dash } => {
             let dash = match dash {
                 [] => String::new(),
-                lengths => format!(" stroke-dasharray=\"{}\"", lengths.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")),
+                lengths => format!(
+                    " stroke-dasharray=\"{}\"",
+                    lengths.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
+                ),
             };
             format!(
                 "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{width}\" \
