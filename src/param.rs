@@ -240,8 +240,7 @@ mod tests {
 
     #[test]
     fn rows_follow_pytorch_order() {
-        let block =
-            Block { name: "conv".into(), weight: 0, bias: Some(1), channels: 2, taps: 4, outputs: 1 };
+        let block = Block { name: "conv".into(), weight: 0, bias: Some(1), channels: 2, taps: 4, outputs: 1 };
         assert_eq!(block.torch_rows(), [0, 4, 1, 5, 2, 6, 3, 7, 8]);
     }
 }

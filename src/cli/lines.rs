@@ -23,7 +23,10 @@ impl Observer for Lines {
     fn epoch(&mut self, epoch: usize, train: Score, test: Score) {
         let score = |score: Score| json!({ "loss": score.loss, "accuracy": score.accuracy });
         let (train, test) = (score(train), score(test));
-        println!("{}", json!({ "event": "epoch", "trial": self.trial, "epoch": epoch + 1, "train": train, "test": test }));
+        println!(
+            "{}",
+            json!({ "event": "epoch", "trial": self.trial, "epoch": epoch + 1, "train": train, "test": test })
+        );
     }
 }
 

@@ -79,7 +79,11 @@ impl Observer for Bars {
         self.trial.set_position(done as u64);
         let accuracy = self.last.map_or(String::new(), |(_, test)| format!(" · test {:.1} %", 100.0 * test.accuracy));
         let speed = (done * self.batch) as f64 / seconds;
-        self.trial.set_message(format!("epoch {}/{} · loss {loss:.3}{accuracy} · {speed:.0} images/s", epoch + 1, self.epochs));
+        self.trial.set_message(format!(
+            "epoch {}/{} · loss {loss:.3}{accuracy} · {speed:.0} images/s",
+            epoch + 1,
+            self.epochs
+        ));
     }
 
     fn epoch(&mut self, _epoch: usize, train: Score, test: Score) {

@@ -157,7 +157,13 @@ impl Serializer for Json {
         Ok(Fields::of(None))
     }
 
-    fn serialize_struct_variant(self, _: &'static str, _: u32, variant: &'static str, _: usize) -> Result<Fields, Error> {
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Fields, Error> {
         Ok(Fields::of(Some(variant)))
     }
 }

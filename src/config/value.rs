@@ -202,7 +202,9 @@ impl Reader {
             },
             DeValue::String(value) => Node::String(value.to_string()),
             DeValue::Datetime(value) => {
-                return Err(Error::at(origin, format!("`{value}` is a date, and nothing here is one")).hint("quote a string"));
+                return Err(
+                    Error::at(origin, format!("`{value}` is a date, and nothing here is one")).hint("quote a string")
+                );
             }
             DeValue::Array(items) => {
                 let item = |item: &Spanned<DeValue<'_>>| {

@@ -68,11 +68,7 @@ pub const CATALOG: &[Entry] = &[
         help: "CIFAR-100, 32×32 colour, 50,000 and 10,000 (binary version)",
         example: r#"data = { kind = "cifar100", augment = ["crop", "flip"] }"#,
     },
-    Entry {
-        name: "mnist",
-        help: "MNIST, 28×28, 60,000 and 10,000 (IDX)",
-        example: r#"data = { kind = "mnist" }"#,
-    },
+    Entry { name: "mnist", help: "MNIST, 28×28, 60,000 and 10,000 (IDX)", example: r#"data = { kind = "mnist" }"# },
     Entry {
         name: "fashion-mnist",
         help: "Fashion-MNIST, 28×28, 60,000 and 10,000 (IDX)",
@@ -209,9 +205,7 @@ impl Kind {
     const fn normalisation(self) -> Normalisation {
         match self {
             Self::Digits => Normalisation { mean: &[0.2873], deviation: &[0.3539] },
-            Self::Cifar10 => {
-                Normalisation { mean: &[0.4914, 0.4822, 0.4465], deviation: &[0.2023, 0.1994, 0.2010] }
-            }
+            Self::Cifar10 => Normalisation { mean: &[0.4914, 0.4822, 0.4465], deviation: &[0.2023, 0.1994, 0.2010] },
             Self::Cifar100 => Normalisation { mean: &[0.507, 0.487, 0.441], deviation: &[0.267, 0.256, 0.276] },
             Self::Mnist => Normalisation { mean: &[0.1307], deviation: &[0.3081] },
             Self::FashionMnist => Normalisation { mean: &[0.2860], deviation: &[0.3530] },

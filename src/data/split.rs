@@ -15,9 +15,7 @@ pub fn training(images: Images, config: &DataConfig) -> Result<(Images, Option<I
     let validation = (config.validation > 0).then(|| images.select(&held_out));
     let rest = images.select(&rest);
     match config.train_limit {
-        Some(wanted) if wanted > rest.len() => {
-            Err(Error::TooFew { key: "train_limit", wanted, available: rest.len() })
-        }
+        Some(wanted) if wanted > rest.len() => Err(Error::TooFew { key: "train_limit", wanted, available: rest.len() }),
         Some(wanted) => Ok((rest.select(&stratified(&rest, wanted, "train-limit").0), validation)),
         None => Ok((rest, validation)),
     }

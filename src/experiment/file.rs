@@ -130,7 +130,9 @@ fn collect_axes(value: &Value, path: &str, axes: &mut Vec<Axis>) -> Result<(), c
             axes.push(Axis { path: path.to_owned(), values: values.clone(), origin: value.origin.clone() });
             Ok(())
         }
-        _ => Err(config::Error::mismatch(value, "an array of values").within(format!("sweep.{path}")).located(&value.origin)),
+        _ => Err(config::Error::mismatch(value, "an array of values")
+            .within(format!("sweep.{path}"))
+            .located(&value.origin)),
     }
 }
 

@@ -61,7 +61,9 @@ pub enum Error {
     Read { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Config(#[from] config::Error),
-    #[error("arms `{first}` and `{second}` have a trial in common, {id}: they do not differ\nhint: `plan --full` shows every key of it")]
+    #[error(
+        "arms `{first}` and `{second}` have a trial in common, {id}: they do not differ\nhint: `plan --full` shows every key of it"
+    )]
     SameTrial { first: String, second: String, id: String },
     #[error("cannot make the folder `{}`: {source}", path.display())]
     Folder { path: PathBuf, source: std::io::Error },

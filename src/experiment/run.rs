@@ -26,12 +26,23 @@ pub struct Settings {
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The trial is about to start; `number` counts from 1.
-    Started { trial: &'a Trial, number: usize },
+    Started {
+        trial: &'a Trial,
+        number: usize,
+    },
     /// Its result file is there already.
-    Skipped { trial: &'a Trial },
-    Ended { trial: &'a Trial, outcome: &'a Outcome },
+    Skipped {
+        trial: &'a Trial,
+    },
+    Ended {
+        trial: &'a Trial,
+        outcome: &'a Outcome,
+    },
     /// It could not be run or recorded.
-    Failed { trial: &'a Trial, error: &'a Error },
+    Failed {
+        trial: &'a Trial,
+        error: &'a Error,
+    },
 }
 
 /// Who is told what happens in a sweep and in its trials.

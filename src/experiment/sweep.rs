@@ -126,8 +126,10 @@ fn canonical(json: &Json) -> String {
         Json::Object(table) => {
             let mut entries: Vec<_> = table.iter().collect();
             entries.sort_by_key(|&(key, _)| key);
-            let entries: Vec<String> =
-                entries.into_iter().map(|(key, value)| format!("{}:{}", Json::from(key.as_str()), canonical(value))).collect();
+            let entries: Vec<String> = entries
+                .into_iter()
+                .map(|(key, value)| format!("{}:{}", Json::from(key.as_str()), canonical(value)))
+                .collect();
             format!("{{{}}}", entries.join(","))
         }
         Json::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),

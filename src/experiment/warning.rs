@@ -21,8 +21,11 @@ pub fn all(trials: &[Trial]) -> Vec<String> {
 
 fn stale(kfac: &KfacConfig) -> Option<String> {
     let (factor, inverse) = (kfac.factor_every, kfac.inverse_every);
-    (!inverse.is_multiple_of(factor))
-        .then(|| format!("inverse_every = {inverse} is no multiple of factor_every = {factor}: inverses are made of old statistics"))
+    (!inverse.is_multiple_of(factor)).then(|| {
+        format!(
+            "inverse_every = {inverse} is no multiple of factor_every = {factor}: inverses are made of old statistics"
+        )
+    })
 }
 
 fn never_newton(kfac: &KfacConfig, steps: usize) -> Option<String> {

@@ -69,7 +69,8 @@ pub fn affine<T: Real>(x: &[T], scale: &[T], shift: &[T]) -> Vec<T> {
 /// `γ·(x − mean)/√(variance + ε) + β`.
 #[must_use]
 pub fn forward<T: Real>(x: &[T], moments: &Moments<T>, gamma: &[T], beta: &[T], epsilon: f64) -> Vec<T> {
-    let scale: Vec<T> = inverse_deviation(moments, epsilon).iter().zip(gamma).map(|(&inverse, &gamma)| inverse * gamma).collect();
+    let scale: Vec<T> =
+        inverse_deviation(moments, epsilon).iter().zip(gamma).map(|(&inverse, &gamma)| inverse * gamma).collect();
     let shift: Vec<T> =
         beta.iter().zip(&moments.mean).zip(&scale).map(|((&beta, &mean), &scale)| beta - mean * scale).collect();
     affine(x, &scale, &shift)
@@ -89,7 +90,8 @@ pub fn backward<T: Real>(x: &[T], moments: &Moments<T>, gamma: &[T], epsilon: f6
     let b: Vec<T> = (0..channels).map(|i| a[i] * inverse[i] * grad_gamma[i] / count).collect();
     let c: Vec<T> = (0..channels).map(|i| a[i] * grad_beta[i] / count - b[i] * moments.mean[i]).collect();
     let mut dx = vec![T::ZERO; x.len()];
-    let blocks = dx.par_chunks_mut(BLOCK * channels).zip(x.par_chunks(BLOCK * channels)).zip(dy.par_chunks(BLOCK * channels));
+    let blocks =
+        dx.par_chunks_mut(BLOCK * channels).zip(x.par_chunks(BLOCK * channels)).zip(dy.par_chunks(BLOCK * channels));
     blocks.for_each(|((dx, x), dy)| {
         let rows = dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(dy.chunks_exact(channels));
         for ((dx, x), dy) in rows {

@@ -136,7 +136,9 @@ pub enum Rescale {
     /// Each layer to the norm of its gradient: `V·‖∇‖/(‖V‖ + 1e-12)`.
     GradientNorm,
     /// All layers by `ν = min(1, √(limit / Σ lr²⟨V, ∇⟩))`.
-    KlClip { limit: f64 },
+    KlClip {
+        limit: f64,
+    },
 }
 
 /// How a (preconditioned) gradient becomes a step.

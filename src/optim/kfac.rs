@@ -179,13 +179,7 @@ impl Factor {
         Self { name, order, average: None, inverse: None, refreshes: [0; 3], seconds: 0.0, rows }
     }
 
-    fn refresh(
-        &mut self,
-        inverter: &dyn Inverter,
-        damping: Damping,
-        number: usize,
-        clock: &Clock,
-    ) -> Result {
+    fn refresh(&mut self, inverter: &dyn Inverter, damping: Damping, number: usize, clock: &Clock) -> Result {
         let Some(average) = &self.average else { return Ok(()) };
         let before = clock.total();
         let damping = {

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use candle_core::Var;
 
 pub use config::{
-    Damping, Decay, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition, Rescale, Scale, Start,
-    Update,
+    Damping, Decay, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition, Rescale, Scale,
+    Start, Update,
 };
 pub use damping::{max_eigenvalue, power_start};
 pub use kfac::{Factor, Kfac, Side};

@@ -56,11 +56,8 @@ fn convolution(trace: &Trace, prefix: &str, verdict: &mut Verdict) -> Result<(),
     let weight = Layout::Conv.from_torch(&trace.get(&format!("{prefix}weight"))?.to_dtype(dtype)?)?;
     let bias = trace.find(&format!("{prefix}bias")).map(|bias| bias.to_dtype(dtype)).transpose()?;
     let kept = Arc::new(Kept::default());
-    let recorder = Recorder {
-        block: 0,
-        tap: Arc::new(Tap::new(kept.clone())),
-        clock: Arc::new(Clock::new(&Device::Cpu)),
-    };
+    let recorder =
+        Recorder { block: 0, tap: Arc::new(Tap::new(kept.clone())), clock: Arc::new(Clock::new(&Device::Cpu)) };
     let y = conv2d(&x, &weight, bias.as_ref(), window, Some(recorder))?;
     (&y * trace.images(&format!("{prefix}dy"), dtype)?)?.sum_all()?.backward()?;
     let Some(capture) = kept.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {

@@ -15,12 +15,7 @@ use crate::param::{Params, Updates};
 const SINGLE_STEPS: usize = 8;
 
 /// Trains as recorded and compares along the way.
-pub fn replay(
-    trace: &Trace,
-    spec: &Spec,
-    optimizer: &OptimizerSpec,
-    mut verdict: Verdict,
-) -> Result<Verdict, Error> {
+pub fn replay(trace: &Trace, spec: &Spec, optimizer: &OptimizerSpec, mut verdict: Verdict) -> Result<Verdict, Error> {
     let (model, shape) = spec.model.config(trace)?;
     let net = model.build(shape, 0, verdict.dtype, &Device::Cpu)?;
     load(trace, "init/", &net.params)?;

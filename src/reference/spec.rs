@@ -7,8 +7,8 @@ use super::{Error, trace::Trace};
 use crate::catalog;
 use crate::nn::zoo::{self, ModelConfig, Shape};
 use crate::optim::{
-    Damping, Decay, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition, Rescale, Scale, Start,
-    Update,
+    Damping, Decay, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition, Rescale, Scale,
+    Start, Update,
 };
 
 /// What a trace says of itself.

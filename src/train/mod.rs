@@ -250,9 +250,8 @@ impl<'a> Trial<'a> {
 
     /// Scores on the validation and test images, outside the clock.
     fn evaluate(&self, data: &Dataset) -> candle_core::Result<(Option<Score>, Score)> {
-        let score = |images| {
-            evaluate::score(&self.net, images, self.config.batch, self.config.dtype.candle(), self.device)
-        };
+        let score =
+            |images| evaluate::score(&self.net, images, self.config.batch, self.config.dtype.candle(), self.device);
         let validation = data.validation.as_ref().map(score).transpose()?;
         Ok((validation, score(&data.test)?))
     }

@@ -114,7 +114,9 @@ fn an_axis_that_no_arm_has_is_an_error_and_one_that_some_lack_is_not() {
     let ran = run(folder.path(), &["plan", "x.toml"]);
     assert!(ran.out.starts_with("x: 4 trials"), "{}", ran.out);
     assert!(
-        ran.err.contains("`optimizer.precondition.inverter.steps` does not multiply the arms that have no such key: `sgd`"),
+        ran.err.contains(
+            "`optimizer.precondition.inverter.steps` does not multiply the arms that have no such key: `sgd`"
+        ),
         "{}",
         ran.err
     );

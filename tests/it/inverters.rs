@@ -1,8 +1,8 @@
 //! All exact inverters agree, and Newton's iteration reaches them.
 
 use candle_core::{DType, Device, Result, Tensor};
-use nkfac_bench::optim::invert::{Branch, CATALOG, Inverse, Problem, inverter, newton_rounds};
 use nkfac_bench::optim::InverterConfig;
+use nkfac_bench::optim::invert::{Branch, CATALOG, Inverse, Problem, inverter, newton_rounds};
 use nkfac_bench::random::Random;
 use proptest::prelude::*;
 

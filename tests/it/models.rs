@@ -84,7 +84,8 @@ fn evaluation_changes_nothing_and_training_moves_running_statistics() -> Result<
 #[test]
 fn a_start_depends_on_the_seed_and_the_name_alone() -> Result<()> {
     let values = |width: usize, seed| -> Result<Vec<f32>> {
-        let model: ModelConfig = serde_json::from_value(serde_json::json!({ "mlp": { "hidden": [8, width] } })).unwrap();
+        let model: ModelConfig =
+            serde_json::from_value(serde_json::json!({ "mlp": { "hidden": [8, width] } })).unwrap();
         let net = model.build(SHAPE, seed, DType::F32, &Device::Cpu)?;
         net.params.params[0].var.flatten_all()?.to_vec1()
     };

@@ -33,7 +33,8 @@ fn folder(text: &str) -> tempfile::TempDir {
 /// All rows of the results, single steps too, in the order of the files' names.
 fn results(folder: &Path) -> DataFrame {
     let entries = std::fs::read_dir(folder.join("results/small")).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|extension| extension == "parquet")).collect();
+    let mut paths: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "parquet")).collect();
     paths.sort();
     let read = |path: &std::path::PathBuf| ParquetReader::new(std::fs::File::open(path).unwrap()).finish().unwrap();
     let mut frames = paths.iter().map(read);
@@ -65,7 +66,9 @@ fn a_sweep_is_run_once_and_its_rows_are_complete() {
     assert!(ran.out.contains("4 finished, 0 diverged, 0 done before, 0 failed"), "{}", ran.out);
     let rows = results(folder.path());
     let metrics = texts(&rows, "metric");
-    for metric in ["loss", "accuracy", "lr", "phase_forward", "phase_other", "step_seconds", "step_seconds_p99", "parameters"] {
+    for metric in
+        ["loss", "accuracy", "lr", "phase_forward", "phase_other", "step_seconds", "step_seconds_p99", "parameters"]
+    {
         assert!(metrics.iter().any(|found| found == metric), "{metric}");
     }
     let scopes = texts(&rows, "scope");
@@ -113,7 +116,9 @@ fn arms_of_one_seed_see_the_same_batches() {
 
 #[test]
 fn divergence_is_a_result_and_the_sweep_goes_on() {
-    let folder = folder(&SMALL.replace("lr = 0.05", "lr = 1e30").replace("name = \"sgd\"", "name = \"calm\"\nschedule.lr = 0.05"));
+    let folder = folder(
+        &SMALL.replace("lr = 0.05", "lr = 1e30").replace("name = \"sgd\"", "name = \"calm\"\nschedule.lr = 0.05"),
+    );
     let ran = run(folder.path(), &["run", "x.toml"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.contains("2 finished, 2 diverged, 0 done before, 0 failed"), "{}", ran.out);
@@ -184,7 +189,12 @@ fn every_kind_of_fisher_trains_and_they_differ() {
 /// The sum over a trial of one metric of the training scope.
 fn sum(rows: &DataFrame, metric: &str) -> f64 {
     let values = rows.column("value").unwrap().f64().unwrap();
-    texts(rows, "metric").iter().zip(values.iter()).filter(|(name, _)| *name == metric).map(|(_, value)| value.unwrap()).sum()
+    texts(rows, "metric")
+        .iter()
+        .zip(values.iter())
+        .filter(|(name, _)| *name == metric)
+        .map(|(_, value)| value.unwrap())
+        .sum()
 }
 
 #[test]
@@ -203,7 +213,8 @@ optimizer = { preset = "nkfac", precondition = { factor_every = 2, inverse_every
     let ran = run(folder.path(), &["run", "x.toml"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let rows = results(folder.path());
-    let phases = ["data", "forward", "backward", "moments", "damping", "inversion", "preconditioning", "update", "other"];
+    let phases =
+        ["data", "forward", "backward", "moments", "damping", "inversion", "preconditioning", "update", "other"];
     let phases = phases.map(|phase| sum(&rows, &format!("phase_{phase}")));
     let (wall, steps) = (sum(&rows, "epoch_seconds"), sum(&rows, "step_seconds"));
     assert!((phases.iter().sum::<f64>() - wall).abs() < 1e-6 * wall, "{phases:?} of {wall}");

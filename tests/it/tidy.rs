@@ -11,10 +11,9 @@ fn root() -> &'static Path {
 /// Which layers each layer may import, from the table in `ARCHITECTURE.md`.
 fn allowed() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let rows = text.lines().skip_while(|line| !line.starts_with("| layer")).skip(2).take_while(|line| line.starts_with('|'));
-    let names = |cell: &str| -> Vec<String> {
-        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-    };
+    let rows =
+        text.lines().skip_while(|line| !line.starts_with("| layer")).skip(2).take_while(|line| line.starts_with('|'));
+    let names = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
     let mut table = BTreeMap::new();
     for row in rows {
         let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
@@ -52,7 +51,9 @@ fn imports(source: &str) -> BTreeSet<String> {
     for prefix in ["crate::", "nkfac_bench::"] {
         for (at, _) in source.match_indices(prefix) {
             let rest = &source[at + prefix.len()..];
-            let word = |text: &str| text.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned();
+            let word = |text: &str| {
+                text.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned()
+            };
             match rest.strip_prefix('{') {
                 Some(group) => found.extend(split_group(group).iter().map(|item| word(item))),
                 None => {

@@ -197,7 +197,13 @@ impl Affine {
             Rows::Plain => count,
             Rows::Patches(_) => x.dim(0)?,
         };
-        tap.send(Capture { block: *block, inputs: inputs.transpose()?, output_grads, samples, positions: count / samples })
+        tap.send(Capture {
+            block: *block,
+            inputs: inputs.transpose()?,
+            output_grads,
+            samples,
+            positions: count / samples,
+        })
     }
 }
 

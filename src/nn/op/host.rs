@@ -3,8 +3,8 @@
 use candle_core::{CpuStorage, DType, Result, Shape, Storage, Tensor, WithDType};
 
 use super::Value;
-use crate::kernel::{self, Geometry};
 use super::window::Window;
+use crate::kernel::{self, Geometry};
 
 /// Numbers that both candle and the kernels can compute with.
 pub trait Real: kernel::Real + WithDType {}
@@ -36,7 +36,9 @@ pub fn read<T: Real, R>(tensors: &[&Tensor], f: impl FnOnce(&[&[T]]) -> R) -> Re
     let tensors = tensors.iter().map(|tensor| tensor.contiguous()).collect::<Result<Vec<_>>>()?;
     let storages: Vec<_> = tensors.iter().map(|tensor| tensor.storage_and_layout()).collect();
     let slices = storages.iter().map(|(storage, layout)| {
-        let Storage::Cpu(storage) = &**storage else { candle_core::bail!("a kernel was given a tensor of another device") };
+        let Storage::Cpu(storage) = &**storage else {
+            candle_core::bail!("a kernel was given a tensor of another device")
+        };
         let Some((start, end)) = layout.contiguous_offsets() else { candle_core::bail!("a copy is not contiguous") };
         Ok(&CpuStorage::as_slice::<T>(storage)?[start..end])
     });
@@ -49,7 +51,11 @@ pub fn value<T: Real>(values: Vec<T>, shape: impl Into<Shape>) -> Value {
 }
 
 /// A kernel's result as a tensor like `like`.
-pub fn tensor<T: Real>(values: Vec<T>, shape: impl candle_core::shape::ShapeWithOneHole, like: &Tensor) -> Result<Tensor> {
+pub fn tensor<T: Real>(
+    values: Vec<T>,
+    shape: impl candle_core::shape::ShapeWithOneHole,
+    like: &Tensor,
+) -> Result<Tensor> {
     Tensor::from_vec(values, shape, like.device())
 }
 

@@ -15,7 +15,11 @@ impl Window {
     pub fn positions(&self, size: usize) -> Result<usize> {
         let padded = size + 2 * self.padding;
         if padded < self.kernel {
-            candle_core::bail!("a window of {} does not fit into {size} pixels with padding {}", self.kernel, self.padding)
+            candle_core::bail!(
+                "a window of {} does not fit into {size} pixels with padding {}",
+                self.kernel,
+                self.padding
+            )
         }
         Ok((padded - self.kernel) / self.stride + 1)
     }

@@ -39,7 +39,11 @@ impl Problem<'_> {
 pub enum Inverse {
     Dense(Tensor),
     /// `Q diag(1/(values + δ)) Qᵀ`; eigenvectors in the columns of `vectors`.
-    Eigen { vectors: Tensor, values: Tensor, damping: f64 },
+    Eigen {
+        vectors: Tensor,
+        values: Tensor,
+        damping: f64,
+    },
 }
 
 impl Inverse {
@@ -95,11 +99,7 @@ pub const CATALOG: &[Entry] = &[
         help: "Newton's iteration from the last inverse (NKFAC): 2 products a round",
         example: r#"inverter = { kind = "newton", steps = 1, exact_until = 2, exact_every = 500 }"#,
     },
-    Entry {
-        name: "cholesky",
-        help: "exact, by LLᵀ: n³ operations",
-        example: r#"inverter = { kind = "cholesky" }"#,
-    },
+    Entry { name: "cholesky", help: "exact, by LLᵀ: n³ operations", example: r#"inverter = { kind = "cholesky" }"# },
     Entry { name: "lu", help: "exact, by LU: 2n³ operations", example: r#"inverter = { kind = "lu" }"# },
     Entry {
         name: "eigen",
