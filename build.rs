@@ -9,5 +9,8 @@ fn main() {
         _ => "unknown".to_owned(),
     };
     println!("cargo::rustc-env=NKFAC_BENCH_COMMIT={commit}");
-    println!("cargo::rerun-if-changed=.git/logs/HEAD");
+    // Whatever can change the answer, edits that are not committed yet among it.
+    for path in [".git/logs/HEAD", ".git/index", "src", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
 }

@@ -36,22 +36,6 @@ impl Phase {
         Self::Update,
         Self::Other,
     ];
-
-    /// The name in records and figures.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::Forward => "forward",
-            Self::Backward => "backward",
-            Self::Moments => "moments",
-            Self::Damping => "damping",
-            Self::Inversion => "inversion",
-            Self::Preconditioning => "preconditioning",
-            Self::Update => "update",
-            Self::Other => "other",
-        }
-    }
 }
 
 /// Seconds by phase, in the order of [`Phase::ALL`].

@@ -6,7 +6,7 @@
 use candle_core::{DType, Result, Tensor, WithDType};
 use faer::linalg::solvers::DenseSolveCore;
 use faer::traits::RealField;
-use faer::{Mat, MatRef, Side};
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 
 /// Numbers that both libraries can compute with.
 trait Real: WithDType + RealField {}
@@ -44,6 +44,28 @@ pub fn eigen(matrix: &Tensor) -> Result<Option<(Vec<f64>, Tensor)>> {
     if is_double(matrix)? { by::<f64>(matrix) } else { by::<f32>(matrix) }
 }
 
+/// `a · b`; on the CPU by the same library and threads as the factorisations, so that their times can be compared.
+pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    fn by<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        let ((rows, inner), columns) = (a.dims2()?, b.dim(1)?);
+        let (a_values, b_values) = (a.flatten_all()?.to_vec1::<T>()?, b.flatten_all()?.to_vec1::<T>()?);
+        let mut product = vec![T::zero_impl(); rows * columns];
+        faer::linalg::matmul::matmul(
+            MatMut::from_row_major_slice_mut(&mut product, rows, columns),
+            Accum::Replace,
+            MatRef::from_row_major_slice(&a_values, rows, inner),
+            MatRef::from_row_major_slice(&b_values, inner, columns),
+            T::one_impl(),
+            Par::rayon(0),
+        );
+        Tensor::from_vec(product, (rows, columns), a.device())
+    }
+    if !a.device().is_cpu() || a.dim(1)? != b.dim(0)? {
+        return a.matmul(b);
+    }
+    if is_double(a)? { by::<f64>(a, b) } else { by::<f32>(a, b) }
+}
+
 fn is_double(matrix: &Tensor) -> Result<bool> {
     match matrix.dtype() {
         DType::F32 => Ok(false),
@@ -56,7 +78,9 @@ fn inverse_by<T: Real>(matrix: &Tensor, invert: impl Fn(MatRef<'_, T>) -> Option
     let order = matrix.dim(0)?;
     let Some(values) = finite::<T>(matrix)? else { return Ok(None) };
     let Some(inverse) = invert(MatRef::from_row_major_slice(&values, order, order)) else { return Ok(None) };
-    Ok(Some(tensor(inverse.as_ref(), matrix)?))
+    let inverse = tensor(inverse.as_ref(), matrix)?;
+    // A singular matrix has an LU factorisation too.
+    Ok(finite::<T>(&inverse)?.map(|_| inverse))
 }
 
 /// The numbers in row order, unless one of them is not finite: factorisations may loop over NaN for long.

@@ -3,6 +3,8 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+use super::output::line;
+
 /// Print a completion script for a shell
 ///
 /// For bash: nkfac-bench completions bash > ~/.local/share/bash-completion/completions/nkfac-bench
@@ -14,7 +16,9 @@ pub struct Completions {
 
 impl Completions {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        clap_complete::generate(self.shell, &mut super::Cli::command(), "nkfac-bench", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut super::Cli::command(), "nkfac-bench", &mut script);
+        line(String::from_utf8_lossy(&script).trim_end());
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::output::line;
 use clap::Args;
 use nkfac_bench::figure::{self, Table};
 use nkfac_bench::record;
@@ -31,8 +32,8 @@ pub fn draw(folder: &Path, names: &[String], show: bool) -> anyhow::Result<()> {
     }
     let written = figure::render(folder, &results.rows, names)?;
     if show {
-        print!("\n{}\n", Table::new(&results.rows)?.terminal());
-        println!("{} figures and tables in {}", written.len(), folder.join("figures").display());
+        line(format_args!("\n{}", Table::new(&results.rows)?.terminal()));
+        line(format_args!("{} figures and tables in {}", written.len(), folder.join("figures").display()));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What a script sees of a sweep: one JSON object a line on standard output.
 
+use super::output;
 use nkfac_bench::experiment::{Event, Reporter, Trial};
 use nkfac_bench::train::{Observer, Progress, Score};
 use serde_json::{Value, json};
@@ -23,9 +24,8 @@ impl Observer for Lines {
     fn epoch(&mut self, epoch: usize, train: Score, test: Score) {
         let score = |score: Score| json!({ "loss": score.loss, "accuracy": score.accuracy });
         let (train, test) = (score(train), score(test));
-        println!(
-            "{}",
-            json!({ "event": "epoch", "trial": self.trial, "epoch": epoch + 1, "train": train, "test": test })
+        output::line(
+            json!({ "event": "epoch", "trial": self.trial, "epoch": epoch + 1, "train": train, "test": test }),
         );
     }
 }
@@ -43,6 +43,6 @@ impl Reporter for Lines {
             }
             Event::Failed { trial, error } => ended("failed", trial, json!({ "error": error.to_string() })),
         };
-        println!("{line}");
+        output::line(line);
     }
 }

@@ -1,5 +1,6 @@
 use std::process::ExitCode;
 
+use super::output::line;
 use clap::{Args, ValueEnum};
 use nkfac_bench::catalog::Entry;
 use nkfac_bench::{data, figure, nn, optim};
@@ -53,12 +54,12 @@ impl List {
         };
         for (i, kind) in kinds.iter().enumerate() {
             if i > 0 {
-                println!();
+                line("");
             }
-            println!("{}:", kind.title());
+            line(format_args!("{}:", kind.title()));
             for entry in kind.entries() {
-                println!("  {:<14} {}", entry.name, entry.help);
-                println!("  {:<14} {}", "", entry.example);
+                line(format_args!("  {:<14} {}", entry.name, entry.help));
+                line(format_args!("  {:<14} {}", "", entry.example));
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@ mod completions;
 mod figure;
 mod lines;
 mod list;
+mod output;
 mod plan;
 mod progress;
 mod run;

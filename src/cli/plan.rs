@@ -3,6 +3,7 @@ use std::process::ExitCode;
 use clap::Args;
 use nkfac_bench::experiment::Trial;
 
+use super::output::line;
 use super::selection::Selection;
 
 /// Show the trials of an experiment without running them
@@ -20,12 +21,12 @@ pub struct Plan {
 impl Plan {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let experiment = self.selection.read()?;
-        println!("{}: {} trials", experiment.name, experiment.trials.len());
+        line(format_args!("{}: {} trials", experiment.name, experiment.trials.len()));
         let width = experiment.trials.iter().map(|trial| trial.arm.chars().count()).max().unwrap_or(0);
         for trial in &experiment.trials {
-            println!("{}  {:<width$}  {}", trial.id, trial.arm, differences(trial));
+            line(format_args!("{}  {:<width$}  {}", trial.id, trial.arm, differences(trial)));
             if self.full {
-                println!("{}", serde_json::to_string_pretty(&trial.json)?);
+                line(serde_json::to_string_pretty(&trial.json)?);
             }
         }
         Ok(ExitCode::SUCCESS)

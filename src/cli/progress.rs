@@ -8,6 +8,7 @@ use nkfac_bench::experiment::{Event, Reporter, Trial};
 use nkfac_bench::record::Status;
 use nkfac_bench::train::{Observer, Outcome, Progress, Score};
 
+use super::output::line;
 use super::plan::differences;
 
 pub struct Bars {
@@ -41,7 +42,7 @@ impl Bars {
 
     /// Prints a line above the bars.
     fn line(&self, text: &str) {
-        self.bars.suspend(|| println!("{text}"));
+        self.bars.suspend(|| line(text));
     }
 
     fn ended(&self, trial: &Trial, outcome: &Outcome) {

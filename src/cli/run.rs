@@ -8,6 +8,7 @@ use nkfac_bench::experiment::{self, Settings, Summary};
 
 use super::figure;
 use super::lines::Lines;
+use super::output::line;
 use super::progress::Bars;
 use super::selection::Selection;
 
@@ -39,7 +40,8 @@ impl Run {
         let settings = Settings {
             folder: self.out.join(&experiment.name),
             device: device(&self.device)?,
-            device_name: self.device.clone(),
+            // `cuda` and `cuda:0` are one device and get one name.
+            device_name: if self.device == "cuda" { "cuda:0".into() } else { self.device.clone() },
             threads: threads(self.threads)?,
         };
         let summary = if self.json {
@@ -87,9 +89,9 @@ fn conclude(settings: &Settings, summary: &Summary, json: bool) -> anyhow::Resul
     if json {
         let counts =
             serde_json::json!({ "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed });
-        println!("{}", serde_json::json!({ "event": "summary", "trials": counts, "folder": settings.folder }));
+        line(serde_json::json!({ "event": "summary", "trials": counts, "folder": settings.folder }));
     } else {
-        println!("{finished} finished, {diverged} diverged, {skipped} done before, {failed} failed");
+        line(format_args!("{finished} finished, {diverged} diverged, {skipped} done before, {failed} failed"));
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::output;
 use anyhow::ensure;
 use candle_core::DType;
 use clap::{Args, ValueEnum};
-use nkfac_bench::reference::{self, Verdict};
+use nkfac_bench::reference::{self, Deviation, Verdict};
 
 /// Replay recorded runs of reference implementations and compare every number
 ///
@@ -46,10 +47,10 @@ impl Verify {
             .collect();
         lines.sort_by(|a, b| b.excess.total_cmp(&a.excess));
         for line in &lines {
-            println!("{}", line.text);
+            output::line(&line.text);
         }
         let passed = lines.iter().filter(|line| line.excess <= 1.0).count();
-        println!("{passed} of {} traces pass", lines.len());
+        output::line(format_args!("{passed} of {} traces pass", lines.len()));
         Ok(if passed == lines.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
@@ -78,7 +79,7 @@ impl Line {
                 if let Some(first) = &verdict.first {
                     text += &format!(", first over the bar {:.1e} in {}", first.error, first.tensor);
                 }
-                let worst = verdict.worst.as_ref().map_or(f64::INFINITY, |worst| worst.excess());
+                let worst = verdict.worst.as_ref().map_or(f64::INFINITY, Deviation::excess);
                 Self { excess: worst, text }
             }
         }

@@ -76,10 +76,13 @@ fn items(path: &Path, mut reader: impl Read, magic: u32, dims: &[usize]) -> Resu
     // Read as far as the header says and one byte further: memory grows with the file, not with what its header claims.
     let limit = (expected as u64).saturating_add(1);
     reader.take(limit).read_to_end(&mut items).map_err(|error| Error::broken(path, error.to_string()))?;
-    if items.len() != expected || count == 0 {
+    if count == 0 {
+        return Err(Error::broken(path, "it holds no items"));
+    }
+    if items.len() != expected {
         let more = if items.len() > expected { "more than " } else { "" };
         let found = items.len().min(expected);
-        return Err(Error::broken(path, format!("{more}{found} bytes of data, {count} items of {expected} expected")));
+        return Err(Error::broken(path, format!("{more}{found} bytes of data, {expected} expected of {count} items")));
     }
     Ok(items)
 }
@@ -128,7 +131,7 @@ mod tests {
         };
         let image = idx(IMAGES, &[1, 28, 28], &[0; 784]);
         let ends = |message: String, end: &str| assert!(message.ends_with(end), "{message}");
-        ends(message(&image[..500], &idx(LABELS, &[1], &[0])), "484 bytes of data, 1 items of 784 expected");
+        ends(message(&image[..500], &idx(LABELS, &[1], &[0])), "484 bytes of data, 784 expected of 1 items");
         ends(message(&image, &idx(LABELS, &[2], &[0, 1])), "1 images, but 2 labels beside them");
         ends(message(&image, &idx(LABELS, &[1], &[10])), "label 10 of image 0 is out of range, 10 classes expected");
         ends(message(&idx(LABELS, &[1, 28, 28], &[0; 784]), &[]), "starts with 0x00000801, 0x00000803 expected");

@@ -50,10 +50,10 @@ impl Loader {
     }
 
     /// The batches of one epoch. Dropping them early ends the thread that makes them.
-    pub fn epoch(&self, epoch: usize) -> Batches {
+    pub fn epoch(&self, epoch: usize) -> Result<Batches> {
         let (sender, receiver) = sync_channel(AHEAD);
         let loader = self.clone();
-        std::thread::spawn(move || {
+        let make_all = move || {
             let mut random = Random::new(loader.seed, &format!("epoch/{epoch}"));
             let mut order: Vec<usize> = (0..loader.images.len()).collect();
             random.shuffle(&mut order);
@@ -63,8 +63,9 @@ impl Loader {
                     break;
                 }
             }
-        });
-        Batches(receiver)
+        };
+        std::thread::Builder::new().name("loader".into()).spawn(make_all)?;
+        Ok(Batches(receiver))
     }
 }
 
@@ -135,7 +136,7 @@ mod tests {
     fn an_epoch_depends_on_seed_and_number_alone() {
         let epoch = |seed, epoch| {
             let loader = Loader::new(images(), &[Augment::Crop, Augment::Flip], 32, seed);
-            loader.epoch(epoch).map(bits).collect::<Vec<_>>()
+            loader.epoch(epoch).unwrap().map(bits).collect::<Vec<_>>()
         };
         assert_eq!(epoch(1, 3), epoch(1, 3));
         assert_ne!(epoch(1, 3), epoch(1, 4));
@@ -146,8 +147,9 @@ mod tests {
     #[test]
     fn an_epoch_left_early_changes_nothing_in_the_next() {
         let loader = Loader::new(images(), &[], 32, 1);
-        drop(loader.epoch(0).next());
-        assert_eq!(bits(loader.epoch(1).next().unwrap()), bits(loader.epoch(1).next().unwrap()));
+        drop(loader.epoch(0).unwrap().next());
+        let first = || bits(loader.epoch(1).unwrap().next().unwrap());
+        assert_eq!(first(), first());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The file: a base, arms, axes.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{Error, Experiment, Overrides, sweep};
 use crate::config::{self, Node, Origin, Value};
@@ -38,6 +38,7 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
         Some(name) => text_of(name, "name")?.to_owned(),
         None => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
     };
+    check_name(&name, root.locate("name"))?;
     let data_dir = root.get("data_dir").map(|folder| text_of(folder, "data_dir").map(PathBuf::from)).transpose()?;
     let sets = overrides.set.iter().map(|set| assignment(set)).collect::<Result<Vec<_>, _>>()?;
     let arms = arms(&root, &sets)?;
@@ -51,6 +52,9 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
         !pinned
     });
     if let Some(count) = overrides.seeds {
+        if let Some((_, set)) = sets.iter().find(|(path, _)| path == "seed") {
+            return Err(config::Error::at(&set.origin, "both `--set seed` and `--seeds` choose seeds").into());
+        }
         take_seeds(&mut axes, count, &root.origin);
     }
     let trials = sweep::trials(&arms, &axes, &mut warnings)?;
@@ -59,6 +63,15 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
 
 fn text_of<'a>(value: &'a Value, key: &str) -> Result<&'a str, config::Error> {
     value.as_str().ok_or_else(|| config::Error::mismatch(value, "a string").within(key).located(&value.origin))
+}
+
+/// The name is that of the results' folder.
+fn check_name(name: &str, origin: &Origin) -> Result<(), config::Error> {
+    let mut parts = Path::new(name).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(_)), None) => Ok(()),
+        _ => Err(config::Error::at(origin, format!("`name` is `{name}`, the name of a folder expected"))),
+    }
 }
 
 /// `key=value` from the command line.

@@ -73,4 +73,6 @@ pub enum Error {
     Record(#[from] record::Error),
     #[error(transparent)]
     Train(#[from] optim::Error),
+    #[error("the trial panicked: {message}")]
+    Panicked { message: String },
 }

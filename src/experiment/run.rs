@@ -1,5 +1,7 @@
 //! Running trials: what is finished is skipped, what fails does not stop the rest.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -76,7 +78,8 @@ pub fn run(experiment: &Experiment, settings: &Settings, reporter: &mut dyn Repo
             continue;
         }
         reporter.event(&Event::Started { trial, number: i + 1 });
-        match run_trial(experiment, trial, settings, &mut data, &path, reporter) {
+        let attempt = AssertUnwindSafe(|| run_trial(experiment, trial, settings, &mut data, &path, reporter));
+        match catch_unwind(attempt).unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
             Ok(outcome) => {
                 match outcome.status {
                     Status::Finished => summary.finished += 1,
@@ -91,6 +94,12 @@ pub fn run(experiment: &Experiment, settings: &Settings, reporter: &mut dyn Repo
         }
     }
     Ok(summary)
+}
+
+/// A defect of one trial must not take the others with it.
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Error::Panicked { message: text.unwrap_or("without a word").to_owned() }
 }
 
 /// Where a trial's result goes.

@@ -44,7 +44,7 @@ fn complete(arm: &Arm, axes: &[Axis]) -> Result<Json, config::Error> {
     loop {
         let (expanded, _) = preset::expand(value.clone())?;
         let error = match from_value::<train::Config>(&expanded) {
-            Ok(config) => return checked(&config, &expanded),
+            Ok(config) => return to_json(&config).or_else(|_| checked(&config, &expanded)),
             Err(error) => error,
         };
         let missing = error.missing();

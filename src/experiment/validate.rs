@@ -33,6 +33,14 @@ impl Check {
         }
     }
 
+    /// From 1 to `most`: further out numbers overflow before they make sense.
+    fn count(&mut self, path: &str, value: usize, most: usize) {
+        if value > most {
+            self.fail(path, format!("is {value}, at most {most} expected"));
+        }
+        self.at_least_one(path, value);
+    }
+
     fn positive(&mut self, path: &str, value: f64) {
         if !(value > 0.0 && value.is_finite()) {
             self.fail(path, format!("is {value}, a number above 0 expected"));
@@ -56,8 +64,8 @@ impl Check {
 /// The first thing that is impossible.
 pub fn first_problem(config: &Config) -> Option<Problem> {
     let mut check = Check::default();
-    check.at_least_one("epochs", config.epochs);
-    check.at_least_one("batch", config.batch);
+    check.count("epochs", config.epochs, 1_000_000);
+    check.count("batch", config.batch, 1_000_000);
     check.share("label_smoothing", config.label_smoothing);
     schedule(&mut check, &config.schedule, config.epochs);
     data(&mut check, config);
@@ -75,11 +83,10 @@ fn schedule(check: &mut Check, schedule: &Schedule, epochs: usize) {
         check.fail("schedule.warmup", format!("is {warmup}, less than the {epochs} epochs expected"));
     }
     match schedule {
-        Schedule::Constant { .. } => {}
         Schedule::Cosine { floor, .. } if !(0.0..=1.0).contains(floor) => {
             check.fail("schedule.floor", format!("is {floor}, a share of `lr` from 0 to 1 expected"));
         }
-        Schedule::Cosine { .. } => {}
+        Schedule::Constant { .. } | Schedule::Cosine { .. } => {}
         Schedule::Steps { factor, .. } => check.positive("schedule.factor", *factor),
     }
 }
@@ -111,9 +118,9 @@ fn kfac(check: &mut Check, kfac: &KfacConfig) {
     match kfac.damping {
         Damping::Relative { factor, floor } => {
             check.not_negative(&key("damping.factor"), factor);
-            check.not_negative(&key("damping.floor"), floor);
+            check.positive(&key("damping.floor"), floor);
         }
-        Damping::Absolute { value } => check.not_negative(&key("damping.value"), value),
+        Damping::Absolute { value } => check.positive(&key("damping.value"), value),
         Damping::Joint { value } => {
             check.positive(&key("damping.value"), value);
             if !is_eigen {

@@ -31,7 +31,8 @@ fn stale(kfac: &KfacConfig) -> Option<String> {
 fn never_newton(kfac: &KfacConfig, steps: usize) -> Option<String> {
     let InverterConfig::Newton { exact_until, exact_every, .. } = kfac.inverter else { return None };
     let refreshes = steps.div_ceil(kfac.inverse_every);
-    let newton = (0..refreshes).any(|refresh| refresh > exact_until && !refresh.is_multiple_of(exact_every));
+    // Of two neighbours one is no multiple, unless every number is.
+    let newton = (exact_until.saturating_add(1)..refreshes).take(2).any(|refresh| !refresh.is_multiple_of(exact_every));
     (!newton).then(|| {
         format!(
             "all {refreshes} refreshes of its {steps} steps are exact, none is Newton's: the arm compares the exact inverse with itself"

@@ -4,7 +4,7 @@
 //! come in the order of their values.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use polars::prelude::*;
 use serde_json::{Map, Value};
@@ -55,6 +55,8 @@ struct Trial {
     arm_started: f64,
     /// Without the seed.
     swept: Map<String, Value>,
+    /// The resolved configuration by dotted key, without the seed.
+    config: BTreeMap<String, Value>,
 }
 
 impl Trial {
@@ -101,11 +103,48 @@ fn text(value: &Value) -> String {
 /// Every trial, with those swept keys that differ between trials.
 fn trials(rows: &DataFrame) -> PolarsResult<Vec<Trial>> {
     let mut trials = all_trials(rows)?;
+    tell_apart(&mut trials);
     let values = values(&trials);
     for trial in &mut trials {
         trial.swept.retain(|key, _| values.get(key).is_some_and(|values| values.len() > 1));
     }
     Ok(trials)
+}
+
+/// Trials of one arm at one point of the sweep may differ in other keys all the same, if the experiment was changed between two runs:
+/// those keys count as swept, lest different configurations be averaged as if they were seeds.
+fn tell_apart(trials: &mut [Trial]) {
+    let name = |trial: &Trial| (trial.arm.clone(), Value::Object(trial.swept.clone()).to_string());
+    let mut groups: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
+    for (i, trial) in trials.iter().enumerate() {
+        groups.entry(name(trial)).or_default().push(i);
+    }
+    for group in groups.into_values() {
+        let keys: BTreeSet<String> = group.iter().flat_map(|&i| trials[i].config.keys().cloned()).collect();
+        for key in keys {
+            let first = trials[group[0]].config.get(&key).cloned();
+            if group.iter().any(|&i| trials[i].config.get(&key) != first.as_ref()) {
+                for &i in &group {
+                    let value = trials[i].config.get(&key).cloned().unwrap_or(Value::Null);
+                    trials[i].swept.insert(key.clone(), value);
+                }
+            }
+        }
+    }
+}
+
+/// The values of a JSON tree by dotted key.
+fn flatten(value: Value, key: String, into: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(table) => {
+            for (name, value) in table {
+                flatten(value, if key.is_empty() { name } else { format!("{key}.{name}") }, into);
+            }
+        }
+        value => {
+            into.insert(key, value);
+        }
+    }
 }
 
 /// The different values of each swept key.
@@ -125,10 +164,10 @@ fn all_trials(rows: &DataFrame) -> PolarsResult<Vec<Trial>> {
         .clone()
         .lazy()
         .group_by_stable([col("trial")])
-        .agg([col("arm").first(), col("started").first(), col("swept").first()])
+        .agg([col("arm").first(), col("started").first(), col("swept").first(), col("config").first()])
         .collect()?;
     let (ids, arms, all_swept) = (texts(&trials, "trial")?, texts(&trials, "arm")?, texts(&trials, "swept")?);
-    let started = numbers(&trials, "started")?;
+    let (started, configs) = (numbers(&trials, "started")?, texts(&trials, "config")?);
     let mut arm_started: HashMap<&str, f64> = HashMap::new();
     for (arm, &started) in arms.iter().zip(&started) {
         let first = arm_started.entry(arm).or_insert(started);
@@ -136,13 +175,18 @@ fn all_trials(rows: &DataFrame) -> PolarsResult<Vec<Trial>> {
     }
     ids.iter()
         .zip(&arms)
-        .zip(&all_swept)
-        .map(|((id, arm), swept)| {
+        .zip(all_swept.iter().zip(&configs))
+        .map(|((id, arm), (swept, json))| {
             let mut swept: Map<String, Value> = serde_json::from_str(swept)
                 .map_err(|error| polars_err!(ComputeError: "column `swept` of trial `{id}`: {error}"))?;
+            let json = serde_json::from_str(json)
+                .map_err(|error| polars_err!(ComputeError: "column `config` of trial `{id}`: {error}"))?;
+            let mut config = BTreeMap::new();
+            flatten(json, String::new(), &mut config);
             swept.remove("seed");
+            config.remove("seed");
             let arm_started = arm_started.get(arm.as_str()).copied().unwrap_or_default();
-            Ok(Trial { id: id.clone(), arm: arm.clone(), arm_started, swept })
+            Ok(Trial { id: id.clone(), arm: arm.clone(), arm_started, swept, config })
         })
         .collect()
 }

@@ -67,7 +67,9 @@ impl Table {
     pub fn csv(&self) -> String {
         let columns = self.frame.columns();
         let names: Vec<String> = columns.iter().map(|column| column.name().to_string()).collect();
-        let row = |i: usize| columns.iter().map(|column| column.get(i).map_or_else(|_| String::new(), field)).collect();
+        let row = |i: usize| {
+            columns.iter().map(|column| column.get(i).map_or_else(|_| String::new(), |value| field(&value))).collect()
+        };
         let rows = std::iter::once(names).chain((0..self.frame.height()).map(row));
         rows.map(|fields| fields.join(",") + "\n").collect()
     }
@@ -120,8 +122,8 @@ fn pad(row: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> [String; COLUMNS] 
     })
 }
 
-fn field(value: AnyValue<'_>) -> String {
-    match (value.get_str(), &value) {
+fn field(value: &AnyValue<'_>) -> String {
+    match (value.get_str(), value) {
         (Some(text), _) if text.contains([',', '"', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
         (Some(text), _) => text.to_owned(),
         (None, AnyValue::Null) => String::new(),

@@ -9,10 +9,10 @@ use super::{Geometry, Real};
 /// Rows that are gathered before they are multiplied: enough to make a product of it.
 const TILE: usize = 512;
 
-/// `XᵀX` of `rows`, each of `columns` numbers; with `ones`, of `[X | 1]`.
+/// `XᵀX` of `rows`, each of `columns` numbers.
 #[must_use]
-pub fn rows<T: Real>(rows: &[T], columns: usize, ones: bool) -> Vec<T> {
-    let mut gram = Gram::new(columns, ones);
+pub fn rows<T: Real>(rows: &[T], columns: usize) -> Vec<T> {
+    let mut gram = Gram::new(columns, false);
     for tile in rows.chunks(TILE * columns) {
         gram.add(tile);
     }

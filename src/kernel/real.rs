@@ -1,6 +1,6 @@
 //! The numbers that kernels compute with.
 
-use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
+use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
 /// float32 or float64.
 pub trait Real:
@@ -12,9 +12,7 @@ pub trait Real:
     + Sub<Output = Self>
     + Mul<Output = Self>
     + Div<Output = Self>
-    + Neg<Output = Self>
     + AddAssign
-    + MulAssign
     + faer::traits::RealField
     + 'static
 {

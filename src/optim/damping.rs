@@ -9,11 +9,11 @@ const ROUNDS: usize = 10;
 
 /// `δ` for a factor; 0 where the damping acts on pairs of eigenvalues instead.
 ///
-/// `start` is the power iteration's first vector.
-pub fn resolve(damping: Damping, factor: &Tensor, start: &Tensor) -> Result<f64> {
+/// `start` makes the power iteration's first vector.
+pub fn resolve(damping: Damping, factor: &Tensor, start: impl FnOnce() -> Result<Tensor>) -> Result<f64> {
     match damping {
         // A dead layer's zero factor makes the estimate NaN, and `max` then gives the floor, as in the authors' code.
-        Damping::Relative { factor: share, floor } => Ok(floor.max(share * max_eigenvalue(factor, start)?)),
+        Damping::Relative { factor: share, floor } => Ok(floor.max(share * max_eigenvalue(factor, &start()?)?)),
         Damping::Absolute { value } => Ok(value),
         Damping::Joint { .. } => Ok(0.0),
     }
@@ -23,13 +23,11 @@ pub fn resolve(damping: Damping, factor: &Tensor, start: &Tensor) -> Result<f64>
 /// `u ← Aᵀv/‖Aᵀv‖, v ← A u, λ̂ = ‖v‖`.
 pub fn max_eigenvalue(factor: &Tensor, start: &Tensor) -> Result<f64> {
     let mut v = start.unsqueeze(1)?;
-    let mut norm = norm(&v)?;
     for _ in 0..ROUNDS {
         let u = factor.matmul(&v)?;
-        v = factor.matmul(&u.broadcast_div(&self::norm(&u)?)?)?;
-        norm = self::norm(&v)?;
+        v = factor.matmul(&u.broadcast_div(&norm(&u)?)?)?;
     }
-    norm.to_dtype(candle_core::DType::F64)?.to_scalar()
+    norm(&v)?.to_dtype(candle_core::DType::F64)?.to_scalar()
 }
 
 /// `v_i = 1 + cos(i)`, with i counted in PyTorch's order of the factor's rows.
@@ -62,7 +60,7 @@ mod tests {
     fn a_dead_layer_gets_the_floor() -> Result<()> {
         let zero = Tensor::zeros((3, 3), DType::F64, &Device::Cpu)?;
         let damping = super::Damping::Relative { factor: 0.01, floor: 1e-4 };
-        assert_eq!(super::resolve(damping, &zero, &power_start(0..3, &zero)?)?, 1e-4);
+        assert_eq!(super::resolve(damping, &zero, || power_start(0..3, &zero))?, 1e-4);
         Ok(())
     }
 }

@@ -184,9 +184,9 @@ impl Factor {
         let before = clock.total();
         let damping = {
             let _damping = clock.phase(Phase::Damping);
-            damping::resolve(damping, average, &damping::power_start(self.rows.iter().copied(), average)?)?
+            damping::resolve(damping, average, || damping::power_start(self.rows.iter().copied(), average))?
         };
-        let _inversion = clock.phase(Phase::Inversion);
+        let inversion = clock.phase(Phase::Inversion);
         let problem = Problem { factor: average, damping, previous: self.inverse.as_ref(), refresh: number };
         let Some(refreshed) = inverter.invert(&problem)? else {
             return Err(Error::NotInvertible { factor: self.name.clone() });
@@ -197,7 +197,7 @@ impl Factor {
             Branch::Newton => 1,
             Branch::NewtonDamped => 2,
         }] += 1;
-        drop(_inversion);
+        drop(inversion);
         self.seconds += clock.total() - before;
         Ok(())
     }

@@ -28,20 +28,20 @@ impl Sink for Collector {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = &mut slots[capture.block];
         *slot = Some(match slot.take() {
-            Some(sum) => add(sum, capture)?,
+            Some(sum) => add(&sum, &capture)?,
             None => capture,
         });
         Ok(())
     }
 }
 
-fn add(sum: Capture, more: Capture) -> Result<Capture> {
+fn add(sum: &Capture, more: &Capture) -> Result<Capture> {
     let output_grads = (&sum.output_grads + &more.output_grads)?;
     let (inputs, samples) = match (&sum.inputs, &more.inputs) {
         (Some(a), Some(b)) => (Some((a + b)?), sum.samples + more.samples),
         (known, None) | (None, known) => (known.clone(), sum.samples),
     };
-    Ok(Capture { inputs, output_grads, samples, ..sum })
+    Ok(Capture { inputs, output_grads, samples, ..*sum })
 }
 
 /// `[A, G]` of one capture under a recipe's scaling.

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 /// What a number measures. The name ends in the unit where there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Metric {
-    /// Mean over images, in nats.
+    /// Mean over images, in nats: in training as it was minimised, label smoothing included, elsewhere without.
     Loss,
     /// Share of images whose label has the largest logit, in [0, 1].
     Accuracy,
@@ -35,6 +35,7 @@ pub enum Metric {
     Parameters,
     /// Rows of a factor.
     FactorSize,
+    /// Seconds of damping and inverting one factor, over the whole trial.
     InversionSeconds,
     /// How often a factor was inverted.
     Refreshes,

@@ -40,6 +40,9 @@ pub fn verify(path: &Path, dtype: DType, tolerance: Option<f64>) -> Result<Verdi
         None => primitives::replay(&trace, Verdict::new(dtype, tolerance)),
         Some(spec) => match &spec.optimizer {
             None => model::replay(&trace, &spec, Verdict::new(dtype, tolerance)),
+            Some(optimizer) if optimizer.intervals().contains(&0) => {
+                Err(trace.error("`spec`: an interval of 0".into()))
+            }
             Some(optimizer) => run::replay(&trace, &spec, optimizer, Verdict::new(dtype, tolerance)),
         },
     }

@@ -50,7 +50,13 @@ fn convolution(trace: &Trace, prefix: &str, verdict: &mut Verdict) -> Result<(),
     let &[kernel, stride, padding, _] = geometry.as_slice() else {
         return Err(trace.error(format!("`{prefix}geometry`: four numbers expected")));
     };
-    let window = Window { kernel: kernel as usize, stride: stride as usize, padding: padding as usize };
+    let [Ok(kernel), Ok(stride), Ok(padding)] = [kernel, stride, padding].map(usize::try_from) else {
+        return Err(trace.error(format!("`{prefix}geometry`: negative numbers")));
+    };
+    if kernel == 0 || stride == 0 {
+        return Err(trace.error(format!("`{prefix}geometry`: a kernel of {kernel}, a stride of {stride}")));
+    }
+    let window = Window { kernel, stride, padding };
     let dtype = verdict.dtype;
     let x = Var::from_tensor(&trace.images(&format!("{prefix}x"), dtype)?)?;
     let weight = Layout::Conv.from_torch(&trace.get(&format!("{prefix}weight"))?.to_dtype(dtype)?)?;
@@ -101,7 +107,11 @@ fn newton(trace: &Trace, prefix: &str, verdict: &mut Verdict) -> Result<(), Erro
         let Ok(rounds) = steps.parse() else {
             return Err(trace.error(format!("`{prefix}inverse/{steps}`: a number of rounds expected")));
         };
-        check(&format!("inverse/{steps}"), &newton_rounds(&a, start.clone(), rounds)?.0)?;
+        let name = format!("inverse/{steps}");
+        let Some((inverse, _)) = newton_rounds(&a, start.clone(), rounds)? else {
+            return Err(trace.error(format!("`{prefix}{name}`: our iteration is not finite")));
+        };
+        check(&name, &inverse)?;
     }
     Ok(())
 }

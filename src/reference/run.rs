@@ -8,7 +8,7 @@ use super::spec::{Optimizer as OptimizerSpec, Spec};
 use super::{Error, Trace, Verdict};
 use crate::clock::Clock;
 use crate::nn::{Net, Pass, cross_entropy};
-use crate::optim::{Factor, Optimizer, Side, Step};
+use crate::optim::{Optimizer, Side, Step};
 use crate::param::{Params, Updates};
 
 /// Steps after which float32 is no longer compared, for rounding grows.
@@ -100,25 +100,24 @@ fn compare_params(trace: &Trace, params: &Params, index: usize, verdict: &mut Ve
 
 fn compare_factors(trace: &Trace, optimizer: &Optimizer, index: usize, verdict: &mut Verdict) -> Result<(), Error> {
     let Some(kfac) = optimizer.kfac() else { return Ok(()) };
-    for (kind, side) in [("a", Side::Inputs), ("g", Side::OutputGrads)] {
-        let average = |factor: &Factor| Ok(factor.average.clone());
-        let inverse = |factor: &Factor| factor.inverse.as_ref().map(|inverse| inverse.dense()).transpose();
-        let kept: [(&str, &dyn Fn(&Factor) -> candle_core::Result<Option<Tensor>>); 2] =
-            [("factor", &average), ("inverse", &inverse)];
-        for (what, read) in kept {
-            let prefix = format!("{what}_{kind}/{index}/");
-            for layer in trace.under(&prefix) {
-                let name = format!("{prefix}{layer}");
-                let Some((block, factor)) = kfac.factor(layer, side) else {
-                    return Err(trace.error(format!("no layer for `{name}`")));
-                };
-                let Some(ours) = read(factor)? else { return Err(trace.error(format!("no value for `{name}`"))) };
-                let ours = match side {
-                    Side::Inputs => block.inputs_to_torch(&ours)?,
-                    Side::OutputGrads => ours,
-                };
-                verdict.compare(&name, &ours, trace.get(&name)?, 1e-3)?;
-            }
+    for what in ["factor_a", "factor_g", "inverse_a", "inverse_g"] {
+        let side = if what.ends_with('a') { Side::Inputs } else { Side::OutputGrads };
+        let prefix = format!("{what}/{index}/");
+        for layer in trace.under(&prefix) {
+            let name = format!("{prefix}{layer}");
+            let Some((block, factor)) = kfac.factor(layer, side) else {
+                return Err(trace.error(format!("no layer for `{name}`")));
+            };
+            let ours = match &factor.inverse {
+                Some(inverse) if what.starts_with("inverse") => Some(inverse.dense()?),
+                _ => factor.average.clone(),
+            };
+            let Some(ours) = ours else { return Err(trace.error(format!("no value for `{name}`"))) };
+            let ours = match side {
+                Side::Inputs => block.inputs_to_torch(&ours)?,
+                Side::OutputGrads => ours,
+            };
+            verdict.compare(&name, &ours, trace.get(&name)?, 1e-3)?;
         }
     }
     Ok(())

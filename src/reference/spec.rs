@@ -104,10 +104,12 @@ impl Model {
         let mut fields = serde_json::Map::new();
         fields.extend(self.width.map(|width| ("width".to_owned(), json!(width))));
         fields.extend(self.hidden.as_ref().map(|hidden| ("hidden".to_owned(), json!(hidden))));
-        let config = serde_json::from_value(json!({ name: fields }))
+        let config: ModelConfig = serde_json::from_value(json!({ name: fields }))
             .map_err(|error| trace.error(format!("model `{name}`: {error}")))?;
         let [channels, height, width] = self.input;
-        Ok((config, Shape { channels, height, width, classes: self.classes }))
+        let shape = Shape { channels, height, width, classes: self.classes };
+        config.check(shape).map_err(|message| trace.error(format!("model `{name}`: {message}")))?;
+        Ok((config, shape))
     }
 }
 
@@ -120,6 +122,16 @@ impl Optimizer {
             | Self::Nkfac { lr, .. }
             | Self::Adankfac { lr, .. }
             | Self::Kfac { lr, .. } => *lr,
+        }
+    }
+
+    /// Steps between statistics and between inverses; none without a preconditioner.
+    pub fn intervals(&self) -> Vec<usize> {
+        match *self {
+            Self::Nkfac { factor_every, inverse_every, .. }
+            | Self::Adankfac { factor_every, inverse_every, .. }
+            | Self::Kfac { factor_every, inverse_every, .. } => vec![factor_every, inverse_every],
+            Self::Sgd { .. } | Self::Adamw { .. } => Vec::new(),
         }
     }
 

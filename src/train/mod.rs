@@ -135,8 +135,12 @@ pub fn train(
         let (validation, test) = trial.evaluate(data)?;
         trial.recorder.epoch(&trial.clock, trial.lr, train, validation, test);
         observer.epoch(epoch, train, test);
+        if !test.loss.is_finite() {
+            ended = Some(format!("test loss is {} after epoch {}", test.loss, epoch + 1));
+            break;
+        }
     }
-    trial.recorder.end(data.train.len(), trial.net.params.count(), trial.optimizer.kfac());
+    trial.recorder.end(&trial.clock, data.train.len(), trial.net.params.count(), trial.optimizer.kfac());
     let status = if ended.is_some() { Status::Diverged } else { Status::Finished };
     Ok(Outcome { status, reason: ended, rows: trial.recorder.rows })
 }
@@ -168,6 +172,9 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     fn new(config: &'a Config, data: &Dataset, device: &'a Device) -> candle_core::Result<Self> {
+        if config.batch > data.train.len() {
+            candle_core::bail!("a batch of {} is more than the {} training images", config.batch, data.train.len())
+        }
         let shape = shape(&config.data);
         let net = config.model.build(shape, config.seed, config.dtype.candle(), device)?;
         Ok(Self {
@@ -190,9 +197,11 @@ impl<'a> Trial<'a> {
         let steps = self.loader.steps();
         let clock = self.clock.clone();
         let mut running = clock.start();
-        let mut batches = self.loader.epoch(epoch);
+        let mut batches = self.loader.epoch(epoch)?;
         for step in 0..steps {
-            let Some(batch) = self.next(&mut batches)? else { break };
+            let Some(batch) = self.next(&mut batches)? else {
+                return Err(candle_core::Error::msg(format!("batches ended at step {step} of {steps}")).into());
+            };
             self.lr = self.config.schedule.lr(Moment { epoch, epochs: self.config.epochs, step, steps });
             let (loss, gradients) = self.differentiate(&batch)?;
             let context = Step { index: self.steps, lr: self.lr, params: &self.net.params, clock: &clock };

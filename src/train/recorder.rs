@@ -31,25 +31,21 @@ impl Recorder {
 
     /// After an epoch, counted from 0, and its evaluation.
     pub fn epoch(&mut self, clock: &Clock, lr: f64, train: Score, validation: Option<Score>, test: Score) {
-        let seconds = clock.seconds();
         self.seconds = clock.total();
         self.score(Scope::Train, train);
         self.push(Scope::Train, Metric::Lr, lr);
-        let mut total = 0.0;
-        for (phase, (now, before)) in Metric::PHASES.into_iter().zip(seconds.iter().zip(self.last_epoch)) {
-            self.push(Scope::Train, phase, now - before);
-            total += now - before;
-        }
-        self.push(Scope::Train, Metric::EpochSeconds, total);
-        self.last_epoch = seconds;
+        self.phases(clock);
         if let Some(validation) = validation {
             self.score(Scope::Validation, validation);
         }
         self.score(Scope::Test, test);
     }
 
-    /// After the last epoch.
-    pub fn end(&mut self, images: usize, parameters: usize, kfac: Option<&Kfac>) {
+    /// After the last epoch, or in the middle of the one that ended the trial.
+    pub fn end(&mut self, clock: &Clock, images: usize, parameters: usize, kfac: Option<&Kfac>) {
+        if clock.seconds() != self.last_epoch {
+            self.phases(clock);
+        }
         self.push(Scope::Train, Metric::TrainImages, images as f64);
         self.push(Scope::Train, Metric::Parameters, parameters as f64);
         self.step_seconds.sort_by(f64::total_cmp);
@@ -83,6 +79,18 @@ impl Recorder {
         for (metric, sum) in metrics.into_iter().zip(sums) {
             self.push(Scope::Train, metric, sum as f64);
         }
+    }
+
+    /// Seconds by phase since the end of the last epoch.
+    fn phases(&mut self, clock: &Clock) {
+        let seconds = clock.seconds();
+        let mut total = 0.0;
+        for (phase, (now, before)) in Metric::PHASES.into_iter().zip(seconds.iter().zip(self.last_epoch)) {
+            self.push(Scope::Train, phase, now - before);
+            total += now - before;
+        }
+        self.push(Scope::Train, Metric::EpochSeconds, total);
+        self.last_epoch = seconds;
     }
 
     fn score(&mut self, scope: Scope, score: Score) {

@@ -142,6 +142,23 @@ fn overrides_change_what_is_run() {
 }
 
 #[test]
+fn different_configurations_are_never_averaged_as_seeds() {
+    let folder = folder(SMALL);
+    run(folder.path(), &["run", "x.toml", "--set", "epochs=3"]);
+    let ran = run(folder.path(), &["run", "x.toml"]);
+    let lines: Vec<&str> = ran.out.lines().filter(|line| line.starts_with("sgd")).collect();
+    assert_eq!(lines.len(), 2, "{}", ran.out);
+    assert!(lines.iter().all(|line| line.contains("epochs = ")), "{}", ran.out);
+}
+
+#[test]
+fn a_name_that_leaves_the_results_folder_is_refused() {
+    let folder = folder(&SMALL.replace("\"small\"", "\"../up\""));
+    let ran = run(folder.path(), &["plan", "x.toml"]);
+    assert_eq!(ran.err, "error: x.toml:2: `name` is `../up`, the name of a folder expected\n");
+}
+
+#[test]
 fn scripts_get_a_line_of_json_for_each_event() {
     let folder = folder(SMALL);
     let ran = run(folder.path(), &["run", "x.toml", "--json", "--out", "elsewhere"]);

@@ -251,7 +251,7 @@ fn gram(rows: &Tensor) -> Result<Tensor> {
 /// `XᵀX` of the rows along the last axis, by the kernel.
 fn host_gram<T: Real>(rows: &Tensor) -> Result<Tensor> {
     let columns = rows.dim(D::Minus1)?;
-    let gram = host::read(&[rows], |slices| kernel::gram::rows::<T>(slices[0], columns, false))?;
+    let gram = host::read(&[rows], |slices| kernel::gram::rows::<T>(slices[0], columns))?;
     host::tensor(gram, (columns, columns), rows)
 }
 
@@ -297,7 +297,7 @@ mod tests {
 
             let grad = theirs.randn_like(0.0, 1.0).unwrap();
             let args: Vec<Var> = args.iter().map(|arg| Var::from_tensor(arg).unwrap()).collect();
-            let args: Vec<&Tensor> = args.iter().map(|arg| arg.as_tensor()).collect();
+            let args: Vec<&Tensor> = args.iter().map(Var::as_tensor).collect();
             let ours = affine.host_backward::<f64>(&args, &grad).unwrap();
             let theirs = affine.portable_backward(&args, &grad).unwrap();
             for (ours, theirs) in ours.iter().zip(&theirs) {

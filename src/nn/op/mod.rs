@@ -27,7 +27,7 @@ pub trait Operation: Send + Sync {
     /// The value. The arguments are detached: nothing computed here is recorded for a backward pass.
     fn forward(&self, args: &[Tensor]) -> Result<Value>;
 
-    /// The gradient by each argument, `None` where `!args[i].track_op()`. `grad` is contiguous, and detached as all else is
+    /// The gradient by each argument; of several, `None` where `!args[i].track_op()`. `grad` is contiguous, and detached as all else is
     /// to be.
     fn backward(&self, args: &[&Tensor], output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>>;
 }

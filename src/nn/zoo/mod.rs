@@ -107,8 +107,13 @@ impl ModelConfig {
 
     /// Whether this net can be built for images of this shape; says why not.
     pub fn check(&self, shape: Shape) -> std::result::Result<(), String> {
+        if shape.classes == 0 || shape.channels == 0 || shape.height.min(shape.width) == 0 {
+            return Err("there is nothing in the images, or no class".into());
+        }
         match self {
-            Self::Mlp { hidden, .. } if hidden.contains(&0) => Err("a hidden layer of size 0".into()),
+            Self::Mlp { hidden, .. } if hidden.iter().any(|size| !(1..=65_536).contains(size)) => {
+                Err(format!("hidden layers {hidden:?}, sizes from 1 to 65536 expected"))
+            }
             Self::Lenet { .. } if shape.height.min(shape.width) < lenet::SMALLEST => Err(format!(
                 "images of {}×{} are too small for `lenet`, which needs {2}×{2}",
                 shape.height,
@@ -121,8 +126,8 @@ impl ModelConfig {
             | Self::Resnet50(wide)
             | Self::Resnet101(wide)
             | Self::Resnet152(wide) => match wide.width {
-                0 => Err("a width of 0".into()),
-                _ => Ok(()),
+                1..=4096 => Ok(()),
+                width => Err(format!("a width of {width}, from 1 to 4096 expected")),
             },
         }
     }

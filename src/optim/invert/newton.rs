@@ -23,8 +23,8 @@ impl Inverter for Newton {
         let exact = problem.refresh <= self.exact_until || problem.refresh.is_multiple_of(self.exact_every);
         match problem.previous {
             Some(previous) if !exact => {
-                let (inverse, branch) = iterate(&factor, previous.dense()?, self.steps)?;
-                Ok(Some(Refreshed { inverse: Inverse::Dense(inverse), branch }))
+                let iterated = iterate(&factor, previous.dense()?, self.steps)?;
+                Ok(iterated.map(|(inverse, branch)| Refreshed { inverse: Inverse::Dense(inverse), branch }))
             }
             _ => Ok(linalg::cholesky_inverse(&factor)?
                 .map(|inverse| Refreshed { inverse: Inverse::Dense(inverse), branch: Branch::Exact })),
@@ -32,21 +32,26 @@ impl Inverter for Newton {
     }
 }
 
-/// `steps` rounds from `inverse` towards the inverse of `factor`, and whether any of them was damped.
-pub fn iterate(factor: &Tensor, mut inverse: Tensor, steps: usize) -> Result<(Tensor, Branch)> {
+/// `steps` rounds from `inverse` towards the inverse of `factor`, and whether any of them was damped; `None` if a number ceases to be
+/// finite.
+pub fn iterate(factor: &Tensor, mut inverse: Tensor, steps: usize) -> Result<Option<(Tensor, Branch)>> {
     let identity = Tensor::eye(factor.dim(0)?, factor.dtype(), factor.device())?;
     let mut branch = Branch::Newton;
     for _ in 0..steps {
-        let product = inverse.matmul(factor)?;
-        let shrink = if norm(&(&identity - &product)?)? >= 1.0 {
+        let product = linalg::product(&inverse, factor)?;
+        let residual = norm(&(&identity - &product)?)?;
+        if !residual.is_finite() {
+            return Ok(None);
+        }
+        let shrink = if residual >= 1.0 {
             branch = Branch::NewtonDamped;
             1.0 / norm(&product)?
         } else {
             1.0
         };
-        inverse = ((&identity * (1.0 + shrink))? - (product * shrink)?)?.matmul(&inverse)?;
+        inverse = linalg::product(&((&identity * (1.0 + shrink))? - (product * shrink)?)?, &inverse)?;
     }
-    Ok((inverse, branch))
+    Ok(norm(&inverse)?.is_finite().then_some((inverse, branch)))
 }
 
 fn norm(matrix: &Tensor) -> Result<f64> {
