@@ -43,7 +43,7 @@ impl Verify {
         let mut lines: Vec<Line> = self
             .traces
             .iter()
-            .map(|path| Line::new(path.display().to_string(), reference::verify(path, dtype, self.tolerance)))
+            .map(|path| Line::new(&path.display().to_string(), reference::verify(path, dtype, self.tolerance)))
             .collect();
         lines.sort_by(|a, b| b.excess.total_cmp(&a.excess));
         for line in &lines {
@@ -62,11 +62,11 @@ struct Line {
 }
 
 impl Line {
-    fn new(path: String, verdict: Result<Verdict, reference::Error>) -> Self {
+    fn new(path: &str, verdict: Result<Verdict, reference::Error>) -> Self {
         match verdict {
             Err(error) => {
                 let text = error.to_string();
-                let text = if text.starts_with(&path) { text } else { format!("{path}: {text}") };
+                let text = if text.starts_with(path) { text } else { format!("{path}: {text}") };
                 Self { excess: f64::INFINITY, text: format!("error  {text}") }
             }
             Ok(verdict) => {

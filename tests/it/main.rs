@@ -1,7 +1,6 @@
 //! The program at its boundaries, in one binary.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
-#![expect(clippy::panic, reason = "a test that cannot go on shall panic")]
 
 mod curvature;
 mod errors;
