@@ -100,17 +100,21 @@ fn trial(arm: &Arm, axes: &[&Axis], values: &[&Value]) -> Result<Trial, Error> {
     let config: train::Config = from_value(&value)?;
     let json = checked(&config, &value)?;
     let swept = axes.iter().zip(values).map(|(axis, value)| (axis.path.clone(), value.to_json())).collect();
-    let optimizer = preset.unwrap_or_else(|| stages(&config.optimizer).to_owned());
+    let optimizer = preset.unwrap_or_else(|| stages(&config.optimizer));
     Ok(Trial { id: id(&json), arm: arm.name.clone(), swept, config, json, optimizer })
 }
 
 /// What an optimizer without a preset is called.
-const fn stages(optimizer: &OptimizerConfig) -> &'static str {
-    match (&optimizer.precondition, &optimizer.update) {
-        (None, Update::Sgd { .. }) => "sgd",
-        (None, Update::Adam { .. }) => "adam",
-        (Some(Precondition::Kfac(_)), Update::Sgd { .. }) => "kfac+sgd",
-        (Some(Precondition::Kfac(_)), Update::Adam { .. }) => "kfac+adam",
+fn stages(optimizer: &OptimizerConfig) -> String {
+    let update = match optimizer.update {
+        Update::Sgd { .. } => "sgd",
+        Update::Adam { .. } => "adam",
+        Update::Radam { .. } => "radam",
+        Update::Adabelief { .. } => "adabelief",
+    };
+    match optimizer.precondition {
+        Some(Precondition::Kfac(_)) => format!("kfac+{update}"),
+        None => update.to_owned(),
     }
 }
 

@@ -152,7 +152,9 @@ fn update(check: &mut Check, update: &Update) {
                 check.fail("optimizer.update.nesterov", "is `true`, but there is no momentum".into());
             }
         }
-        Update::Adam { betas, eps, weight_decay, .. } => {
+        Update::Adam { betas, eps, weight_decay, .. }
+        | Update::Radam { betas, eps, weight_decay }
+        | Update::Adabelief { betas, eps, weight_decay } => {
             check.share("optimizer.update.betas", betas[0]);
             check.share("optimizer.update.betas", betas[1]);
             check.positive("optimizer.update.eps", eps);

@@ -143,6 +143,15 @@ impl Layer for MaxPool {
     }
 }
 
+/// The mean of each window.
+pub struct AveragePool(pub Window);
+
+impl Layer for AveragePool {
+    fn forward(&self, x: &Tensor, _pass: &Pass) -> Result<Tensor> {
+        pool::average_pool(x, self.0)
+    }
+}
+
 /// The mean over height and width, `N×H×W×C` to `N×C`.
 pub struct GlobalAveragePool;
 

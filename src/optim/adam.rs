@@ -10,12 +10,12 @@ use crate::param::Updates;
 pub struct Adam {
     betas: [f64; 2],
     eps: f64,
-    moments: Option<Vec<[Tensor; 2]>>,
+    moments: Vec<[Tensor; 2]>,
 }
 
 impl Adam {
     pub const fn new(betas: [f64; 2], eps: f64) -> Self {
-        Self { betas, eps, moments: None }
+        Self { betas, eps, moments: Vec::new() }
     }
 }
 
@@ -25,11 +25,8 @@ impl Transform for Adam {
         let [beta1, beta2] = self.betas;
         let count = step.index as i32 + 1;
         let (correction1, correction2) = (1.0 - beta1.powi(count), (1.0 - beta2.powi(count)).sqrt());
-        if self.moments.is_none() {
-            let zeros = updates.0.iter().map(|update| Ok([update.zeros_like()?, update.zeros_like()?]));
-            self.moments = Some(zeros.collect::<candle_core::Result<_>>()?);
-        }
-        for (update, [first, second]) in updates.0.iter_mut().zip(self.moments.iter_mut().flatten()) {
+        let all_moments = moments(&mut self.moments, &updates.0)?;
+        for (update, [first, second]) in updates.0.iter_mut().zip(all_moments) {
             *first = ((&*first * beta1)? + (&*update * (1.0 - beta1))?)?;
             *second = ((&*second * beta2)? + (update.sqr()? * (1.0 - beta2))?)?;
             let scale = ((second.sqrt()? / correction2)? + self.eps)?;
@@ -37,4 +34,14 @@ impl Transform for Adam {
         }
         Ok(())
     }
+}
+
+/// First and second moments of each update, zero before the first step.
+pub fn moments<'a>(moments: &'a mut Vec<[Tensor; 2]>, updates: &[Tensor]) -> Result<&'a mut [[Tensor; 2]]> {
+    if moments.is_empty() {
+        for update in updates {
+            moments.push([update.zeros_like()?, update.zeros_like()?]);
+        }
+    }
+    Ok(moments)
 }

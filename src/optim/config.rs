@@ -168,6 +168,24 @@ pub enum Update {
         #[serde(default)]
         decay: Decay,
     },
+    /// Rectified Adam (Liu et al. 2020) with decoupled weight decay.
+    Radam {
+        #[serde(default = "adam_betas")]
+        betas: [f64; 2],
+        #[serde(default = "adam_eps")]
+        eps: f64,
+        #[serde(default)]
+        weight_decay: f64,
+    },
+    /// AdaBelief (Zhuang et al. 2020) with decoupled weight decay.
+    Adabelief {
+        #[serde(default = "adam_betas")]
+        betas: [f64; 2],
+        #[serde(default = "adam_eps")]
+        eps: f64,
+        #[serde(default)]
+        weight_decay: f64,
+    },
 }
 
 const fn adam_betas() -> [f64; 2] {

@@ -2,6 +2,7 @@
 //!
 //! An optimizer sees parameters, gradients and captured moments; it knows nothing of nets, data or the loop around it.
 
+mod adabelief;
 mod adam;
 mod config;
 mod damping;
@@ -11,6 +12,7 @@ mod kfac;
 mod moment;
 mod momentum;
 mod preset;
+mod radam;
 
 use std::sync::Arc;
 
@@ -91,6 +93,14 @@ impl Optimizer {
                     Decay::Decoupled => decay::WeightDecay::new(weight_decay),
                     Decay::BiasCorrected => decay::WeightDecay::bias_corrected(weight_decay, betas[0]),
                 }));
+            }
+            Update::Radam { betas, eps, weight_decay } => {
+                stages.push(Box::new(radam::Radam::new(betas, eps)));
+                stages.push(Box::new(decay::WeightDecay::new(weight_decay)));
+            }
+            Update::Adabelief { betas, eps, weight_decay } => {
+                stages.push(Box::new(adabelief::Adabelief::new(betas, eps)));
+                stages.push(Box::new(decay::WeightDecay::new(weight_decay)));
             }
         }
         Self { stages }

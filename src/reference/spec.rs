@@ -52,6 +52,18 @@ pub enum Optimizer {
         eps: f64,
         weight_decay: f64,
     },
+    Radam {
+        lr: f64,
+        betas: [f64; 2],
+        eps: f64,
+        weight_decay: f64,
+    },
+    Adabelief {
+        lr: f64,
+        betas: [f64; 2],
+        eps: f64,
+        weight_decay: f64,
+    },
     Nkfac {
         lr: f64,
         momentum: f64,
@@ -119,6 +131,8 @@ impl Optimizer {
         match self {
             Self::Sgd { lr, .. }
             | Self::Adamw { lr, .. }
+            | Self::Radam { lr, .. }
+            | Self::Adabelief { lr, .. }
             | Self::Nkfac { lr, .. }
             | Self::Adankfac { lr, .. }
             | Self::Kfac { lr, .. } => *lr,
@@ -131,7 +145,7 @@ impl Optimizer {
             Self::Nkfac { factor_every, inverse_every, .. }
             | Self::Adankfac { factor_every, inverse_every, .. }
             | Self::Kfac { factor_every, inverse_every, .. } => vec![factor_every, inverse_every],
-            Self::Sgd { .. } | Self::Adamw { .. } => Vec::new(),
+            Self::Sgd { .. } | Self::Adamw { .. } | Self::Radam { .. } | Self::Adabelief { .. } => Vec::new(),
         }
     }
 
@@ -146,6 +160,12 @@ impl Optimizer {
                 precondition: None,
                 update: Update::Adam { betas, eps, weight_decay, decay: Decay::Decoupled },
             },
+            Self::Radam { betas, eps, weight_decay, .. } => {
+                OptimizerConfig { precondition: None, update: Update::Radam { betas, eps, weight_decay } }
+            }
+            Self::Adabelief { betas, eps, weight_decay, .. } => {
+                OptimizerConfig { precondition: None, update: Update::Adabelief { betas, eps, weight_decay } }
+            }
             Self::Nkfac {
                 momentum,
                 weight_decay,

@@ -8,13 +8,15 @@ use nkfac_bench::nn::zoo::{CATALOG, ModelConfig, Shape};
 use nkfac_bench::nn::{Net, Pass, cross_entropy};
 
 const SHAPE: Shape = Shape { channels: 3, height: 16, width: 16, classes: 5 };
+/// For nets that pool five times.
+const LARGE: Shape = Shape { height: 32, width: 32, ..SHAPE };
 
 /// Every model of the catalog, small.
 fn models() -> Vec<ModelConfig> {
     let small = |name: &str| match name {
         "mlp" => serde_json::json!({ name: { "hidden": [7, 6] } }),
         "lenet" => serde_json::json!({ name: {} }),
-        _ => serde_json::json!({ name: { "width": 2 } }),
+        _ => serde_json::json!({ name: { "width": 4 } }),
     };
     CATALOG.iter().map(|entry| serde_json::from_value(small(entry.name)).unwrap()).collect()
 }
@@ -37,7 +39,10 @@ fn loss(net: &Net, pass: &Pass) -> Result<Tensor> {
 fn the_catalog_and_the_models_agree() {
     for (entry, model) in CATALOG.iter().zip(models()) {
         assert_eq!(entry.name, model.name());
-        assert!(model.check(SHAPE).is_ok());
+        assert_eq!(model.check(LARGE), Ok(()));
+        let net = model.build(LARGE, 1, DType::F32, &Device::Cpu).unwrap();
+        let x = Tensor::ones((2, 32, 32, 3), DType::F32, &Device::Cpu).unwrap();
+        assert_eq!(net.forward(&x, &Pass::Evaluation).unwrap().dims(), [2, 5], "{}", entry.name);
     }
 }
 

@@ -29,6 +29,22 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         entry: Entry {
+            name: "radam",
+            help: "rectified Adam, decoupled weight decay (Liu et al. 2020)",
+            example: r#"optimizer = { preset = "radam" }"#,
+        },
+        toml: include_str!("radam.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "adabelief",
+            help: "AdaBelief, decoupled weight decay (Zhuang et al. 2020)",
+            example: r#"optimizer = { preset = "adabelief" }"#,
+        },
+        toml: include_str!("adabelief.toml"),
+    },
+    Preset {
+        entry: Entry {
             name: "kfac",
             help: "KFAC by eigendecomposition, KL clip (Martens & Grosse 2015)",
             example: r#"optimizer = { preset = "kfac", precondition.damping.value = 3e-3 }"#,
