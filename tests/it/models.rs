@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use nkfac_bench::clock::Clock;
 use nkfac_bench::nn::zoo::{CATALOG, ModelConfig, Shape};
 use nkfac_bench::nn::{Net, Pass, cross_entropy};
+use nkfac_bench::random::Random;
 
 const SHAPE: Shape = Shape { channels: 3, height: 16, width: 16, classes: 5 };
 /// For nets that pool five times.
@@ -52,9 +53,12 @@ fn gradients_are_those_of_finite_differences() -> Result<()> {
         let net = model.build(SHAPE, 3, DType::F64, &Device::Cpu)?;
         let gradients = net.params.gradients(&loss(&net, &training())?.backward()?)?;
         for (param, gradient) in net.params.params.iter().zip(&gradients.0) {
-            // The derivative in one random direction, by central differences.
+            // The derivative in one random direction of length one, by central differences.
             let value = param.var.as_tensor().copy()?;
-            let direction = value.randn_like(0.0, 1.0)?;
+            let mut random = Random::new(5, &param.name);
+            let direction: Vec<f64> = (0..value.elem_count()).map(|_| random.normal()).collect();
+            let length = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let direction = (Tensor::from_vec(direction, value.shape(), &Device::Cpu)? / length)?;
             let at = |t: f64| -> Result<f64> {
                 param.var.set(&(&value + (&direction * t)?)?)?;
                 loss(&net, &training())?.to_scalar()
