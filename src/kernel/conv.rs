@@ -1,84 +1,74 @@
-//! Convolution as products with tiles of patches: for any kernel, stride, padding and number type.
+//! Convolution and its gradients: chooses among the ways to compute them.
 //!
-//! Activations are `N×H×W×C`, weights the matrix `(k·k·C_in) × C_out`. A tile of output pixels has its patches copied side by
-//! side into a buffer that stays in cache, and one single-threaded product a tile does the rest.
+//! Activations are `N×H×W×C`, weights the matrix `(k·k·C_in) × C_out`. Float32 on a processor with AVX2 and FMA goes through Winograd's
+//! transforms or hand-made loops, found out at run time so that a plain build is as fast as a native one; all else through
+//! [`tiles`](super::tiles).
 
-use rayon::prelude::*;
+use super::{Geometry, Real, direct, tiles, winograd};
 
-use super::product::{self, Matrix};
-use super::{Geometry, Real};
+/// A way to compute a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// The fastest for the geometry and the processor.
+    Auto,
+    /// Loops over an indirect product; float32 with AVX2, else as `Portable`.
+    Direct,
+    /// Any processor and number type.
+    Portable,
+}
 
-/// Output pixels a tile.
-const TILE: usize = 128;
+impl Engine {
+    fn fast(self) -> bool {
+        self != Self::Portable && direct::is_available()
+    }
+
+    fn winograd(self, g: &Geometry) -> bool {
+        self == Self::Auto && direct::is_available() && winograd::fits(g)
+    }
+}
 
 /// `y = patches(x) · weight (+ bias)`, `N×H'×W'×C_out`.
 #[must_use]
-pub fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
-    let weight = Matrix::new(weight, g.patch(), g.outputs);
-    let mut y = vec![T::ZERO; g.pixels() * g.outputs];
-    y.par_chunks_mut(TILE * g.outputs).enumerate().for_each_init(Vec::new, |buffer, (tile, y)| {
-        let pixels = y.len() / g.outputs;
-        let patches = patches(g, x, tile * TILE, pixels, buffer);
-        product::set(y, Matrix::new(patches, pixels, g.patch()), weight);
-        if let Some(bias) = bias {
-            for pixel in y.chunks_exact_mut(g.outputs) {
-                for (y, &bias) in pixel.iter_mut().zip(bias) {
-                    *y += bias;
-                }
+pub fn forward<T: Real>(engine: Engine, g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
+    let fast = in_single(&[x, weight], |slices| {
+        let &[x, weight] = slices else { return None };
+        if engine.winograd(g) {
+            return Some(winograd::forward(g, x, weight));
+        }
+        engine.fast().then(|| direct::forward(g, x, weight))
+    });
+    let mut y = fast.unwrap_or_else(|| tiles::forward(g, x, weight));
+    if let Some(bias) = bias {
+        for pixel in y.chunks_exact_mut(g.outputs) {
+            for (y, &bias) in pixel.iter_mut().zip(bias) {
+                *y += bias;
             }
         }
-    });
+    }
     y
 }
 
 /// The gradient by `x` of a loss whose gradient by `y` is `dy`.
 #[must_use]
-pub fn grad_input<T: Real>(g: &Geometry, dy: &[T], weight: &[T]) -> Vec<T> {
-    let weight = Matrix::new(weight, g.patch(), g.outputs).transposed();
-    let mut dx = vec![T::ZERO; g.batch * g.image()];
-    let images = dx.par_chunks_mut(g.image()).zip(dy.par_chunks(g.positions() * g.outputs));
-    images.for_each_init(Vec::new, |buffer, (dx, dy)| {
-        if g.is_pointwise() {
-            product::set(dx, Matrix::new(dy, g.positions(), g.outputs), weight);
-            return;
+pub fn grad_input<T: Real>(engine: Engine, g: &Geometry, dy: &[T], weight: &[T]) -> Vec<T> {
+    let fast = in_single(&[dy, weight], |slices| {
+        let &[dy, weight] = slices else { return None };
+        if engine.winograd(g) {
+            return Some(winograd::grad_input(g, dy, weight));
         }
-        for (tile, dy) in dy.chunks(TILE * g.outputs).enumerate() {
-            let pixels = dy.len() / g.outputs;
-            buffer.resize(TILE * g.patch(), T::ZERO);
-            let patches = &mut buffer[..pixels * g.patch()];
-            product::set(patches, Matrix::new(dy, pixels, g.outputs), weight);
-            for (i, patch) in patches.chunks_exact(g.patch()).enumerate() {
-                add_patch(g, patch, tile * TILE + i, dx);
-            }
-        }
+        engine.fast().then(|| direct::grad_input(g, dy, weight))
     });
-    dx
+    fast.unwrap_or_else(|| tiles::grad_input(g, dy, weight))
 }
 
 /// The gradient by the weight, `(k·k·C_in) × C_out`, of a loss whose gradient by `y` is `dy`.
 #[must_use]
-pub fn grad_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
-    let tiles = g.pixels().div_ceil(TILE);
-    let parts = rayon::current_num_threads().clamp(1, tiles);
-    let part = |part: usize| {
-        let (mut sum, mut buffer) = (vec![T::ZERO; g.patch() * g.outputs], Vec::new());
-        for tile in part * tiles / parts..(part + 1) * tiles / parts {
-            let pixels = TILE.min(g.pixels() - tile * TILE);
-            let dy = &dy[tile * TILE * g.outputs..][..pixels * g.outputs];
-            let patches = Matrix::new(patches(g, x, tile * TILE, pixels, &mut buffer), pixels, g.patch());
-            product::add(&mut sum, patches.transposed(), Matrix::new(dy, pixels, g.outputs));
-        }
-        sum
-    };
-    let sums: Vec<Vec<T>> = (0..parts).into_par_iter().map(part).collect();
-    let mut sums = sums.into_iter();
-    let mut total = sums.next().unwrap_or_default();
-    for sum in sums {
-        for (total, more) in total.iter_mut().zip(sum) {
-            *total += more;
-        }
-    }
-    total
+pub fn grad_weight<T: Real>(engine: Engine, g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
+    let fast = in_single(&[x, dy], |slices| {
+        let &[x, dy] = slices else { return None };
+        engine.fast().then(|| direct::grad_weight(g, x, dy))
+    });
+    fast.unwrap_or_else(|| tiles::grad_weight(g, x, dy))
 }
 
 /// The gradient by the bias: sums over pixels.
@@ -93,63 +83,72 @@ pub fn grad_bias<T: Real>(outputs: usize, dy: &[T]) -> Vec<T> {
     sums.into_iter().map(T::from_f64).collect()
 }
 
-/// The patches of `pixels` output pixels from number `first` on, `pixels × (k·k·C_in)`: the input itself if each is one of its pixels.
-pub(super) fn patches<'a, T: Real>(
-    g: &Geometry,
-    x: &'a [T],
-    first: usize,
-    pixels: usize,
-    buffer: &'a mut Vec<T>,
-) -> &'a [T] {
-    if g.is_pointwise() {
-        return &x[first * g.inputs..][..pixels * g.inputs];
-    }
-    buffer.resize(pixels * g.patch(), T::ZERO);
-    for (i, patch) in buffer.chunks_exact_mut(g.patch()).enumerate() {
-        copy_patch(g, x, first + i, patch);
-    }
-    buffer
+/// Calls a kernel that exists for float32 alone, if these numbers are that.
+fn in_single<T: Real>(slices: &[&[T]], kernel: impl FnOnce(&[&[f32]]) -> Option<Vec<f32>>) -> Option<Vec<T>> {
+    let slices: Option<Vec<&[f32]>> = slices.iter().map(|slice| T::single(slice)).collect();
+    T::from_single(kernel(&slices?)?)
 }
 
-/// Copies the patch of one output pixel, zeros where it leaves the image.
-fn copy_patch<T: Real>(g: &Geometry, x: &[T], pixel: usize, patch: &mut [T]) {
-    let (image, row, column) = place(g, pixel);
-    let x = &x[image * g.image()..][..g.image()];
-    let ((rows, top), (columns, left)) = (g.reach(row, g.height), g.reach(column, g.width));
-    let length = columns.len() * g.inputs;
-    for (dy, line) in patch.chunks_exact_mut(g.kernel * g.inputs).enumerate() {
-        if !rows.contains(&dy) || length == 0 {
-            line.fill(T::ZERO);
-            continue;
+#[cfg(test)]
+mod tests {
+    use super::{Engine, Geometry, forward, grad_input, grad_weight};
+    use crate::random::Random;
+    use proptest::prelude::*;
+
+    fn random(count: usize, purpose: &str) -> Vec<f32> {
+        let mut random = Random::new(1, purpose);
+        (0..count).map(|_| random.normal() as f32).collect()
+    }
+
+    /// ‖a − b‖ / ‖b‖.
+    fn distance(a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|value| value * value).sum::<f32>().sqrt();
+        norm(&mut a.iter().zip(b).map(|(a, b)| a - b)) / norm(&mut b.iter().copied()).max(1e-6)
+    }
+
+    fn engines_agree(g: Geometry) -> Result<(), TestCaseError> {
+        let x = random(g.batch * g.image(), "x");
+        let weight = random(g.patch() * g.outputs, "weight");
+        let dy = random(g.pixels() * g.outputs, "dy");
+        let all = |engine| {
+            [
+                forward(engine, &g, &x, &weight, None),
+                grad_input(engine, &g, &dy, &weight),
+                grad_weight(engine, &g, &x, &dy),
+            ]
+        };
+        let portable = all(Engine::Portable);
+        for engine in [Engine::Direct, Engine::Auto] {
+            for (ours, theirs) in all(engine).iter().zip(&portable) {
+                let distance = distance(ours, theirs);
+                prop_assert!(distance < 2e-5, "{engine:?} of {g:?}: {distance}");
+            }
+            prop_assert_eq!(all(engine), all(engine), "the same bits twice");
         }
-        let start = ((top + dy - rows.start) * g.width + left) * g.inputs;
-        let (before, rest) = line.split_at_mut(columns.start * g.inputs);
-        let (inside, after) = rest.split_at_mut(length);
-        before.fill(T::ZERO);
-        inside.copy_from_slice(&x[start..start + length]);
-        after.fill(T::ZERO);
+        // Control: another weight gives another result.
+        let other = forward(Engine::Auto, &g, &x, &random(weight.len(), "other"), None);
+        prop_assert!(distance(&other, &portable[0]) > 0.1);
+        Ok(())
     }
-}
 
-/// Adds the patch of one output pixel of an image to that image.
-fn add_patch<T: Real>(g: &Geometry, patch: &[T], pixel: usize, image: &mut [T]) {
-    let (_, row, column) = place(g, pixel);
-    let ((rows, top), (columns, left)) = (g.reach(row, g.height), g.reach(column, g.width));
-    let length = columns.len() * g.inputs;
-    if length == 0 {
-        return;
-    }
-    for dy in rows.clone() {
-        let start = ((top + dy - rows.start) * g.width + left) * g.inputs;
-        let line = &patch[(dy * g.kernel + columns.start) * g.inputs..][..length];
-        for (image, &value) in image[start..start + length].iter_mut().zip(line) {
-            *image += value;
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn engines_agree_on_any_geometry(
+            batch in 1usize..5, height in 7usize..12, width in 7usize..12, inputs in 1usize..40, outputs in 1usize..40,
+            kernel in 1usize..8, stride in 1usize..4, padding in 0usize..4,
+        ) {
+            engines_agree(Geometry { batch, height, width, inputs, outputs, kernel, stride, padding })?;
+        }
+
+        #[test]
+        fn engines_agree_where_winograd_fits(
+            batch in 1usize..40, height in 4usize..13, width in 4usize..13, inputs in 1usize..4, outputs in 1usize..4,
+        ) {
+            let (inputs, outputs) = (16 * inputs, 16 * outputs);
+            engines_agree(Geometry { batch, height, width, inputs, outputs, kernel: 3, stride: 1, padding: 1 })?;
         }
     }
-}
-
-/// Image, row and column of an output pixel.
-const fn place(g: &Geometry, pixel: usize) -> (usize, usize, usize) {
-    let (image, rest) = (pixel / g.positions(), pixel % g.positions());
-    (image, rest / g.out_width(), rest % g.out_width())
 }

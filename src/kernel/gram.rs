@@ -3,7 +3,7 @@
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 
-use super::conv::patches;
+use super::tiles::patches;
 use super::{Geometry, Real};
 
 /// Rows that are gathered before they are multiplied: enough to make a product of it.

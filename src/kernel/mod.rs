@@ -4,6 +4,7 @@
 //! batch and tiles; what is summed is summed in an order that depends on the number of threads alone.
 
 pub mod conv;
+mod direct;
 pub mod elementwise;
 pub mod geometry;
 pub mod gram;
@@ -11,6 +12,8 @@ pub mod norm;
 pub mod pool;
 pub mod product;
 pub mod real;
+mod tiles;
+mod winograd;
 
 pub use geometry::Geometry;
 pub use real::Real;

@@ -23,6 +23,10 @@ pub trait Real:
     /// The nearest number of this type.
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
+    /// These numbers, if they are float32: the way into kernels that exist for it alone.
+    fn single(values: &[Self]) -> Option<&[f32]>;
+    /// The way back.
+    fn from_single(values: Vec<f32>) -> Option<Vec<Self>>;
 }
 
 impl Real for f32 {
@@ -37,6 +41,14 @@ impl Real for f32 {
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
+
+    fn single(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+
+    fn from_single(values: Vec<f32>) -> Option<Vec<Self>> {
+        Some(values)
+    }
 }
 
 impl Real for f64 {
@@ -50,5 +62,13 @@ impl Real for f64 {
 
     fn to_f64(self) -> f64 {
         self
+    }
+
+    fn single(_values: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn from_single(_values: Vec<f32>) -> Option<Vec<Self>> {
+        None
     }
 }

@@ -11,7 +11,7 @@ use candle_core::{D, DType, Result, Tensor};
 use super::host::{self, Kernel, Real};
 use super::{Operation, Value, apply, window::Window};
 use crate::clock::{Clock, Phase};
-use crate::kernel;
+use crate::kernel::{self, conv::Engine};
 use crate::param::{BlockId, Capture, Demand, Tap};
 
 /// What a layer needs to hand its second moments on.
@@ -111,7 +111,7 @@ impl Affine {
         let geometry = self.geometry(&args[0], outputs)?;
         let args: Vec<&Tensor> = args.iter().collect();
         let y = host::read(&args, |slices| {
-            kernel::conv::forward::<T>(&geometry, slices[0], slices[1], slices.get(2).copied())
+            kernel::conv::forward::<T>(Engine::Auto, &geometry, slices[0], slices[1], slices.get(2).copied())
         })?;
         Ok(host::value(y, self.rows.output_dims(args[0], outputs)?))
     }
@@ -122,8 +122,8 @@ impl Affine {
         let [dx, dw, db] = host::read(&[&x, &weight, grad], |slices| {
             let wanted = |i: usize| args.get(i).is_some_and(|arg| arg.track_op());
             [
-                wanted(0).then(|| kernel::conv::grad_input::<T>(&geometry, slices[2], slices[1])),
-                wanted(1).then(|| kernel::conv::grad_weight::<T>(&geometry, slices[0], slices[2])),
+                wanted(0).then(|| kernel::conv::grad_input::<T>(Engine::Auto, &geometry, slices[2], slices[1])),
+                wanted(1).then(|| kernel::conv::grad_weight::<T>(Engine::Auto, &geometry, slices[0], slices[2])),
                 wanted(2).then(|| kernel::conv::grad_bias::<T>(geometry.outputs, slices[2])),
             ]
         })?;
