@@ -44,20 +44,14 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
     let arms = arms(&root, &sets)?;
     let mut axes = axes(&root)?;
     let mut warnings = Vec::new();
-    axes.retain(|axis| {
-        let pinned = sets.iter().any(|(path, _)| *path == axis.path);
-        if pinned {
-            warnings.push(format!("`--set` pins `{0}`: the axis over it is dropped", axis.path));
-        }
-        !pinned
-    });
+    pin(&mut axes, &sets, &mut warnings)?;
     if let Some(count) = overrides.seeds {
         if let Some((_, set)) = sets.iter().find(|(path, _)| path == "seed") {
             return Err(config::Error::at(&set.origin, "both `--set seed` and `--seeds` choose seeds").into());
         }
         take_seeds(&mut axes, count, &root.origin);
     }
-    let trials = sweep::trials(&arms, &axes, &mut warnings)?;
+    let trials = sweep::trials(&arms, &axes, &sets, &mut warnings)?;
     Ok(Experiment { name, data_dir, trials, warnings })
 }
 
@@ -139,7 +133,13 @@ fn collect_axes(value: &Value, path: &str, axes: &mut Vec<Axis>) -> Result<(), c
             }
             Ok(())
         }
-        Node::Array(values) if !values.is_empty() => {
+        Node::Array(values) if values.is_empty() => {
+            Err(config::Error::at(&value.origin, format!("the axis `{path}` has no values")))
+        }
+        Node::Array(_) if axes.iter().any(|axis| axis.path == path) => {
+            Err(config::Error::at(&value.origin, format!("there are two axes `{path}`")))
+        }
+        Node::Array(values) => {
             axes.push(Axis { path: path.to_owned(), values: values.clone(), origin: value.origin.clone() });
             Ok(())
         }
@@ -147,6 +147,25 @@ fn collect_axes(value: &Value, path: &str, axes: &mut Vec<Axis>) -> Result<(), c
             .within(format!("sweep.{path}"))
             .located(&value.origin)),
     }
+}
+
+/// Drops the axes over what the command line sets. An axis over a table around it would undo the setting, so that is an error.
+fn pin(axes: &mut Vec<Axis>, sets: &[(String, Value)], warnings: &mut Vec<String>) -> Result<(), config::Error> {
+    let is_within = |path: &str, table: &str| path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+    for (path, set) in sets {
+        if let Some(axis) = axes.iter().find(|axis| is_within(path, &axis.path)) {
+            let message = format!("`{path}` is within the swept key `{}`, whose values replace it", axis.path);
+            return Err(config::Error::at(&set.origin, message).hint(format!("set `{}` as a whole", axis.path)));
+        }
+        axes.retain(|axis| {
+            let pinned = axis.path == *path || is_within(&axis.path, path);
+            if pinned {
+                warnings.push(format!("`--set` pins `{path}`: the axis over `{}` is dropped", axis.path));
+            }
+            !pinned
+        });
+    }
+    Ok(())
 }
 
 /// The first `count` seeds of the file's own, or else 1 to `count`.

@@ -10,7 +10,15 @@ use crate::optim::{OptimizerConfig, Precondition, Update};
 use crate::train;
 
 /// Every trial, arms in the order of the file, the last axis innermost. An axis multiplies the arms that have its key.
-pub fn trials(arms: &[Arm], axes: &[Axis], warnings: &mut Vec<String>) -> Result<Vec<Trial>, Error> {
+///
+/// The arms have the command line's `sets` in them already; each trial takes them once more at last, because a swept preset or
+/// kind replaces what is beneath it.
+pub fn trials(
+    arms: &[Arm],
+    axes: &[Axis],
+    sets: &[(String, Value)],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Trial>, Error> {
     let mut trials: Vec<Trial> = Vec::new();
     let mut used = vec![Vec::new(); axes.len()];
     for arm in arms {
@@ -21,7 +29,7 @@ pub fn trials(arms: &[Arm], axes: &[Axis], warnings: &mut Vec<String>) -> Result
         }
         let axes: Vec<&Axis> = axes.iter().zip(has).filter_map(|(axis, has)| has.then_some(axis)).collect();
         for values in product(&axes) {
-            let trial = trial(arm, &axes, &values)?;
+            let trial = trial(arm, &axes, &values, sets)?;
             match trials.iter().find(|other| other.id == trial.id) {
                 Some(other) if other.arm == trial.arm => {}
                 Some(other) => {
@@ -68,13 +76,16 @@ fn checked(config: &train::Config, value: &Value) -> Result<Json, config::Error>
     to_json(config).map_err(|error| config::Error::at(&value.origin, error.to_string()))
 }
 
-/// Whether the configuration has a key; a preset's name and a kind can be swept wherever there is a table for them.
+/// Whether the configuration has a key; a preset's name and a kind can be swept wherever there is a table for
+/// them.
 fn contains(json: &Json, path: &str) -> bool {
     let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
     let pointer = |path: &str| json.pointer(&path.split('.').fold(String::new(), |all, key| format!("{all}/{key}")));
     let parent = if parent.is_empty() { Some(json) } else { pointer(parent) };
     match parent {
         Some(Json::Object(table)) => table.contains_key(key) || key == "preset" || key == "kind",
+        // A variant without keys is written as its bare name.
+        Some(Json::String(_)) => key == "kind",
         _ => false,
     }
 }
@@ -94,14 +105,27 @@ fn product<'a>(axes: &[&'a Axis]) -> Vec<Vec<&'a Value>> {
     })
 }
 
-fn trial(arm: &Arm, axes: &[&Axis], values: &[&Value]) -> Result<Trial, Error> {
-    let value = axes.iter().zip(values).fold(arm.value.clone(), |value, (axis, &at)| value.set(&axis.path, at.clone()));
+fn trial(arm: &Arm, axes: &[&Axis], values: &[&Value], sets: &[(String, Value)]) -> Result<Trial, Error> {
+    let value = overlaid(arm.value.clone(), axes, values);
+    let value = sets.iter().fold(value, |value, (path, set)| value.set(path, set.clone()));
     let (value, preset) = preset::expand(value)?;
     let config: train::Config = from_value(&value)?;
     let json = checked(&config, &value)?;
     let swept = axes.iter().zip(values).map(|(axis, value)| (axis.path.clone(), value.to_json())).collect();
     let optimizer = preset.unwrap_or_else(|| stages(&config.optimizer));
     Ok(Trial { id: id(&json), arm: arm.name.clone(), swept, config, json, optimizer })
+}
+
+/// The value with one of each axis's values. A preset, a kind or a table replaces what is beneath it, so outer keys go first,
+/// whatever the order of the file: otherwise an axis would undo another, and the trial would not be what its swept keys say.
+fn overlaid(value: Value, axes: &[&Axis], values: &[&Value]) -> Value {
+    let mut settings: Vec<(&str, &Value)> =
+        axes.iter().zip(values).map(|(axis, &value)| (axis.path.as_str(), value)).collect();
+    settings.sort_by_key(|(path, _)| {
+        let chooses = path.ends_with(".preset") || path.ends_with(".kind");
+        (path.split('.').count(), !chooses)
+    });
+    settings.into_iter().fold(value, |value, (path, at)| value.set(path, at.clone()))
 }
 
 /// What an optimizer without a preset is called.

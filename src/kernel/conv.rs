@@ -4,7 +4,7 @@
 //! transforms or hand-made loops, found out at run time so that a plain build is as fast as a native one; all else through
 //! [`tiles`](super::tiles).
 
-use super::{Geometry, Real, direct, tiles, winograd};
+use super::{Geometry, Real, direct, tiles, weight, winograd};
 
 /// A way to compute a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn grad_input<T: Real>(engine: Engine, g: &Geometry, dy: &[T], weight: &[T])
 pub fn grad_weight<T: Real>(engine: Engine, g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let fast = in_single(&[x, dy], |slices| {
         let &[x, dy] = slices else { return None };
-        engine.fast().then(|| direct::grad_weight(g, x, dy))
+        engine.fast().then(|| weight::gradient(g, x, dy))
     });
     fast.unwrap_or_else(|| tiles::grad_weight(g, x, dy))
 }

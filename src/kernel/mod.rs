@@ -13,6 +13,7 @@ pub mod pool;
 pub mod product;
 pub mod real;
 mod tiles;
+mod weight;
 mod winograd;
 
 pub use geometry::Geometry;

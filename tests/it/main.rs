@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
 
+mod axes;
+mod config;
 mod curvature;
 mod errors;
 mod golden;
