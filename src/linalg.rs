@@ -3,10 +3,12 @@
 //! Matrices are square candle tensors in float32 or float64, on any device; the work is done on the CPU. `None` means that
 //! these numbers have no such factorisation, NaN among them.
 
-use candle_core::{DType, Result, Tensor, WithDType};
+use candle_core::{DType, Result, Storage, Tensor, WithDType};
 use faer::linalg::solvers::DenseSolveCore;
 use faer::traits::RealField;
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
+
+use crate::kernel;
 
 /// Numbers that both libraries can compute with.
 trait Real: WithDType + RealField {}
@@ -64,6 +66,31 @@ pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         return a.matmul(b);
     }
     if is_double(a)? { by::<f64>(a, b) } else { by::<f32>(a, b) }
+}
+
+/// `a·x + b·y`, in one pass over memory on the CPU.
+pub fn combine(a: f64, x: &Tensor, b: f64, y: &Tensor) -> Result<Tensor> {
+    fn by<T: Real + kernel::Real>(a: f64, x: &Tensor, b: f64, y: &Tensor) -> Result<Tensor> {
+        let (x_storage, x_layout) = x.storage_and_layout();
+        let (y_storage, y_layout) = y.storage_and_layout();
+        let (Storage::Cpu(xs), Storage::Cpu(ys)) = (&*x_storage, &*y_storage) else { return slowly(a, x, b, y) };
+        let (Some(x_range), Some(y_range)) = (x_layout.contiguous_offsets(), y_layout.contiguous_offsets()) else {
+            return slowly(a, x, b, y);
+        };
+        let (xs, ys) = (xs.as_slice::<T>()?, ys.as_slice::<T>()?);
+        let (a, b) = (kernel::Real::from_f64(a), kernel::Real::from_f64(b));
+        let sum = kernel::elementwise::combine::<T>(a, &xs[x_range.0..x_range.1], b, &ys[y_range.0..y_range.1]);
+        Tensor::from_vec(sum, x.shape(), x.device())
+    }
+    fn slowly(a: f64, x: &Tensor, b: f64, y: &Tensor) -> Result<Tensor> {
+        (x * a)? + (y * b)?
+    }
+    match (x.dtype(), y.dtype()) {
+        _ if x.shape() != y.shape() => slowly(a, x, b, y),
+        (DType::F32, DType::F32) => by::<f32>(a, x, b, y),
+        (DType::F64, DType::F64) => by::<f64>(a, x, b, y),
+        _ => slowly(a, x, b, y),
+    }
 }
 
 fn is_double(matrix: &Tensor) -> Result<bool> {

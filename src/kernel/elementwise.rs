@@ -1,4 +1,4 @@
-//! Rectifiers, element by element.
+//! Rectifiers and sums, element by element.
 
 use rayon::prelude::*;
 
@@ -23,6 +23,12 @@ pub fn add_relu<T: Real>(a: &[T], b: &[T]) -> Vec<T> {
 #[must_use]
 pub fn gate<T: Real>(output: &[T], gradient: &[T]) -> Vec<T> {
     map(output, gradient, |output, gradient| if output > T::ZERO { gradient } else { T::ZERO })
+}
+
+/// `a·x + b·y`.
+#[must_use]
+pub fn combine<T: Real>(a: T, x: &[T], b: T, y: &[T]) -> Vec<T> {
+    map(x, y, |x, y| a * x + b * y)
 }
 
 fn rectify<T: Real>(x: T) -> T {

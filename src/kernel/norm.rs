@@ -4,8 +4,10 @@ use rayon::prelude::*;
 
 use super::Real;
 
-/// Rows a block, whose sums are taken at once.
+/// Rows a task.
 const BLOCK: usize = 512;
+/// Rows whose sums are taken in float32, if that is their type.
+const SUMMED: usize = 128;
 
 /// What a batch was normalised by.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,30 +17,30 @@ pub struct Moments<T> {
     pub variance: Vec<T>,
 }
 
-/// Means and biased variances of the channels of `x`, in two passes with sums in float64.
+/// Means and biased variances of the channels of `x`, in two passes.
 #[must_use]
 pub fn moments<T: Real>(x: &[T], channels: usize) -> Moments<T> {
     let count = (x.len() / channels) as f64;
-    let mean: Vec<f64> = sum(x, channels, |_, x| x.to_f64()).into_iter().map(|sum| sum / count).collect();
-    let squares = sum(x, channels, |channel, x| (x.to_f64() - mean[channel]).powi(2));
-    Moments {
-        mean: mean.into_iter().map(T::from_f64).collect(),
-        variance: squares.into_iter().map(|sum| T::from_f64(sum / count)).collect(),
-    }
+    let means = |sums: Vec<f64>| -> Vec<T> { sums.into_iter().map(|sum| T::from_f64(sum / count)).collect() };
+    let mean = means(sums(x, x, channels, |_, x, _| x));
+    let variance = means(sums(x, x, channels, |channel, x, _| (x - mean[channel]) * (x - mean[channel])));
+    Moments { mean, variance }
 }
 
-/// Sums of `of(channel, value)` over rows, block by block in a fixed order.
-fn sum<T: Real>(x: &[T], channels: usize, of: impl Fn(usize, T) -> f64 + Sync) -> Vec<f64> {
-    let block = |block: &[T]| {
-        let mut sums = vec![0.0; channels];
-        for row in block.chunks_exact(channels) {
-            for (channel, (sum, &value)) in sums.iter_mut().zip(row).enumerate() {
-                *sum += of(channel, value);
+/// Sums of `of(channel, x, y)` over rows: within a block in their own type, so that they are taken many at once, over blocks in
+/// float64, in a fixed order.
+fn sums<T: Real>(x: &[T], y: &[T], channels: usize, of: impl Fn(usize, T, T) -> T + Sync) -> Vec<f64> {
+    let block = |(x, y): (&[T], &[T])| {
+        let mut sums = vec![T::ZERO; channels];
+        for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact(channels)) {
+            for (channel, ((sum, &x), &y)) in sums.iter_mut().zip(x).zip(y).enumerate() {
+                *sum += of(channel, x, y);
             }
         }
-        sums
+        sums.into_iter().map(Real::to_f64).collect()
     };
-    add_up(x.par_chunks(BLOCK * channels).map(block).collect(), channels)
+    let size = SUMMED * channels;
+    add_up(x.par_chunks(size).zip(y.par_chunks(size)).map(block).collect(), channels)
 }
 
 fn add_up(blocks: Vec<Vec<f64>>, channels: usize) -> Vec<f64> {
@@ -81,7 +83,8 @@ pub fn forward<T: Real>(x: &[T], moments: &Moments<T>, gamma: &[T], beta: &[T], 
 pub fn backward<T: Real>(x: &[T], moments: &Moments<T>, gamma: &[T], epsilon: f64, dy: &[T]) -> [Vec<T>; 3] {
     let channels = gamma.len();
     let inverse = inverse_deviation(moments, epsilon);
-    let (sums, products) = gradient_sums(x, &moments.mean, dy);
+    let products = sums(x, dy, channels, |channel, x, dy| dy * (x - moments.mean[channel]));
+    let sums = sums(dy, dy, channels, |_, dy, _| dy);
     let grad_gamma: Vec<T> = products.iter().zip(&inverse).map(|(&sum, &inverse)| T::from_f64(sum) * inverse).collect();
     let grad_beta: Vec<T> = sums.into_iter().map(T::from_f64).collect();
     // dx = γ/σ · (dy − mean(dy) − x̂ · mean(dy · x̂)), as a·dy − b·x − c.
@@ -106,23 +109,4 @@ pub fn backward<T: Real>(x: &[T], moments: &Moments<T>, gamma: &[T], epsilon: f6
 
 fn inverse_deviation<T: Real>(moments: &Moments<T>, epsilon: f64) -> Vec<T> {
     moments.variance.iter().map(|variance| T::from_f64(1.0 / (variance.to_f64() + epsilon).sqrt())).collect()
-}
-
-/// Sums of `dy` and of `dy · (x − mean)` over rows.
-fn gradient_sums<T: Real>(x: &[T], mean: &[T], dy: &[T]) -> (Vec<f64>, Vec<f64>) {
-    let channels = mean.len();
-    let block = |(x, dy): (&[T], &[T])| {
-        let (mut sums, mut products) = (vec![0.0; channels], vec![0.0; channels]);
-        for (x, dy) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)) {
-            let sums = sums.iter_mut().zip(&mut products);
-            for ((((sum, product), &x), &dy), &mean) in sums.zip(x).zip(dy).zip(mean) {
-                *sum += dy.to_f64();
-                *product += (dy * (x - mean)).to_f64();
-            }
-        }
-        (sums, products)
-    };
-    let blocks = x.par_chunks(BLOCK * channels).zip(dy.par_chunks(BLOCK * channels));
-    let (sums, products): (Vec<_>, Vec<_>) = blocks.map(block).collect::<Vec<_>>().into_iter().unzip();
-    (add_up(sums, channels), add_up(products, channels))
 }

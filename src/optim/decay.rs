@@ -2,6 +2,7 @@
 
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
+use crate::linalg;
 use crate::param::Updates;
 
 /// Adds a multiple of the parameters. Before momentum this is coupled decay (L2), after Adam it is decoupled.
@@ -36,7 +37,7 @@ impl Transform for WeightDecay {
         let _update = step.clock.phase(Phase::Update);
         let correction = self.beta.map_or(1.0, |beta| 1.0 - beta.powi(step.index as i32 + 1));
         for (update, param) in updates.0.iter_mut().zip(&step.params.params) {
-            *update = (&*update + (param.var.as_detached_tensor() * (self.factor / correction))?)?;
+            *update = linalg::combine(1.0, update, self.factor / correction, &param.var.as_detached_tensor())?;
         }
         Ok(())
     }

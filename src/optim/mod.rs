@@ -27,6 +27,7 @@ pub use kfac::{Factor, Kfac, Side};
 pub use preset::{PRESETS, Preset};
 
 use crate::clock::{Clock, Phase};
+use crate::linalg;
 use crate::param::{Params, Tap, Updates};
 
 /// Why a step could not be taken.
@@ -132,5 +133,5 @@ impl Optimizer {
 }
 
 fn subtract(var: &Var, update: &candle_core::Tensor, lr: f64) -> candle_core::Result<()> {
-    var.set(&(var.as_detached_tensor() - (update * lr)?)?)
+    var.set(&linalg::combine(1.0, &var.as_detached_tensor(), -lr, update)?)
 }

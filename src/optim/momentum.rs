@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
+use crate::linalg;
 use crate::param::Updates;
 
 pub struct Momentum {
@@ -27,13 +28,15 @@ impl Transform for Momentum {
         let velocity = match self.velocity.take() {
             Some(old) => {
                 let pairs = old.iter().zip(&updates.0);
-                pairs.map(|(old, update)| (old * self.factor)? + update).collect::<candle_core::Result<Vec<_>>>()?
+                pairs
+                    .map(|(old, update)| linalg::combine(self.factor, old, 1.0, update))
+                    .collect::<candle_core::Result<Vec<_>>>()?
             }
             None => updates.0.clone(),
         };
         if self.nesterov {
             for (update, velocity) in updates.0.iter_mut().zip(&velocity) {
-                *update = (&*update + (velocity * self.factor)?)?;
+                *update = linalg::combine(1.0, update, self.factor, velocity)?;
             }
         } else {
             updates.0.clone_from(&velocity);
