@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-use super::{Error, Experiment, Overrides, sweep};
+use super::{Error, Overrides};
 use crate::config::{self, Node, Origin, Value};
 
 /// A variant of the base.
@@ -20,13 +20,24 @@ pub struct Axis {
     pub origin: Origin,
 }
 
+/// What a file and the command line say, before it is resolved.
+pub struct File {
+    pub name: String,
+    pub data_dir: Option<PathBuf>,
+    pub arms: Vec<Arm>,
+    pub axes: Vec<Axis>,
+    /// From the command line.
+    pub sets: Vec<(String, Value)>,
+    pub warnings: Vec<String>,
+}
+
+/// Parts of a dotted key on the command line; no configuration is nearly as deep.
+const DEEPEST: usize = 16;
+
 const KEYS: [&str; 5] = ["name", "data_dir", "base", "arm", "sweep"];
 
-/// Reads an experiment and resolves every trial of it. Nothing is run before everything is known to be valid.
-///
-/// # Errors
-/// A key is unknown, a value of the wrong type or impossible: the message names file, line and key.
-pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
+/// Reads a file, and overlays it with the command line.
+pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let root = Value::parse(&path.display().to_string(), &text)?;
     for (key, value) in root.entries() {
@@ -51,8 +62,7 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
         }
         take_seeds(&mut axes, count, &root.origin);
     }
-    let trials = sweep::trials(&arms, &axes, &sets, &mut warnings)?;
-    Ok(Experiment { name, data_dir, trials, warnings })
+    Ok(File { name, data_dir, arms, axes, sets, warnings })
 }
 
 fn text_of<'a>(value: &'a Value, key: &str) -> Result<&'a str, config::Error> {
@@ -72,6 +82,9 @@ fn check_name(name: &str, origin: &Origin) -> Result<(), config::Error> {
 fn assignment(text: &str) -> Result<(String, Value), config::Error> {
     let origin = Origin { source: format!("--set {text}").into(), line: None };
     match text.split_once('=') {
+        Some((key, _)) if key.split('.').count() > DEEPEST => {
+            Err(config::Error::at(&origin, format!("a key of more than {DEEPEST} parts")))
+        }
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), Value::parse_argument(&origin.source, value.trim())?))
         }

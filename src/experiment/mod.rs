@@ -11,9 +11,8 @@ mod sweep;
 mod validate;
 mod warning;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-pub use file::read;
 pub use run::{Event, Reporter, Settings, Summary, run};
 
 use crate::{config, data, optim, record, train};
@@ -75,4 +74,14 @@ pub enum Error {
     Train(#[from] optim::Error),
     #[error("the trial panicked: {message}")]
     Panicked { message: String },
+}
+
+/// Reads an experiment and resolves every trial of it. Nothing is run before everything is known to be valid.
+///
+/// # Errors
+/// A key is unknown, a value of the wrong type or impossible: the message names file, line and key.
+pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
+    let file::File { name, data_dir, arms, axes, sets, mut warnings } = file::read(path, overrides)?;
+    let trials = sweep::trials(&arms, &axes, &sets, &mut warnings)?;
+    Ok(Experiment { name, data_dir, trials, warnings })
 }
