@@ -116,10 +116,16 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn no_bytes_raise_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..6200)) {
+        fn whole_records_with_known_labels_are_read_and_nothing_else(
+            labels in prop::array::uniform2(0u8..12), cut in prop_oneof![Just(0usize), Just(3073), 0usize..6147],
+        ) {
             let folder = tempfile::tempdir().unwrap();
-            write(folder.path(), Kind::Cifar10, &bytes);
-            let _ = read(Kind::Cifar10, folder.path());
+            let bytes = [record(&labels[..1], 0), record(&labels[1..], 1)].concat();
+            let left = bytes.len() - cut;
+            write(folder.path(), Kind::Cifar10, &bytes[..left]);
+            let whole = left / 3073;
+            let valid = whole > 0 && left % 3073 == 0 && labels[..whole].iter().all(|&label| label < 10);
+            prop_assert_eq!(read(Kind::Cifar10, folder.path()).is_ok(), valid);
         }
     }
 }

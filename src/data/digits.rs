@@ -11,8 +11,9 @@ use flate2::read::GzDecoder;
 
 use super::{Error, Images, Kind, split};
 
-/// Images for training; the other 360 are for testing.
+/// Images for training; the others are for testing.
 pub const TRAIN: usize = 1437;
+pub const TEST: usize = 360;
 
 const RECORDS: &[u8] = include_bytes!("digits.bin.gz");
 const LEVEL: u8 = 15;
@@ -32,4 +33,16 @@ pub fn read() -> Result<(Images, Images), Error> {
     };
     let (train, test) = split::stratified(&images, TRAIN, "digits");
     Ok((images.select(&train), images.select(&test)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LEVEL;
+
+    #[test]
+    fn seventeen_levels_of_grey_become_bytes_without_loss() {
+        let (train, test) = super::read().unwrap();
+        let levels: std::collections::BTreeSet<u8> = train.pixels.into_iter().chain(test.pixels).collect();
+        assert_eq!(levels.into_iter().collect::<Vec<_>>(), (0..=16).map(|level| level * LEVEL).collect::<Vec<_>>());
+    }
 }

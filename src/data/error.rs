@@ -14,8 +14,15 @@ pub enum Error {
     Broken { path: PathBuf, message: String },
     #[error("`{}`: label {label} of image {image} is out of range, {classes} classes expected", path.display())]
     Label { path: PathBuf, image: usize, label: u8, classes: usize },
+    #[error(
+        "`{}`: {found} {part} images of {set}, {expected} expected\nhint: a file is cut short, or not the published one: get it again",
+        folder.display()
+    )]
+    Count { set: &'static str, part: &'static str, folder: PathBuf, found: usize, expected: usize },
     #[error("`data.{key}` = {wanted}, but only {available} images are left to choose from")]
     TooFew { key: &'static str, wanted: usize, available: usize },
+    #[error("`data.validation` = {wanted} leaves none of {available} images to train on")]
+    NoneLeft { wanted: usize, available: usize },
 }
 
 impl Error {

@@ -12,6 +12,8 @@ use super::{Error, Images, Kind};
 /// Type byte 8 (unsigned bytes) and the number of dimensions.
 const LABELS: u32 = 0x0801;
 const IMAGES: u32 = 0x0803;
+/// Items in the largest file of either set. A header may claim more, and gzip can pack a thousand bytes into one.
+const MOST: usize = 60_000;
 
 /// Training and test images from `folder` or from a folder in it that is named after the set.
 pub fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
@@ -65,6 +67,9 @@ fn items(path: &Path, mut reader: impl Read, magic: u32, dims: &[usize]) -> Resu
         return Err(Error::broken(path, format!("starts with {found:#010x}, {magic:#010x} expected")));
     }
     let count = number()? as usize;
+    if count > MOST {
+        return Err(Error::broken(path, format!("it claims {count} items, at most {MOST} expected")));
+    }
     for &expected in dims {
         let found = number()? as usize;
         if found != expected {
@@ -139,12 +144,41 @@ mod tests {
         ends(message(&[], &[]), "header: failed to fill whole buffer");
     }
 
+    #[test]
+    fn an_archive_is_not_unpacked_as_far_as_its_header_claims() {
+        // Memory cannot be asked for its size here; that the reader was left after its header can.
+        let mut file = idx(LABELS, &[u32::MAX], &[0; 1000]);
+        let mut reader = file.as_slice();
+        let error = items(Path::new("x"), &mut reader, LABELS, &[]).unwrap_err().to_string();
+        assert!(error.ends_with("it claims 4294967295 items, at most 60000 expected"), "{error}");
+        assert_eq!(reader.len(), 1000);
+        file[4..8].copy_from_slice(&1000u32.to_be_bytes());
+        assert_eq!(items(Path::new("x"), file.as_slice(), LABELS, &[]).unwrap(), [0; 1000]);
+    }
+
     proptest! {
         #[test]
         fn no_header_raises_a_panic_or_a_large_allocation(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = items(Path::new("x"), bytes.as_slice(), LABELS, &[]);
             let lying = idx(IMAGES, &[u32::MAX, 28, 28], &bytes);
             prop_assert!(items(Path::new("x"), lying.as_slice(), IMAGES, &[28, 28]).is_err());
+        }
+
+        #[test]
+        fn a_file_is_read_unless_its_header_is_changed(at in 0usize..8 + 50, value: u8) {
+            let file = idx(LABELS, &[50], &[3; 50]);
+            let mut changed = file.clone();
+            changed[at] = value;
+            let header_holds = changed[..8] == file[..8];
+            prop_assert_eq!(items(Path::new("x"), changed.as_slice(), LABELS, &[]).is_ok(), header_holds);
+        }
+
+        #[test]
+        fn a_damaged_archive_raises_no_panic(at: prop::sample::Index, value: u8) {
+            let mut packed = gzip(&idx(LABELS, &[500], &[3; 500]));
+            let at = at.index(packed.len());
+            packed[at] = value;
+            let _ = items(Path::new("x"), flate2::read::GzDecoder::new(packed.as_slice()), LABELS, &[]);
         }
     }
 }

@@ -38,9 +38,14 @@ pub struct Loader {
 
 impl Loader {
     /// Batches of `batch` images; what is left over in an epoch is dropped.
-    #[must_use]
-    pub fn new(images: Arc<Images>, augment: &[Augment], batch: usize, seed: u64) -> Self {
-        Self { images, augment: augment.to_vec(), batch, seed }
+    ///
+    /// # Errors
+    /// If an epoch would have no batch at all: `batch` is 0, or more than there are images.
+    pub fn new(images: Arc<Images>, augment: &[Augment], batch: usize, seed: u64) -> Result<Self> {
+        if batch == 0 || batch > images.len() {
+            candle_core::bail!("`batch` is {batch}, from 1 to {} training images expected", images.len())
+        }
+        Ok(Self { images, augment: augment.to_vec(), batch, seed })
     }
 
     /// Batches an epoch.
@@ -135,7 +140,7 @@ mod tests {
     #[test]
     fn an_epoch_depends_on_seed_and_number_alone() {
         let epoch = |seed, epoch| {
-            let loader = Loader::new(images(), &[Augment::Crop, Augment::Flip], 32, seed);
+            let loader = Loader::new(images(), &[Augment::Crop, Augment::Flip], 32, seed).unwrap();
             loader.epoch(epoch).unwrap().map(bits).collect::<Vec<_>>()
         };
         assert_eq!(epoch(1, 3), epoch(1, 3));
@@ -146,10 +151,48 @@ mod tests {
 
     #[test]
     fn an_epoch_left_early_changes_nothing_in_the_next() {
-        let loader = Loader::new(images(), &[], 32, 1);
-        drop(loader.epoch(0).unwrap().next());
-        let first = || bits(loader.epoch(1).unwrap().next().unwrap());
-        assert_eq!(first(), first());
+        let loader = || Loader::new(images(), &[Augment::Crop], 32, 1).unwrap();
+        let whole = |loader: &Loader, epoch| loader.epoch(epoch).unwrap().map(bits).collect::<Vec<_>>();
+        for taken in [0, 1, 7] {
+            let left = loader();
+            assert_eq!(left.epoch(0).unwrap().take(taken).count(), taken);
+            assert_eq!(whole(&left, 1), whole(&loader(), 1));
+            assert_ne!(whole(&left, 1), whole(&loader(), 0));
+        }
+    }
+
+    #[test]
+    fn a_batch_no_epoch_can_fill_is_refused() {
+        let message = |batch| Loader::new(images(), &[], batch, 1).unwrap_err().to_string();
+        assert!(message(1438).starts_with("`batch` is 1438, from 1 to 1437 training images expected"));
+        assert!(message(0).starts_with("`batch` is 0"));
+        assert_eq!(Loader::new(images(), &[], 1437, 1).unwrap().steps(), 1);
+    }
+
+    #[test]
+    fn shuffling_keeps_each_image_with_its_label() {
+        // 64 bytes of an image, as they are normalised, and its label; no augmentation.
+        let pairs = |batches: Vec<(Vec<u32>, Vec<u32>)>| {
+            let rows = batches.into_iter().flat_map(|(values, labels)| {
+                let rows: Vec<_> = values.chunks_exact(64).map(<[u32]>::to_vec).zip(labels).collect();
+                rows
+            });
+            rows.collect::<Vec<_>>()
+        };
+        let all = images();
+        let ordered = pairs(eval_batches(&all, 100).map(bits).collect());
+        // A batch of 479 divides 1,437: no image is dropped.
+        let epoch = Loader::new(all, &[], 479, 1).unwrap().epoch(0).unwrap();
+        let mut shuffled = pairs(epoch.map(bits).collect());
+        assert_ne!(shuffled, ordered);
+        let mut sorted = ordered;
+        sorted.sort_unstable();
+        shuffled.sort_unstable();
+        assert_eq!(shuffled, sorted);
+        let first = shuffled[0].1;
+        let other = shuffled.iter().position(|(_, label)| *label != first).unwrap_or_default();
+        shuffled[0].1 = shuffled[other].1;
+        assert_ne!(shuffled, sorted, "one wrong label would be noticed");
     }
 
     #[test]

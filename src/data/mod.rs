@@ -151,6 +151,8 @@ impl Dataset {
     /// Reads what `config` names from the data folder.
     pub fn load(config: &DataConfig, folder: &Path) -> Result<Self, Error> {
         let (train, test) = config.kind.read(folder)?;
+        config.kind.check_count("training", train.len(), config.kind.train_len(), folder)?;
+        config.kind.check_count("test", test.len(), config.kind.test_len(), folder)?;
         let (train, validation) = split::training(train, config)?;
         Ok(Self { train: Arc::new(train), validation: validation.map(Arc::new), test: Arc::new(test) })
     }
@@ -201,7 +203,26 @@ impl Kind {
         }
     }
 
-    /// Of digits and synthetic images measured on their training sets; of the others as commonly published.
+    /// Images for testing in the published set.
+    #[must_use]
+    pub const fn test_len(self) -> usize {
+        match self {
+            Self::Digits => digits::TEST,
+            Self::Cifar10 | Self::Cifar100 | Self::Mnist | Self::FashionMnist => 10_000,
+            Self::Synthetic => synthetic::TEST,
+        }
+    }
+
+    /// Plans count on the published numbers, and a file cut between two records shows nowhere else.
+    fn check_count(self, part: &'static str, found: usize, expected: usize, folder: &Path) -> Result<(), Error> {
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::Count { set: self.name(), part, folder: folder.to_owned(), found, expected })
+    }
+
+    /// Of digits measured on all 1,797 images; of synthetic images round numbers (measured: 0.500 and 0.167); of the others as
+    /// commonly published. The deviation published for CIFAR-10 is the mean of the images' own, not that of all pixels (0.247).
     const fn normalisation(self) -> Normalisation {
         match self {
             Self::Digits => Normalisation { mean: &[0.2873], deviation: &[0.3539] },
@@ -236,4 +257,71 @@ pub fn folder(of_experiment: Option<&Path>) -> PathBuf {
     }
     let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
     cache.unwrap_or_default().join("nkfac-bench")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CATALOG, DataConfig, Dataset, Error, Images, Kind};
+    use std::path::Path;
+
+    const ALL: [Kind; 6] =
+        [Kind::Digits, Kind::Cifar10, Kind::Cifar100, Kind::Mnist, Kind::FashionMnist, Kind::Synthetic];
+
+    fn config(kind: Kind) -> DataConfig {
+        DataConfig { kind, augment: Vec::new(), train_limit: None, validation: 0 }
+    }
+
+    /// Mean and deviation of the first channel.
+    fn measure(images: &Images) -> (f64, f64) {
+        let levels = || images.pixels.iter().step_by(images.shape.channels).map(|&level| f64::from(level) / 255.0);
+        let count = (images.len() * images.shape.height * images.shape.width) as f64;
+        let mean = levels().sum::<f64>() / count;
+        (mean, (levels().map(|level| (level - mean).powi(2)).sum::<f64>() / count).sqrt())
+    }
+
+    #[test]
+    fn the_catalog_lists_every_kind_as_it_is_written() {
+        #[derive(serde::Deserialize)]
+        struct File {
+            data: DataConfig,
+        }
+        assert_eq!(CATALOG.len(), ALL.len());
+        for (kind, entry) in ALL.into_iter().zip(CATALOG) {
+            let file: File = toml::from_str(entry.example).unwrap();
+            assert_eq!((file.data.kind, kind.name()), (kind, entry.name));
+        }
+        assert!(toml::from_str::<File>(r#"data = { kind = "digit" }"#).is_err());
+    }
+
+    #[test]
+    fn sets_without_files_are_as_large_as_they_say() {
+        for kind in [Kind::Digits, Kind::Synthetic] {
+            let set = Dataset::load(&config(kind), Path::new("nowhere")).unwrap();
+            for (images, count) in [(&set.train, kind.train_len()), (&set.test, kind.test_len())] {
+                assert_eq!((images.len(), images.pixels.len()), (count, count * kind.shape().bytes()));
+                assert_eq!(images.shape, kind.shape());
+            }
+        }
+    }
+
+    #[test]
+    fn the_normalisation_of_sets_without_files_is_what_is_said() {
+        let measured = |kind| measure(&Dataset::load(&config(kind), Path::new("nowhere")).unwrap().train);
+        let near = |(mean, deviation): (f64, f64), expected: (f64, f64)| {
+            (mean - expected.0).abs() < 1e-3 && (deviation - expected.1).abs() < 1e-3
+        };
+        assert!(near(measured(Kind::Digits), (0.2873, 0.3539)));
+        assert!(near(measured(Kind::Synthetic), (0.500, 0.168)));
+        assert!(!near(measured(Kind::Synthetic), (0.5, 0.2)), "a deviation of 0.2 would be noticed");
+    }
+
+    #[test]
+    fn files_cut_between_records_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["train.bin", "test.bin"] {
+            std::fs::write(folder.path().join(file), [0; 3 * 3074]).unwrap();
+        }
+        let error = Dataset::load(&config(Kind::Cifar100), folder.path()).unwrap_err();
+        assert!(matches!(error, Error::Count { part: "training", found: 3, expected: 50_000, .. }), "{error}");
+    }
 }

@@ -9,7 +9,7 @@ pub fn training(images: Images, config: &DataConfig) -> Result<(Images, Option<I
         return Ok((images, None));
     }
     if config.validation >= images.len() {
-        return Err(Error::TooFew { key: "validation", wanted: config.validation, available: images.len() });
+        return Err(Error::NoneLeft { wanted: config.validation, available: images.len() });
     }
     let (held_out, rest) = stratified(&images, config.validation, "validation");
     let validation = (config.validation > 0).then(|| images.select(&held_out));
@@ -77,7 +77,9 @@ mod tests {
         assert_eq!((train.len(), validation.as_ref().unwrap().len()), (500, 100));
         let message = training(digits(), &config(1000, Some(500))).unwrap_err().to_string();
         assert_eq!(message, "`data.train_limit` = 500, but only 437 images are left to choose from");
-        assert!(training(digits(), &config(1437, None)).is_err());
+        let message = training(digits(), &config(1437, None)).unwrap_err().to_string();
+        assert_eq!(message, "`data.validation` = 1437 leaves none of 1437 images to train on");
+        assert_eq!(training(digits(), &config(1436, None)).unwrap().0.len(), 1);
     }
 
     proptest! {

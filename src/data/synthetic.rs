@@ -6,7 +6,7 @@ use crate::random::Random;
 
 /// Images for training.
 pub const TRAIN: usize = 2_000;
-const TEST: usize = 500;
+pub const TEST: usize = 500;
 /// Standard deviation of the noise, and height of the waves, in levels of 255.
 const NOISE: f64 = 40.0;
 const WAVES: f64 = 30.0;

@@ -172,14 +172,11 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     fn new(config: &'a Config, data: &Dataset, device: &'a Device) -> candle_core::Result<Self> {
-        if config.batch > data.train.len() {
-            candle_core::bail!("a batch of {} is more than the {} training images", config.batch, data.train.len())
-        }
         let shape = shape(&config.data);
         let net = config.model.build(shape, config.seed, config.dtype.candle(), device)?;
         Ok(Self {
             optimizer: Optimizer::new(&config.optimizer, &net.params),
-            loader: Loader::new(data.train.clone(), &config.data.augment, config.batch, config.seed),
+            loader: Loader::new(data.train.clone(), &config.data.augment, config.batch, config.seed)?,
             clock: Arc::new(Clock::new(device)),
             recorder: Recorder::default(),
             tally: Tally::default(),
