@@ -4,7 +4,7 @@
 //! transforms or hand-made loops, found out at run time so that a plain build is as fast as a native one; all else through
 //! [`tiles`](super::tiles).
 
-use super::{Geometry, Real, direct, tiles, weight, winograd};
+use super::{Geometry, Real, avx2, tiles};
 
 /// A way to compute a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,25 +18,15 @@ pub enum Engine {
 }
 
 impl Engine {
-    fn fast(self) -> bool {
-        self != Self::Portable && direct::is_available()
-    }
-
-    fn winograd(self, g: &Geometry) -> bool {
-        self == Self::Auto && direct::is_available() && winograd::fits(g)
+    fn is_fast(self) -> bool {
+        self != Self::Portable && avx2::is_available()
     }
 }
 
 /// `y = patches(x) · weight (+ bias)`, `N×H'×W'×C_out`.
 #[must_use]
 pub fn forward<T: Real>(engine: Engine, g: &Geometry, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
-    let fast = in_single(&[x, weight], |slices| {
-        let &[x, weight] = slices else { return None };
-        if engine.winograd(g) {
-            return Some(winograd::forward(g, x, weight));
-        }
-        engine.fast().then(|| direct::forward(g, x, weight))
-    });
+    let fast = in_single(engine, &[x, weight], |slices| avx2::forward(engine, g, slices[0], slices[1]));
     let mut y = fast.unwrap_or_else(|| tiles::forward(g, x, weight));
     if let Some(bias) = bias {
         for pixel in y.chunks_exact_mut(g.outputs) {
@@ -51,23 +41,14 @@ pub fn forward<T: Real>(engine: Engine, g: &Geometry, x: &[T], weight: &[T], bia
 /// The gradient by `x` of a loss whose gradient by `y` is `dy`.
 #[must_use]
 pub fn grad_input<T: Real>(engine: Engine, g: &Geometry, dy: &[T], weight: &[T]) -> Vec<T> {
-    let fast = in_single(&[dy, weight], |slices| {
-        let &[dy, weight] = slices else { return None };
-        if engine.winograd(g) {
-            return Some(winograd::grad_input(g, dy, weight));
-        }
-        engine.fast().then(|| direct::grad_input(g, dy, weight))
-    });
+    let fast = in_single(engine, &[dy, weight], |slices| avx2::grad_input(engine, g, slices[0], slices[1]));
     fast.unwrap_or_else(|| tiles::grad_input(g, dy, weight))
 }
 
 /// The gradient by the weight, `(k·k·C_in) × C_out`, of a loss whose gradient by `y` is `dy`.
 #[must_use]
 pub fn grad_weight<T: Real>(engine: Engine, g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
-    let fast = in_single(&[x, dy], |slices| {
-        let &[x, dy] = slices else { return None };
-        engine.fast().then(|| weight::gradient(g, x, dy))
-    });
+    let fast = in_single(engine, &[x, dy], |slices| avx2::grad_weight(engine, g, slices[0], slices[1]));
     fast.unwrap_or_else(|| tiles::grad_weight(g, x, dy))
 }
 
@@ -83,10 +64,13 @@ pub fn grad_bias<T: Real>(outputs: usize, dy: &[T]) -> Vec<T> {
     sums.into_iter().map(T::from_f64).collect()
 }
 
-/// Calls a kernel that exists for float32 alone, if these numbers are that.
-fn in_single<T: Real>(slices: &[&[T]], kernel: impl FnOnce(&[&[f32]]) -> Option<Vec<f32>>) -> Option<Vec<T>> {
+/// Calls a kernel that exists for float32 on some processors, if the engine may and these numbers and this processor are such.
+fn in_single<T: Real>(engine: Engine, slices: &[&[T]], kernel: impl FnOnce(&[&[f32]]) -> Vec<f32>) -> Option<Vec<T>> {
+    if !engine.is_fast() {
+        return None;
+    }
     let slices: Option<Vec<&[f32]>> = slices.iter().map(|slice| T::single(slice)).collect();
-    T::from_single(kernel(&slices?)?)
+    T::from_single(kernel(&slices?))
 }
 
 #[cfg(test)]

@@ -3,18 +3,22 @@
 //! This is an island: it knows no tensors and nothing of ours, and is the only place where `unsafe` is allowed. Work is split over
 //! batch and tiles; what is summed is summed in an order that depends on the number of threads alone.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_avx2.rs"]
+mod avx2;
 pub mod conv;
-mod direct;
 pub mod elementwise;
+mod fresh;
 pub mod geometry;
 pub mod gram;
 pub mod norm;
 pub mod pool;
 pub mod product;
 pub mod real;
+mod scratch;
 mod tiles;
-mod weight;
-mod winograd;
 
 pub use geometry::Geometry;
 pub use real::Real;

@@ -1,30 +1,16 @@
-//! Convolution in float32 by AVX2 and FMA, without copying patches: an indirect product.
+//! Convolution of any geometry, without copying patches: an indirect product.
 //!
 //! Six output pixels times sixteen output channels are kept in registers. For each tap a table says where in the input the six
 //! pixels' channels are (a row of zeros where that is outside the image), and the loop runs over those channels.
 
 use rayon::prelude::*;
 
-use super::Geometry;
-use super::tiles::place;
+use super::tile::{self, COLUMNS, Pointers, ROWS};
+use crate::kernel::Geometry;
+use crate::kernel::tiles::place;
 
-/// Pixels a register tile.
-const ROWS: usize = 6;
-/// Channels a register tile: two vectors of eight.
-const COLUMNS: usize = 16;
 /// Pixels a task, a multiple of [`ROWS`].
 const CHUNK: usize = 192;
-/// Where the inputs of six pixels are, for one tap.
-type Pointers = [*const f32; ROWS];
-
-/// Whether this processor can run what is here.
-pub fn is_available() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    return false;
-}
-
 /// `patches(x) · weight`.
 pub fn forward(g: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
     let taps: Vec<usize> = (0..g.kernel * g.kernel).collect();
@@ -128,7 +114,7 @@ impl<'a> Table<'a> {
 fn multiply(table: &Table<'_>, panels: &Panels, mut store: impl FnMut(usize, usize, &[f32])) {
     assert_eq!((table.taps, table.channels), (panels.taps, panels.channels));
     let rows = panels.taps * panels.channels;
-    let mut tile = [[0.0; COLUMNS]; ROWS];
+    let mut sums = [[0.0; COLUMNS]; ROWS];
     for panel in 0..panels.columns.div_ceil(COLUMNS) {
         let values = &panels.values[panel * rows * COLUMNS..][..rows * COLUMNS];
         let width = COLUMNS.min(panels.columns - panel * COLUMNS);
@@ -136,52 +122,13 @@ fn multiply(table: &Table<'_>, panels: &Panels, mut store: impl FnMut(usize, usi
             let pointers = &table.pointers[first / ROWS * table.taps..][..table.taps];
             // SAFETY: callers are behind `is_available`. Each pointer was taken from a slice of `channels` numbers that lives as long as
             // the table (`Table::new`, `Table::set`), and `values` holds sixteen numbers for each tap and channel.
-            unsafe { register_tile(pointers, table.channels, values, &mut tile) };
-            for (i, row) in tile.iter().enumerate().take(table.pixels - first) {
+            unsafe { tile::inner(pointers, table.channels, values, &mut sums) };
+            for (i, row) in sums.iter().enumerate().take(table.pixels - first) {
                 store(first + i, panel * COLUMNS, &row[..width]);
             }
         }
     }
 }
-
-/// The six by sixteen sums over taps and channels.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-#[allow(unsafe_code)]
-unsafe fn register_tile(pointers: &[Pointers], channels: usize, panel: &[f32], tile: &mut [[f32; COLUMNS]; ROWS]) {
-    use std::arch::x86_64::{
-        _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps,
-    };
-    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
-    let mut weights = panel.as_ptr();
-    for rows in pointers {
-        for channel in 0..channels {
-            // SAFETY: `panel` has sixteen numbers for each of `pointers.len() · channels` rounds, and each of `rows` is followed by
-            // `channels` numbers: the caller's promise.
-            unsafe {
-                let (low, high) = (_mm256_loadu_ps(weights), _mm256_loadu_ps(weights.add(8)));
-                weights = weights.add(COLUMNS);
-                for i in 0..ROWS {
-                    let x = _mm256_broadcast_ss(&*rows[i].add(channel));
-                    sums[i][0] = _mm256_fmadd_ps(x, low, sums[i][0]);
-                    sums[i][1] = _mm256_fmadd_ps(x, high, sums[i][1]);
-                }
-            }
-        }
-    }
-    for (row, [low, high]) in tile.iter_mut().zip(sums) {
-        // SAFETY: a row of the tile is sixteen numbers.
-        unsafe {
-            _mm256_storeu_ps(row.as_mut_ptr(), low);
-            _mm256_storeu_ps(row.as_mut_ptr().add(8), high);
-        }
-    }
-}
-
-/// Never called: `is_available` is false here.
-#[cfg(not(target_arch = "x86_64"))]
-#[allow(unsafe_code)]
-unsafe fn register_tile(_: &[Pointers], _: usize, _: &[f32], _: &mut [[f32; COLUMNS]; ROWS]) {}
 
 /// Input pixels with one pair of remainders, and the taps that reach them.
 struct Class {
