@@ -1,8 +1,11 @@
 //! Rectifiers and sums, element by element.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use super::Real;
+use super::fresh::filled;
 
 /// Elements a task.
 const CHUNK: usize = 1 << 14;
@@ -25,6 +28,12 @@ pub fn gate<T: Real>(output: &[T], gradient: &[T]) -> Vec<T> {
     map(output, gradient, |output, gradient| if output > T::ZERO { gradient } else { T::ZERO })
 }
 
+/// `a + b`.
+#[must_use]
+pub fn add<T: Real>(a: &[T], b: &[T]) -> Vec<T> {
+    map(a, b, |a, b| a + b)
+}
+
 /// `a·x + b·y`.
 #[must_use]
 pub fn combine<T: Real>(a: T, x: &[T], b: T, y: &[T]) -> Vec<T> {
@@ -36,11 +45,17 @@ fn rectify<T: Real>(x: T) -> T {
 }
 
 fn map<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
-    let mut out = vec![T::ZERO; a.len()];
-    out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((out, a), b)| {
-        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-            *out = f(a, b);
-        }
-    });
-    out
+    let write = |out: &mut [MaybeUninit<T>]| {
+        out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((out, a), b)| {
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                out.write(f(a, b));
+            }
+        });
+    };
+    assert_eq!(a.len(), b.len());
+    // SAFETY: both are as long as what is written.
+    #[allow(unsafe_code)]
+    unsafe {
+        filled(a.len(), write)
+    }
 }

@@ -8,6 +8,7 @@ mod avx2;
 #[cfg(not(target_arch = "x86_64"))]
 #[path = "no_avx2.rs"]
 mod avx2;
+pub mod concat;
 pub mod conv;
 pub mod elementwise;
 mod fresh;

@@ -1,12 +1,15 @@
-//! Batch normalisation in training, over rows of channels.
+//! Batch normalisation over rows of channels, with or without a rectifier behind it.
+
+use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
 use super::Real;
+use super::fresh::filled;
 
 /// Rows a task.
 const BLOCK: usize = 512;
-/// Rows whose sums are taken in float32, if that is their type.
+/// Rows that are summed in their own type, so that they are taken many at once; their sums are summed in float64.
 const SUMMED: usize = 128;
 
 /// What a batch was normalised by.
@@ -17,74 +20,126 @@ pub struct Moments<T> {
     pub variance: Vec<T>,
 }
 
-/// Means and biased variances of the channels of `x`, in two passes.
+/// Means and biased variances of the channels of `x`, in one pass over memory.
+///
+/// Each block has its own mean and square distances from it; blocks are put together in their order (Chan, Golub & LeVeque 1983).
 #[must_use]
 pub fn moments<T: Real>(x: &[T], channels: usize) -> Moments<T> {
-    let count = (x.len() / channels) as f64;
-    let means = |sums: Vec<f64>| -> Vec<T> { sums.into_iter().map(|sum| T::from_f64(sum / count)).collect() };
-    let mean = means(sums(x, x, channels, |_, x, _| x));
-    let variance = means(sums(x, x, channels, |channel, x, _| (x - mean[channel]) * (x - mean[channel])));
-    Moments { mean, variance }
-}
-
-/// Sums of `of(channel, x, y)` over rows: within a block in their own type, so that they are taken many at once, over blocks in
-/// float64, in a fixed order.
-fn sums<T: Real>(x: &[T], y: &[T], channels: usize, of: impl Fn(usize, T, T) -> T + Sync) -> Vec<f64> {
-    let block = |(x, y): (&[T], &[T])| {
-        let mut sums = vec![T::ZERO; channels];
-        for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact(channels)) {
-            for (channel, ((sum, &x), &y)) in sums.iter_mut().zip(x).zip(y).enumerate() {
-                *sum += of(channel, x, y);
-            }
+    let blocks: Vec<[Vec<T>; 2]> = x.par_chunks(SUMMED * channels).map(|x| block_moments(x, channels)).collect();
+    let (mut count, mut mean, mut squares) = (0.0, vec![0.0; channels], vec![0.0; channels]);
+    for (block, x) in blocks.iter().zip(x.chunks(SUMMED * channels)) {
+        let rows = (x.len() / channels) as f64;
+        let share = rows / (count + rows);
+        for (((mean, squares), new_mean), new_squares) in mean.iter_mut().zip(&mut squares).zip(&block[0]).zip(&block[1]) {
+            let step = new_mean.to_f64() - *mean;
+            *squares += new_squares.to_f64() + step * step * count * share;
+            *mean += step * share;
         }
-        sums.into_iter().map(Real::to_f64).collect()
-    };
-    let size = SUMMED * channels;
-    add_up(x.par_chunks(size).zip(y.par_chunks(size)).map(block).collect(), channels)
+        count += rows;
+    }
+    let reals = |values: Vec<f64>, by: f64| values.into_iter().map(|value| T::from_f64(value / by)).collect();
+    Moments { mean: reals(mean, 1.0), variance: reals(squares, count) }
 }
 
-fn add_up(blocks: Vec<Vec<f64>>, channels: usize) -> Vec<f64> {
-    let mut total = vec![0.0; channels];
-    for block in blocks {
-        for (total, sum) in total.iter_mut().zip(block) {
-            *total += sum;
+/// Means of a block, and sums of square distances from them.
+fn block_moments<T: Real>(x: &[T], channels: usize) -> [Vec<T>; 2] {
+    let (mut mean, mut squares) = (vec![T::ZERO; channels], vec![T::ZERO; channels]);
+    for row in x.chunks_exact(channels) {
+        for (mean, &x) in mean.iter_mut().zip(row) {
+            *mean += x;
         }
     }
-    total
-}
-
-/// `x · scale + shift`, channel by channel.
-#[must_use]
-pub fn affine<T: Real>(x: &[T], scale: &[T], shift: &[T]) -> Vec<T> {
-    let channels = scale.len();
-    let mut y = vec![T::ZERO; x.len()];
-    y.par_chunks_mut(BLOCK * channels).zip(x.par_chunks(BLOCK * channels)).for_each(|(y, x)| {
-        for (y, x) in y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-            for (((y, &x), &scale), &shift) in y.iter_mut().zip(x).zip(scale).zip(shift) {
-                *y = x * scale + shift;
-            }
+    let rows = T::from_f64((x.len() / channels) as f64);
+    for mean in &mut mean {
+        *mean = *mean / rows;
+    }
+    for row in x.chunks_exact(channels) {
+        for ((squares, &mean), &x) in squares.iter_mut().zip(&mean).zip(row) {
+            *squares += (x - mean) * (x - mean);
         }
-    });
-    y
+    }
+    [mean, squares]
 }
 
-/// `γ·(x − mean)/√(variance + ε) + β`.
+/// `x · scale + shift`, channel by channel; no less than zero if `rectified`.
 #[must_use]
-pub fn forward<T: Real>(x: &[T], moments: &Moments<T>, gamma: &[T], beta: &[T], epsilon: f64) -> Vec<T> {
+pub fn affine<T: Real>(x: &[T], scale: &[T], shift: &[T], rectified: bool) -> Vec<T> {
+    if rectified {
+        map_rows(x, scale, shift, |x, scale, shift| {
+            let y = x * scale + shift;
+            if y < T::ZERO { T::ZERO } else { y }
+        })
+    } else {
+        map_rows(x, scale, shift, |x, scale, shift| x * scale + shift)
+    }
+}
+
+fn map_rows<T: Real>(x: &[T], scale: &[T], shift: &[T], of: impl Fn(T, T, T) -> T + Sync) -> Vec<T> {
+    let channels = scale.len();
+    let write = |y: &mut [MaybeUninit<T>]| {
+        y.par_chunks_mut(BLOCK * channels).zip(x.par_chunks(BLOCK * channels)).for_each(|(y, x)| {
+            for (y, x) in y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+                for (((y, &x), &scale), &shift) in y.iter_mut().zip(x).zip(scale).zip(shift) {
+                    y.write(of(x, scale, shift));
+                }
+            }
+        });
+    };
+    assert!(x.len().is_multiple_of(channels) && shift.len() == channels);
+    // SAFETY: `x` is whole rows, each of which is written.
+    #[allow(unsafe_code)]
+    unsafe {
+        filled(x.len(), write)
+    }
+}
+
+/// `γ·(x − mean)/√(variance + ε) + β`; no less than zero if `rectified`.
+#[must_use]
+pub fn forward<T: Real>(
+    x: &[T],
+    moments: &Moments<T>,
+    gamma: &[T],
+    beta: &[T],
+    epsilon: f64,
+    rectified: bool,
+) -> Vec<T> {
     let scale: Vec<T> =
         inverse_deviation(moments, epsilon).iter().zip(gamma).map(|(&inverse, &gamma)| inverse * gamma).collect();
     let shift: Vec<T> =
         beta.iter().zip(&moments.mean).zip(&scale).map(|((&beta, &mean), &scale)| beta - mean * scale).collect();
-    affine(x, &scale, &shift)
+    affine(x, &scale, &shift, rectified)
 }
 
-/// Gradients by `x`, `γ` and `β` of a loss whose gradient by the output is `dy`.
+/// Gradients by `x`, `γ` and `β` of a loss whose gradient by the output is `dy`; `rectified` is that output, if it was.
 #[must_use]
-pub fn backward<T: Real>(x: &[T], moments: &Moments<T>, gamma: &[T], epsilon: f64, dy: &[T]) -> [Vec<T>; 3] {
+pub fn backward<T: Real>(
+    x: &[T],
+    moments: &Moments<T>,
+    gamma: &[T],
+    epsilon: f64,
+    dy: &[T],
+    rectified: Option<&[T]>,
+) -> [Vec<T>; 3] {
+    match rectified {
+        Some(y) => {
+            gated_backward(x, moments, gamma, epsilon, dy, y, |dy, y| if y > T::ZERO { dy } else { T::ZERO })
+        }
+        None => gated_backward(x, moments, gamma, epsilon, dy, dy, |dy, _| dy),
+    }
+}
+
+fn gated_backward<T: Real>(
+    x: &[T],
+    moments: &Moments<T>,
+    gamma: &[T],
+    epsilon: f64,
+    dy: &[T],
+    y: &[T],
+    gate: impl Fn(T, T) -> T + Sync,
+) -> [Vec<T>; 3] {
     let channels = gamma.len();
     let inverse = inverse_deviation(moments, epsilon);
-    let products = sums(x, dy, channels, |channel, x, dy| dy * (x - moments.mean[channel]));
-    let sums = sums(dy, dy, channels, |_, dy, _| dy);
+    let [products, sums] = gradient_sums(x, &moments.mean, dy, y, &gate);
     let grad_gamma: Vec<T> = products.iter().zip(&inverse).map(|(&sum, &inverse)| T::from_f64(sum) * inverse).collect();
     let grad_beta: Vec<T> = sums.into_iter().map(T::from_f64).collect();
     // dx = γ/σ · (dy − mean(dy) − x̂ · mean(dy · x̂)), as a·dy − b·x − c.
@@ -92,19 +147,58 @@ pub fn backward<T: Real>(x: &[T], moments: &Moments<T>, gamma: &[T], epsilon: f6
     let a: Vec<T> = gamma.iter().zip(&inverse).map(|(&gamma, &inverse)| gamma * inverse).collect();
     let b: Vec<T> = (0..channels).map(|i| a[i] * inverse[i] * grad_gamma[i] / count).collect();
     let c: Vec<T> = (0..channels).map(|i| a[i] * grad_beta[i] / count - b[i] * moments.mean[i]).collect();
-    let mut dx = vec![T::ZERO; x.len()];
-    let blocks =
-        dx.par_chunks_mut(BLOCK * channels).zip(x.par_chunks(BLOCK * channels)).zip(dy.par_chunks(BLOCK * channels));
-    blocks.for_each(|((dx, x), dy)| {
-        let rows = dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(dy.chunks_exact(channels));
-        for ((dx, x), dy) in rows {
-            let factors = a.iter().zip(&b).zip(&c);
-            for (((dx, &x), &dy), ((&a, &b), &c)) in dx.iter_mut().zip(x).zip(dy).zip(factors) {
-                *dx = a * dy - b * x - c;
+    let size = BLOCK * channels;
+    let write = |dx: &mut [MaybeUninit<T>]| {
+        let blocks = dx.par_chunks_mut(size).zip(x.par_chunks(size)).zip(dy.par_chunks(size)).zip(y.par_chunks(size));
+        blocks.for_each(|(((dx, x), dy), y)| {
+            let rows = dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels));
+            for (((dx, x), dy), y) in rows.zip(dy.chunks_exact(channels)).zip(y.chunks_exact(channels)) {
+                let factors = a.iter().zip(&b).zip(&c);
+                for ((((dx, &x), &dy), &y), ((&a, &b), &c)) in dx.iter_mut().zip(x).zip(dy).zip(y).zip(factors) {
+                    dx.write(a * gate(dy, y) - b * x - c);
+                }
+            }
+        });
+    };
+    assert!(x.len() == dy.len() && x.len() == y.len() && x.len().is_multiple_of(channels));
+    // SAFETY: all are as long and whole rows, each of which is written.
+    #[allow(unsafe_code)]
+    let dx = unsafe { filled(x.len(), write) };
+    [dx, grad_gamma, grad_beta]
+}
+
+/// Sums over rows of `dy·(x − mean)` and of `dy`, in a fixed order.
+fn gradient_sums<T: Real>(
+    x: &[T],
+    mean: &[T],
+    dy: &[T],
+    y: &[T],
+    gate: &(impl Fn(T, T) -> T + Sync),
+) -> [Vec<f64>; 2] {
+    let channels = mean.len();
+    let size = SUMMED * channels;
+    let block = |((x, dy), y): ((&[T], &[T]), &[T])| {
+        let (mut products, mut sums) = (vec![T::ZERO; channels], vec![T::ZERO; channels]);
+        for ((x, dy), y) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)).zip(y.chunks_exact(channels)) {
+            let rows = products.iter_mut().zip(&mut sums).zip(mean).zip(x).zip(dy).zip(y);
+            for (((((product, sum), &mean), &x), &dy), &y) in rows {
+                let dy = gate(dy, y);
+                *product += dy * (x - mean);
+                *sum += dy;
             }
         }
-    });
-    [dx, grad_gamma, grad_beta]
+        [products, sums]
+    };
+    let blocks: Vec<_> = x.par_chunks(size).zip(dy.par_chunks(size)).zip(y.par_chunks(size)).map(block).collect();
+    let mut total = [vec![0.0; channels], vec![0.0; channels]];
+    for block in &blocks {
+        for (total, block) in total.iter_mut().zip(block) {
+            for (total, sum) in total.iter_mut().zip(block) {
+                *total += sum.to_f64();
+            }
+        }
+    }
+    total
 }
 
 fn inverse_deviation<T: Real>(moments: &Moments<T>, epsilon: f64) -> Vec<T> {

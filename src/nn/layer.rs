@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor, Var};
 
 use super::Pass;
 use super::op::window::Window;
-use super::op::{conv, norm, pool, relu};
+use super::op::{concat, conv, norm, pool, relu};
 use super::store::{Affine, Store};
 
 /// A part of a net, from tensor to tensor.
@@ -83,6 +83,7 @@ pub struct BatchNorm {
     beta: Var,
     mean: Var,
     variance: Var,
+    rectified: bool,
 }
 
 impl BatchNorm {
@@ -96,7 +97,14 @@ impl BatchNorm {
             beta: store.vector("bias", channels, 0.0)?,
             mean: store.buffer("running_mean", channels, 0.0)?,
             variance: store.buffer("running_var", channels, 1.0)?,
+            rectified: false,
         })
+    }
+
+    /// With a rectifier behind it, in one pass.
+    #[must_use]
+    pub fn then_relu(self) -> Self {
+        Self { rectified: true, ..self }
     }
 
     fn remember(&self, statistics: &norm::Statistics, count: usize) -> Result<()> {
@@ -115,13 +123,13 @@ impl Layer for BatchNorm {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (gamma, beta) = (pass.read(&self.gamma), pass.read(&self.beta));
         if pass.trains() {
-            let (y, statistics) = norm::batch_norm(x, &gamma, &beta, Self::EPSILON)?;
+            let (y, statistics) = norm::batch_norm(x, &gamma, &beta, Self::EPSILON, self.rectified)?;
             self.remember(&statistics, x.elem_count() / gamma.elem_count())?;
             return Ok(y);
         }
         let scale = ((self.variance.as_detached_tensor() + Self::EPSILON)?.sqrt()?.recip()? * gamma)?;
         let shift = (beta - (self.mean.as_detached_tensor() * &scale)?)?;
-        x.broadcast_mul(&scale)?.broadcast_add(&shift)
+        norm::affine(x, &scale, &shift, self.rectified)
     }
 }
 
@@ -166,6 +174,6 @@ pub struct Flatten;
 
 impl Layer for Flatten {
     fn forward(&self, x: &Tensor, _pass: &Pass) -> Result<Tensor> {
-        x.permute((0, 3, 1, 2))?.flatten_from(1)
+        concat::flatten(x)
     }
 }

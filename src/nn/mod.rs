@@ -10,6 +10,7 @@ pub mod store;
 pub mod zoo;
 
 pub use layer::{Layer, Sequential};
+pub use op::backward;
 pub use op::loss::{cross_entropy, softmax};
 pub use pass::Pass;
 pub use store::{Init, Store};

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use super::spec::Spec;
 use super::{Error, Trace, Verdict};
 use crate::clock::Clock;
-use crate::nn::{Pass, cross_entropy};
+use crate::nn::{self, Pass, cross_entropy};
 use crate::param::Params;
 
 /// Evaluates, then takes one training pass, and compares logits, loss, and the norms of gradients and running statistics.
@@ -30,7 +30,7 @@ pub fn replay(trace: &Trace, spec: &Spec, mut verdict: Verdict) -> Result<Verdic
     }
     verdict.compare("logits_eval", &evaluated, trace.get("logits_eval")?, 1e-4)?;
     verdict.compare("logits_train", &logits, trace.get("logits_train")?, 1e-4)?;
-    let gradients = net.params.gradients(&loss.backward()?)?;
+    let gradients = net.params.gradients(&nn::backward(&loss)?)?;
     for (param, gradient) in net.params.params.iter().zip(&gradients.0) {
         let name = format!("grad_norm/{}", param.name);
         verdict.compare(&name, &norm(gradient)?, trace.get(&name)?, 1e-3)?;

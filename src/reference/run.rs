@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use super::spec::{Optimizer as OptimizerSpec, Spec};
 use super::{Error, Trace, Verdict};
 use crate::clock::Clock;
-use crate::nn::{Net, Pass, cross_entropy};
+use crate::nn::{self, Net, Pass, cross_entropy};
 use crate::optim::{Optimizer, Side, Step};
 use crate::param::{Params, Updates};
 
@@ -59,7 +59,7 @@ fn gradients(
     let pass = Pass::Training { tap, clock: clock.clone() };
     let logits = net.forward(&trace.images(&format!("x/{index}"), dtype)?, &pass)?;
     let loss = cross_entropy(&logits, &trace.labels(&format!("y/{index}"))?, 0.0)?;
-    let gradients = net.params.gradients(&loss.backward()?)?;
+    let gradients = net.params.gradients(&nn::backward(&loss)?)?;
     Ok((loss.detach(), gradients))
 }
 

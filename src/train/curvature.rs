@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use crate::clock::{Clock, Phase};
-use crate::nn::{cross_entropy, softmax};
+use crate::nn::{backward, cross_entropy, softmax};
 use crate::optim::Fisher;
 use crate::param::{Demand, Tap};
 use crate::random::Random;
@@ -18,7 +18,7 @@ pub fn capture(tap: &Tap, fisher: Fisher, logits: &Tensor, random: &mut Random, 
         Fisher::Empirical => return Ok(()),
         Fisher::Sampled => {
             let labels = sample(&softmax(logits)?, random)?;
-            cross_entropy(logits, &labels, 0.0)?.backward()?;
+            backward(&cross_entropy(logits, &labels, 0.0)?)?;
         }
         Fisher::Exact => {
             let (batch, classes) = logits.dims2()?;

@@ -21,7 +21,7 @@ pub use tally::Score;
 use crate::clock::{Clock, Phase};
 use crate::data::{Batch, DataConfig, Dataset, Loader};
 use crate::nn::zoo::{ModelConfig, Shape};
-use crate::nn::{Net, Pass, cross_entropy};
+use crate::nn::{self, Net, Pass, cross_entropy};
 use crate::optim::{self, Optimizer, OptimizerConfig, Step};
 use crate::param::Updates;
 use crate::random::Random;
@@ -246,7 +246,7 @@ impl<'a> Trial<'a> {
             curvature::capture(tap, *fisher, &logits, &mut random, &self.clock)?;
         }
         let _backward = self.clock.phase(Phase::Backward);
-        let gradients = self.net.params.gradients(&loss.backward()?)?;
+        let gradients = self.net.params.gradients(&nn::backward(&loss)?)?;
         self.tally.add(&loss, &logits, &batch.labels)?;
         let value = loss.detach();
         // The graph is freed here, while the clock still counts it as backward.

@@ -3,10 +3,13 @@
 //! Six output pixels times sixteen output channels are kept in registers. For each tap a table says where in the input the six
 //! pixels' channels are (a row of zeros where that is outside the image), and the loop runs over those channels.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use super::tile::{self, COLUMNS, Pointers, ROWS};
 use crate::kernel::Geometry;
+use crate::kernel::fresh::{filled, put};
 use crate::kernel::tiles::place;
 
 /// Pixels a task, a multiple of [`ROWS`].
@@ -18,8 +21,7 @@ pub fn forward(g: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
         weight[(tap * g.inputs + input) * g.outputs + output]
     });
     let zeros = vec![0.0; g.inputs];
-    let mut y = vec![0.0; g.pixels() * g.outputs];
-    y.par_chunks_mut(CHUNK * g.outputs).enumerate().for_each(|(chunk, y)| {
+    let chunk = |(chunk, y): (usize, &mut [MaybeUninit<f32>])| {
         let pixels = y.len() / g.outputs;
         let mut table = Table::new(pixels, taps.len(), &zeros);
         for i in 0..pixels {
@@ -33,10 +35,14 @@ pub fn forward(g: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
             }
         }
         multiply(&table, &panels, |pixel, output, values| {
-            y[pixel * g.outputs + output..][..values.len()].copy_from_slice(values);
+            put(&mut y[pixel * g.outputs + output..][..values.len()], values);
         });
-    });
-    y
+    };
+    // SAFETY: `multiply` stores every output of every pixel.
+    #[allow(unsafe_code)]
+    unsafe {
+        filled(g.pixels() * g.outputs, |y| y.par_chunks_mut(CHUNK * g.outputs).enumerate().for_each(chunk))
+    }
 }
 
 /// The gradient by the input. Input pixels whose coordinates leave the same remainders by the stride are reached by the same taps: each
@@ -46,14 +52,19 @@ pub fn grad_input(g: &Geometry, dy: &[f32], weight: &[f32]) -> Vec<f32> {
         (0..g.stride * g.stride).map(|class| Class::new(g, class / g.stride, class % g.stride, weight)).collect();
     let zeros = vec![0.0; g.outputs];
     let images = CHUNK.div_ceil(g.height * g.width).min(g.batch.div_ceil(rayon::current_num_threads()));
-    let mut dx = vec![0.0; g.batch * g.image()];
-    let chunks = dx.par_chunks_mut(images * g.image()).zip(dy.par_chunks(images * g.positions() * g.outputs));
-    chunks.for_each(|(dx, dy)| {
-        for class in &classes {
-            class.grad_input(g, dy, &zeros, dx);
-        }
-    });
-    dx
+    let write = |dx: &mut [MaybeUninit<f32>]| {
+        let chunks = dx.par_chunks_mut(images * g.image()).zip(dy.par_chunks(images * g.positions() * g.outputs));
+        chunks.for_each(|(dx, dy)| {
+            for class in &classes {
+                class.grad_input(g, dy, &zeros, dx);
+            }
+        });
+    };
+    // SAFETY: every pixel is in one class, which stores all its inputs.
+    #[allow(unsafe_code)]
+    unsafe {
+        filled(g.batch * g.image(), write)
+    }
 }
 
 /// Weights for the register tile: for each sixteen columns the rows one after the other, zeros where there is no column.
@@ -156,7 +167,7 @@ impl Class {
     }
 
     /// Fills this class's pixels of some images.
-    fn grad_input(&self, g: &Geometry, dy: &[f32], zeros: &[f32], dx: &mut [f32]) {
+    fn grad_input(&self, g: &Geometry, dy: &[f32], zeros: &[f32], dx: &mut [MaybeUninit<f32>]) {
         let height = (g.height + g.stride - 1 - self.row) / g.stride;
         let width = (g.width + g.stride - 1 - self.column) / g.stride;
         let images = dx.len() / g.image();
@@ -182,7 +193,7 @@ impl Class {
             multiply(&table, &self.panels, |i, input, values| {
                 let (image, y, x) = pixel(first + i);
                 let at = ((image * g.height + y) * g.width + x) * g.inputs + input;
-                dx[at..][..values.len()].copy_from_slice(values);
+                put(&mut dx[at..][..values.len()], values);
             });
         }
     }

@@ -4,6 +4,8 @@
 //! one [`Operation`] over whole tensors. This is the seam for fast kernels too: an operation may compute on slices or in candle
 //! operations, its callers cannot tell. Activations are `N×H×W×C` throughout.
 
+mod backward;
+pub mod concat;
 pub mod conv;
 mod host;
 pub mod loss;
@@ -12,7 +14,10 @@ pub mod pool;
 pub mod relu;
 pub mod window;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use backward::backward;
+use backward::Applied;
 
 use candle_core::backend::BackendStorage;
 use candle_core::{
@@ -36,13 +41,18 @@ pub trait Operation: Send + Sync {
 pub fn apply(operation: impl Operation + 'static, args: &[&Tensor]) -> Result<Tensor> {
     let detached: Vec<Tensor> = args.iter().map(|arg| arg.detach()).collect();
     let value = operation.forward(&detached)?;
-    let node = Node { operation, value: Mutex::new(Some(value)) };
-    match args {
+    let applied = Applied::new(Box::new(operation), args);
+    let node = Node { applied: applied.clone(), value: Mutex::new(Some(value)) };
+    let output = match args {
         [a] => a.apply_op1(node),
         [a, b] => a.apply_op2(b, node),
         [a, b, c] => a.apply_op3(b, c, node),
-        _ => candle_core::bail!("{}: {} arguments, 1 to 3 expected", node.operation.name(), args.len()),
+        _ => candle_core::bail!("{}: {} arguments, 1 to 3 expected", applied.name(), args.len()),
+    }?;
+    if output.track_op() {
+        applied.remember(&output);
     }
+    Ok(output)
 }
 
 /// What an operation computed.
@@ -54,15 +64,15 @@ pub enum Value {
 }
 
 /// Carries a value that is computed already through candle's interface for custom operations.
-struct Node<O> {
-    operation: O,
+struct Node {
+    applied: Arc<Applied>,
     value: Mutex<Option<Value>>,
 }
 
-impl<O: Operation> Node<O> {
+impl Node {
     fn take(&self) -> Result<Value> {
         let value = self.value.lock().unwrap_or_else(PoisonError::into_inner).take();
-        value.ok_or_else(|| Error::Msg(format!("{}: applied twice", self.operation.name())))
+        value.ok_or_else(|| Error::Msg(format!("{}: applied twice", self.applied.name())))
     }
 
     fn cpu(&self) -> Result<(CpuStorage, Shape)> {
@@ -73,32 +83,26 @@ impl<O: Operation> Node<O> {
         let (storage, layout) = value.storage_and_layout();
         match &*storage {
             Storage::Cpu(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),
-            _ => candle_core::bail!("{}: value is not on the CPU", self.operation.name()),
+            _ => candle_core::bail!("{}: value is not on the CPU", self.applied.name()),
         }
     }
 
     fn cuda(&self) -> Result<(CudaStorage, Shape)> {
         let Value::Tensor(value) = self.take()? else {
-            candle_core::bail!("{}: value is not on the CUDA device", self.operation.name())
+            candle_core::bail!("{}: value is not on the CUDA device", self.applied.name())
         };
         let value = value.contiguous()?;
         let (storage, layout) = value.storage_and_layout();
         match &*storage {
             Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),
-            _ => candle_core::bail!("{}: value is not on the CUDA device", self.operation.name()),
+            _ => candle_core::bail!("{}: value is not on the CUDA device", self.applied.name()),
         }
-    }
-
-    fn backward(&self, args: &[&Tensor], output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
-        let grad = grad.detach().contiguous()?;
-        let grads = self.operation.backward(args, output, &grad)?;
-        Ok(grads.into_iter().map(|grad| grad.map(|grad| grad.detach())).collect())
     }
 }
 
-impl<O: Operation> CustomOp1 for Node<O> {
+impl CustomOp1 for Node {
     fn name(&self) -> &'static str {
-        self.operation.name()
+        self.applied.name()
     }
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         self.cpu()
@@ -106,15 +110,15 @@ impl<O: Operation> CustomOp1 for Node<O> {
     fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
         self.cuda()
     }
-    fn bwd(&self, a: &Tensor, output: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let [da] = exactly(self.backward(&[a], output, grad)?)?;
+    fn bwd(&self, _: &Tensor, output: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let [da] = exactly(self.applied.backward(output, grad)?)?;
         Ok(da)
     }
 }
 
-impl<O: Operation> CustomOp2 for Node<O> {
+impl CustomOp2 for Node {
     fn name(&self) -> &'static str {
-        self.operation.name()
+        self.applied.name()
     }
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         self.cpu()
@@ -122,15 +126,15 @@ impl<O: Operation> CustomOp2 for Node<O> {
     fn cuda_fwd(&self, _: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
         self.cuda()
     }
-    fn bwd(&self, a: &Tensor, b: &Tensor, output: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [da, db] = exactly(self.backward(&[a, b], output, grad)?)?;
+    fn bwd(&self, _: &Tensor, _: &Tensor, output: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let [da, db] = exactly(self.applied.backward(output, grad)?)?;
         Ok((da, db))
     }
 }
 
-impl<O: Operation> CustomOp3 for Node<O> {
+impl CustomOp3 for Node {
     fn name(&self) -> &'static str {
-        self.operation.name()
+        self.applied.name()
     }
     fn cpu_fwd(
         &self,
@@ -156,13 +160,13 @@ impl<O: Operation> CustomOp3 for Node<O> {
     }
     fn bwd(
         &self,
-        a: &Tensor,
-        b: &Tensor,
-        c: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
         output: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [da, db, dc] = exactly(self.backward(&[a, b, c], output, grad)?)?;
+        let [da, db, dc] = exactly(self.applied.backward(output, grad)?)?;
         Ok((da, db, dc))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{Error, Result, Tensor};
 
 use super::host::{self, Kernel, Real};
+use super::relu::gate;
 use super::{Operation, Value, apply};
 use crate::kernel::norm::{self as kernel, Moments};
 
@@ -15,15 +16,39 @@ pub struct Statistics {
     pub variance: Tensor,
 }
 
-/// `γ·(x − mean)/√(variance + ε) + β` with the statistics of the batch, which are returned too. `x` is `…×C`.
-pub fn batch_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64) -> Result<(Tensor, Statistics)> {
+/// `γ·(x − mean)/√(variance + ε) + β`, no less than zero if `rectified`, with the statistics of the batch, which are returned too.
+/// `x` is `…×C`.
+pub fn batch_norm(
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    epsilon: f64,
+    rectified: bool,
+) -> Result<(Tensor, Statistics)> {
     let saved = Arc::new(Mutex::new(None));
-    let y = apply(BatchNorm { epsilon, saved: saved.clone() }, &[x, gamma, beta])?;
+    let y = apply(BatchNorm { epsilon, rectified, saved: saved.clone() }, &[x, gamma, beta])?;
     Ok((y, read(&saved)?))
+}
+
+/// `x · scale + shift`, channel by channel, no less than zero if `rectified`: detached.
+pub fn affine(x: &Tensor, scale: &Tensor, shift: &Tensor, rectified: bool) -> Result<Tensor> {
+    fn on_host<T: Real>(x: &Tensor, scale: &Tensor, shift: &Tensor, rectified: bool) -> Result<Tensor> {
+        let y = host::read(&[x, scale, shift], |slices| kernel::affine::<T>(slices[0], slices[1], slices[2], rectified))?;
+        host::tensor(y, x.shape(), x)
+    }
+    match Kernel::of(x) {
+        Kernel::Single => on_host::<f32>(x, scale, shift, rectified),
+        Kernel::Double => on_host::<f64>(x, scale, shift, rectified),
+        Kernel::None => {
+            let y = x.detach().broadcast_mul(scale)?.broadcast_add(shift)?;
+            if rectified { y.relu() } else { Ok(y) }
+        }
+    }
 }
 
 struct BatchNorm {
     epsilon: f64,
+    rectified: bool,
     /// Written by the forward pass, read by the backward pass.
     saved: Arc<Mutex<Option<Statistics>>>,
 }
@@ -37,17 +62,24 @@ impl BatchNorm {
         let (x, gamma, beta) = (&args[0], &args[1], &args[2]);
         let (y, Moments { mean, variance }) = host::read(&[x, gamma, beta], |slices| {
             let moments = kernel::moments::<T>(slices[0], slices[1].len());
-            (kernel::forward(slices[0], &moments, slices[1], slices[2], self.epsilon), moments)
+            (kernel::forward(slices[0], &moments, slices[1], slices[2], self.epsilon, self.rectified), moments)
         })?;
         self.save(host::tensor(mean, gamma.shape(), x)?, host::tensor(variance, gamma.shape(), x)?);
         Ok(host::value(y, x.shape()))
     }
 
-    fn host_backward<T: Real>(&self, x: &Tensor, gamma: &Tensor, grad: &Tensor) -> Result<[Tensor; 3]> {
+    fn host_backward<T: Real>(
+        &self,
+        x: &Tensor,
+        gamma: &Tensor,
+        output: &Tensor,
+        grad: &Tensor,
+    ) -> Result<[Tensor; 3]> {
         let statistics = read(&self.saved)?;
         let moments = Moments { mean: statistics.mean.to_vec1::<T>()?, variance: statistics.variance.to_vec1::<T>()? };
-        let [dx, dgamma, dbeta] = host::read(&[x, gamma, grad], |slices| {
-            kernel::backward::<T>(slices[0], &moments, slices[1], self.epsilon, slices[2])
+        let [dx, dgamma, dbeta] = host::read(&[x, gamma, grad, output], |slices| {
+            let rectified = self.rectified.then_some(slices[3]);
+            kernel::backward::<T>(slices[0], &moments, slices[1], self.epsilon, slices[2], rectified)
         })?;
         Ok([
             host::tensor(dx, x.shape(), x)?,
@@ -63,12 +95,14 @@ impl BatchNorm {
         let variance = rows.broadcast_sub(&mean)?.sqr()?.mean(0)?;
         self.save(mean, variance);
         let (centred, scale) = self.centre(x)?;
-        Ok(Value::Tensor(centred.broadcast_mul(&(scale * gamma)?)?.broadcast_add(beta)?.reshape(x.shape())?))
+        let y = centred.broadcast_mul(&(scale * gamma)?)?.broadcast_add(beta)?.reshape(x.shape())?;
+        Ok(Value::Tensor(if self.rectified { y.relu()? } else { y }))
     }
 
-    fn portable_backward(&self, x: &Tensor, gamma: &Tensor, grad: &Tensor) -> Result<[Tensor; 3]> {
+    fn portable_backward(&self, x: &Tensor, gamma: &Tensor, output: &Tensor, grad: &Tensor) -> Result<[Tensor; 3]> {
         let (centred, scale) = self.centre(x)?;
         let normed = centred.broadcast_mul(&scale)?;
+        let grad = if self.rectified { gate(output, grad)? } else { grad.clone() };
         let grad = grad.reshape(normed.shape())?;
         let grad_beta = grad.sum(0)?;
         let grad_gamma = (&grad * &normed)?.sum(0)?;
@@ -100,12 +134,12 @@ impl Operation for BatchNorm {
         }
     }
 
-    fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
-        let (x, gamma) = (args[0].detach(), args[1].detach());
+    fn backward(&self, args: &[&Tensor], output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let (x, gamma, output) = (args[0].detach(), args[1].detach(), output.detach());
         let grads = match Kernel::of(&x) {
-            Kernel::Single => self.host_backward::<f32>(&x, &gamma, grad)?,
-            Kernel::Double => self.host_backward::<f64>(&x, &gamma, grad)?,
-            Kernel::None => self.portable_backward(&x, &gamma, grad)?,
+            Kernel::Single => self.host_backward::<f32>(&x, &gamma, &output, grad)?,
+            Kernel::Double => self.host_backward::<f64>(&x, &gamma, &output, grad)?,
+            Kernel::None => self.portable_backward(&x, &gamma, &output, grad)?,
         };
         Ok(grads.into_iter().zip(args).map(|(grad, arg)| arg.track_op().then_some(grad)).collect())
     }
@@ -135,16 +169,16 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn the_kernel_agrees_with_candle_operations(batch in 1usize..4, side in 2usize..30, channels in 1usize..20) {
+        fn the_kernel_agrees_with_candle_operations(batch in 1usize..4, side in 2usize..30, channels in 1usize..20, rectified: bool) {
             let random = |dims: &[usize]| Tensor::randn(0f64, 1., dims, &Device::Cpu).unwrap();
             let (x, grad) = (random(&[batch, side, side, channels]), random(&[batch, side, side, channels]));
             let args = [x.clone(), random(&[channels]), random(&[channels])];
-            let operation = BatchNorm { epsilon: 1e-5, saved: Arc::default() };
+            let operation = BatchNorm { epsilon: 1e-5, rectified, saved: Arc::default() };
             let Value::Tensor(theirs) = operation.portable(&args).unwrap() else { panic!("not candle's value") };
-            let their_grads = operation.portable_backward(&x, &args[1], &grad).unwrap();
+            let their_grads = operation.portable_backward(&x, &args[1], &theirs, &grad).unwrap();
             let Value::Host(ours, _) = operation.on_host::<f64>(&args).unwrap() else { panic!("not a kernel's value") };
             prop_assert!(close(ours.as_slice::<f64>().unwrap(), &values(&theirs)));
-            let our_grads = operation.host_backward::<f64>(&x, &args[1], &grad).unwrap();
+            let our_grads = operation.host_backward::<f64>(&x, &args[1], &theirs, &grad).unwrap();
             for (ours, theirs) in our_grads.iter().zip(&their_grads) {
                 prop_assert!(close(&values(ours), &values(theirs)));
             }

@@ -64,7 +64,7 @@ impl Operation for AddRelu {
 }
 
 /// `grad` where `output` is positive, else zero.
-fn gate(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
+pub(super) fn gate(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
     fn on_host<T: Real>(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
         let gated = host::read(&[output, grad], |slices| elementwise::gate::<T>(slices[0], slices[1]))?;
         host::tensor(gated, grad.shape(), grad)

@@ -3,7 +3,8 @@
 use candle_core::{Result, Tensor};
 
 use super::Shape;
-use crate::nn::layer::{AveragePool, BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, Relu, Sequential};
+use crate::nn::layer::{AveragePool, BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, Sequential};
+use crate::nn::op::concat::concat;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
 
@@ -36,7 +37,7 @@ pub fn build(store: &Store, depth: Depth, width: usize, shape: Shape) -> Result<
             channels /= 2;
         }
     }
-    let root = root.then(BatchNorm::new(&store.at("bn"), channels)?).then(Relu).then(GlobalAveragePool);
+    let root = root.then(BatchNorm::new(&store.at("bn"), channels)?.then_relu()).then(GlobalAveragePool);
     Ok(Net::new(root.then(Linear::new(&store.at("linear"), channels, shape.classes)?), store))
 }
 
@@ -48,7 +49,7 @@ fn norm_conv(
     [inputs, outputs]: [usize; 2],
     window: Window,
 ) -> Result<Sequential> {
-    let layers = layers.then(BatchNorm::new(norm, inputs)?).then(Relu);
+    let layers = layers.then(BatchNorm::new(norm, inputs)?.then_relu());
     Ok(layers.then(Conv2d::new(conv, inputs, outputs, window, false)?))
 }
 
@@ -65,6 +66,6 @@ impl Dense {
 
 impl Layer for Dense {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        Tensor::cat(&[&self.0.forward(x, pass)?, x], 3)
+        concat(&[&self.0.forward(x, pass)?, x])
     }
 }

@@ -3,7 +3,8 @@
 use candle_core::{Result, Tensor};
 
 use super::Shape;
-use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, MaxPool, Relu, Sequential};
+use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, MaxPool, Sequential};
+use crate::nn::op::concat::concat;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
 
@@ -56,7 +57,7 @@ fn conv_norm(
     window: Window,
 ) -> Result<Sequential> {
     let layers = layers.then(Conv2d::new(&store.at(index), inputs, outputs, window, true)?);
-    Ok(layers.then(BatchNorm::new(&store.at(index + 1), outputs)?).then(Relu))
+    Ok(layers.then(BatchNorm::new(&store.at(index + 1), outputs)?.then_relu()))
 }
 
 /// Four branches side by side.
@@ -78,6 +79,6 @@ impl Inception {
 impl Layer for Inception {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let branches = self.0.iter().map(|branch| branch.forward(x, pass)).collect::<Result<Vec<_>>>()?;
-        Tensor::cat(&branches, 3)
+        concat(&branches)
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::Shape;
-use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, Relu, Sequential};
+use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, Sequential};
 use crate::nn::op::relu::add_relu;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
@@ -30,7 +30,8 @@ pub const DEPTH_152: Depth = Depth { block: Block::Bottleneck, stages: [3, 8, 36
 
 /// A residual net with `width` channels in its first stage, twice as many in each further one.
 pub fn build(store: &Store, depth: &Depth, width: usize, shape: Shape) -> Result<Net> {
-    let mut root = conv_norm(Sequential::new(), store, "1", shape.channels, width, square(3, 1))?.then(Relu);
+    let (conv, norm) = conv_norm(store, "1", shape.channels, width, square(3, 1))?;
+    let mut root = Sequential::new().then(conv).then(norm.then_relu());
     let mut inputs = width;
     for (stage, &blocks) in depth.stages.iter().enumerate() {
         for i in 0..blocks {
@@ -49,18 +50,10 @@ const fn square(kernel: usize, stride: usize) -> Window {
     Window { kernel, stride, padding: kernel / 2 }
 }
 
-/// `layers`, then `conv<n>` without bias and `bn<n>`.
-fn conv_norm(
-    layers: Sequential,
-    store: &Store,
-    n: &str,
-    inputs: usize,
-    outputs: usize,
-    window: Window,
-) -> Result<Sequential> {
-    Ok(layers
-        .then(Conv2d::new(&store.at(format!("conv{n}")), inputs, outputs, window, false)?)
-        .then(BatchNorm::new(&store.at(format!("bn{n}")), outputs)?))
+/// `conv<n>` without bias, and `bn<n>`.
+fn conv_norm(store: &Store, n: &str, inputs: usize, outputs: usize, window: Window) -> Result<(Conv2d, BatchNorm)> {
+    let conv = Conv2d::new(&store.at(format!("conv{n}")), inputs, outputs, window, false)?;
+    Ok((conv, BatchNorm::new(&store.at(format!("bn{n}")), outputs)?))
 }
 
 /// `relu(body(x) + shortcut(x))`.
@@ -72,18 +65,18 @@ struct Residual {
 
 impl Residual {
     fn new(store: &Store, block: Block, inputs: usize, planes: usize, stride: usize) -> Result<Self> {
-        let body = Sequential::new();
-        let (body, outputs) = match block {
-            Block::Basic => {
-                let body = conv_norm(body, store, "1", inputs, planes, square(3, stride))?.then(Relu);
-                (conv_norm(body, store, "2", planes, planes, square(3, 1))?, planes)
-            }
-            Block::Bottleneck => {
-                let body = conv_norm(body, store, "1", inputs, planes, square(1, 1))?.then(Relu);
-                let body = conv_norm(body, store, "2", planes, planes, square(3, stride))?.then(Relu);
-                (conv_norm(body, store, "3", planes, 4 * planes, square(1, 1))?, 4 * planes)
-            }
+        let (windows, outputs) = match block {
+            Block::Basic => (vec![square(3, stride), square(3, 1)], planes),
+            Block::Bottleneck => (vec![square(1, 1), square(3, stride), square(1, 1)], 4 * planes),
         };
+        let last = windows.len() - 1;
+        let mut body = Sequential::new();
+        for (i, window) in windows.into_iter().enumerate() {
+            let inputs = if i == 0 { inputs } else { planes };
+            let outputs = if i == last { outputs } else { planes };
+            let (conv, norm) = conv_norm(store, &(i + 1).to_string(), inputs, outputs, window)?;
+            body = body.then(conv).then(if i == last { norm } else { norm.then_relu() });
+        }
         let mut shortcut = Sequential::new();
         if stride != 1 || inputs != outputs {
             let store = store.at("shortcut");

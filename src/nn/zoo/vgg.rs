@@ -3,7 +3,7 @@
 use candle_core::Result;
 
 use super::Shape;
-use crate::nn::layer::{BatchNorm, Conv2d, Flatten, Linear, MaxPool, Relu, Sequential};
+use crate::nn::layer::{BatchNorm, Conv2d, Flatten, Linear, MaxPool, Sequential};
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Store};
 
@@ -34,8 +34,7 @@ pub fn build(store: &Store, plan: Plan, width: usize, shape: Shape) -> Result<Ne
         let outputs = multiple * width;
         root = root
             .then(Conv2d::new(&features.at(index), inputs, outputs, CONV, false)?)
-            .then(BatchNorm::new(&features.at(index + 1), outputs)?)
-            .then(Relu);
+            .then(BatchNorm::new(&features.at(index + 1), outputs)?.then_relu());
         (inputs, index) = (outputs, index + 3);
     }
     Ok(Net::new(root.then(Flatten).then(Linear::new(&store.at("classifier"), inputs, shape.classes)?), store))

@@ -1,0 +1,129 @@
+//! The backward pass through a graph of our own operations.
+//!
+//! candle adds every gradient to a tensor of zeros, on one thread: for a ResNet-18 that is a fifth of the step. Each of our
+//! operations is therefore remembered by the tensor that it made, so that its gradients can be handed from one to the next as they
+//! are. A graph with anything else in it goes candle's way, to the same end.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Tensor, TensorId};
+
+use super::Operation;
+use super::host::{self, Kernel, Real};
+use crate::kernel::elementwise;
+
+/// The operations of all graphs that are alive, by the tensors that they made.
+static APPLIED: LazyLock<Mutex<HashMap<TensorId, Weak<Applied>>>> = LazyLock::new(Mutex::default);
+
+/// An operation with what it was applied to.
+pub struct Applied {
+    operation: Box<dyn Operation>,
+    args: Vec<Tensor>,
+    /// The tensor that it made, once there is one.
+    output: Mutex<Option<TensorId>>,
+}
+
+impl Applied {
+    pub fn new(operation: Box<dyn Operation>, args: &[&Tensor]) -> Arc<Self> {
+        Arc::new(Self { operation, args: args.iter().map(|&arg| arg.clone()).collect(), output: Mutex::default() })
+    }
+
+    /// From now on [`backward`] knows where `output` came from, as long as its graph lives.
+    pub fn remember(self: &Arc<Self>, output: &Tensor) {
+        *self.output.lock().unwrap_or_else(PoisonError::into_inner) = Some(output.id());
+        applied().insert(output.id(), Arc::downgrade(self));
+    }
+
+    fn of(tensor: &Tensor) -> Option<Arc<Self>> {
+        applied().get(&tensor.id())?.upgrade()
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.operation.name()
+    }
+
+    /// The gradient by each argument, detached.
+    pub fn backward(&self, output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let grad = grad.detach().contiguous()?;
+        let args: Vec<&Tensor> = self.args.iter().collect();
+        let grads = self.operation.backward(&args, output, &grad)?;
+        Ok(grads.into_iter().map(|grad| grad.map(|grad| grad.detach())).collect())
+    }
+}
+
+impl Drop for Applied {
+    fn drop(&mut self) {
+        if let Some(output) = self.output.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            applied().remove(output);
+        }
+    }
+}
+
+fn applied() -> MutexGuard<'static, HashMap<TensorId, Weak<Applied>>> {
+    APPLIED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `loss.backward()`, faster where every operation between `loss` and the variables is one of ours.
+///
+/// # Errors
+/// Those of the operations.
+pub fn backward(loss: &Tensor) -> Result<GradStore> {
+    let Some(order) = order(loss) else { return loss.backward() };
+    // candle has no empty store: the one of a constant holds nothing but the constant's own.
+    let mut store = loss.detach().backward()?;
+    let mut grads = HashMap::from([(loss.id(), loss.ones_like()?)]);
+    for (output, applied) in order.into_iter().rev() {
+        let Some(grad) = grads.remove(&output.id()) else { continue };
+        for (arg, grad) in applied.args.iter().zip(applied.backward(&output, &grad)?) {
+            let Some(grad) = grad else { continue };
+            match grads.entry(arg.id()) {
+                Entry::Vacant(entry) => drop(entry.insert(grad)),
+                Entry::Occupied(mut entry) => {
+                    let sum = add(entry.get(), &grad)?;
+                    entry.insert(sum);
+                }
+            }
+            if arg.is_variable() {
+                // A variable may be used again: what is in the map goes on growing, the store holds the latest.
+                store.insert(arg, grads[&arg.id()].clone());
+            }
+        }
+    }
+    Ok(store)
+}
+
+/// Every tensor made between the variables and `loss`, arguments before results; `None` if one of them was not made by ours.
+fn order(loss: &Tensor) -> Option<Vec<(Tensor, Arc<Applied>)>> {
+    let mut order = Vec::new();
+    let mut seen = std::collections::HashSet::from([loss.id()]);
+    // A tensor with the number of its arguments that are done.
+    let mut path = vec![(loss.clone(), Applied::of(loss)?, 0)];
+    while let Some((_, applied, done)) = path.last_mut() {
+        let Some(arg) = applied.args.get(*done).cloned() else {
+            let (tensor, applied, _) = path.pop()?;
+            order.push((tensor, applied));
+            continue;
+        };
+        *done += 1;
+        if arg.track_op() && !arg.is_variable() && seen.insert(arg.id()) {
+            let applied = Applied::of(&arg)?;
+            path.push((arg, applied, 0));
+        }
+    }
+    Some(order)
+}
+
+fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    fn on_host<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        let sum = host::read(&[a, b], |slices| elementwise::add::<T>(slices[0], slices[1]))?;
+        host::tensor(sum, a.shape(), a)
+    }
+    match Kernel::of(a) {
+        Kernel::Single => on_host::<f32>(a, b),
+        Kernel::Double => on_host::<f64>(a, b),
+        Kernel::None => a + b,
+    }
+}
