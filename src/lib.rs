@@ -18,5 +18,6 @@ pub mod record;
 pub mod reference;
 pub mod train;
 
+pub mod bench;
 pub mod experiment;
 pub mod figure;

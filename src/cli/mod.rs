@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. This is the only place that prints.
 
+mod bench;
 mod completions;
 mod figure;
 mod lines;
@@ -32,6 +33,7 @@ enum Command {
     Plan(plan::Plan),
     Figure(figure::Figure),
     List(list::List),
+    Bench(bench::Bench),
     Verify(verify::Verify),
     Completions(completions::Completions),
 }
@@ -44,6 +46,7 @@ impl Cli {
             Command::Plan(plan) => plan.execute(),
             Command::Figure(figure) => figure.execute(),
             Command::List(list) => list.execute(),
+            Command::Bench(bench) => bench.execute(),
             Command::Verify(verify) => verify.execute(),
             Command::Completions(completions) => completions.execute(),
         }

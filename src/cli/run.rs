@@ -71,7 +71,7 @@ fn device(name: &str) -> anyhow::Result<Device> {
 }
 
 /// Sets up the threads that everything computes with; says how many.
-fn threads(wanted: Option<u16>) -> anyhow::Result<usize> {
+pub fn threads(wanted: Option<u16>) -> anyhow::Result<usize> {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let count = wanted.map_or(available, usize::from);
     rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("cannot start the threads")?;

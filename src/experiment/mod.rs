@@ -13,6 +13,7 @@ mod warning;
 
 use std::path::{Path, PathBuf};
 
+pub use preset::optimizer;
 pub use run::{Event, Reporter, Settings, Summary, run};
 
 use crate::{config, data, optim, record, train};

@@ -7,17 +7,34 @@
 use super::{Geometry, Real, avx2, tiles};
 
 /// A way to compute a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Engine {
     /// The fastest for the geometry and the processor.
+    #[default]
     Auto,
     /// Loops over an indirect product; float32 with AVX2, else as `Portable`.
     Direct,
+    /// Winograd's transforms wherever they fit, else as `Direct`.
+    Winograd,
     /// Any processor and number type.
     Portable,
 }
 
 impl Engine {
+    /// Every engine.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Direct, Self::Winograd, Self::Portable];
+
+    /// The name in an experiment file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Direct => "direct",
+            Self::Winograd => "winograd",
+            Self::Portable => "portable",
+        }
+    }
+
     fn is_fast(self) -> bool {
         self != Self::Portable && avx2::is_available()
     }
@@ -103,7 +120,7 @@ mod tests {
             ]
         };
         let portable = all(Engine::Portable);
-        for engine in [Engine::Direct, Engine::Auto] {
+        for engine in [Engine::Direct, Engine::Winograd, Engine::Auto] {
             for (ours, theirs) in all(engine).iter().zip(&portable) {
                 let distance = distance(ours, theirs);
                 prop_assert!(distance < 2e-5, "{engine:?} of {g:?}: {distance}");

@@ -53,9 +53,9 @@ impl Conv2d {
 
 impl Layer for Conv2d {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let Affine { weight, bias, block } = &self.affine;
+        let Affine { weight, bias, block, engine } = &self.affine;
         let bias = bias.as_ref().map(|bias| pass.read(bias));
-        conv::conv2d(x, &pass.read(weight), bias.as_ref(), self.window, pass.recorder(*block))
+        conv::conv2d(x, &pass.read(weight), bias.as_ref(), self.window, pass.recorder(*block), *engine)
     }
 }
 
@@ -71,9 +71,9 @@ impl Linear {
 
 impl Layer for Linear {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let Affine { weight, bias, block } = &self.0;
+        let Affine { weight, bias, block, engine } = &self.0;
         let bias = bias.as_ref().map(|bias| pass.read(bias));
-        conv::linear(x, &pass.read(weight), bias.as_ref(), pass.recorder(*block))
+        conv::linear(x, &pass.read(weight), bias.as_ref(), pass.recorder(*block), *engine)
     }
 }
 

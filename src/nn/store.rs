@@ -6,6 +6,7 @@ use std::rc::Rc;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::conv::Engine;
 use crate::param::{Block, BlockId, Layout, Param, ParamId, Params};
 use crate::random::Random;
 
@@ -39,13 +40,20 @@ pub struct Store {
     init: Init,
     dtype: DType,
     device: Device,
+    engine: Engine,
 }
 
 impl Store {
     /// An empty store at the root. Equal seeds give equal numbers for equal names, whatever else is built.
     #[must_use]
     pub fn new(seed: u64, init: Init, dtype: DType, device: &Device) -> Self {
-        Self { shared: Rc::default(), prefix: String::new(), seed, init, dtype, device: device.clone() }
+        Self { shared: Rc::default(), prefix: String::new(), seed, init, dtype, device: device.clone(), engine: Engine::Auto }
+    }
+
+    /// The store for layers that compute their products by `engine`.
+    #[must_use]
+    pub fn with_engine(self, engine: Engine) -> Self {
+        Self { engine, ..self }
     }
 
     /// The store one level down, for the layer `name`.
@@ -120,7 +128,7 @@ impl Store {
             outputs,
         };
         shared.blocks.push(block);
-        Ok(Affine { weight: weight.var, bias: bias.map(|bias| bias.var), block: shared.blocks.len() - 1 })
+        Ok(Affine { weight: weight.var, bias: bias.map(|bias| bias.var), block: shared.blocks.len() - 1, engine: self.engine })
     }
 
     fn param(&self, name: &str, layout: Layout, dims: &[usize], fill: Fill) -> Result<Param> {
@@ -147,4 +155,5 @@ pub struct Affine {
     pub weight: Var,
     pub bias: Option<Var>,
     pub block: BlockId,
+    pub engine: Engine,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::kernel::conv::Engine;
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::{Error, Trace, Verdict};
@@ -64,7 +65,7 @@ fn convolution(trace: &Trace, prefix: &str, verdict: &mut Verdict) -> Result<(),
     let kept = Arc::new(Kept::default());
     let recorder =
         Recorder { block: 0, tap: Arc::new(Tap::new(kept.clone())), clock: Arc::new(Clock::new(&Device::Cpu)) };
-    let y = conv2d(&x, &weight, bias.as_ref(), window, Some(recorder))?;
+    let y = conv2d(&x, &weight, bias.as_ref(), window, Some(recorder), Engine::Auto)?;
     (&y * trace.images(&format!("{prefix}dy"), dtype)?)?.sum_all()?.backward()?;
     let Some(capture) = kept.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
         return Err(trace.error(format!("`{prefix}`: nothing captured")));

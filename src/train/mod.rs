@@ -5,7 +5,7 @@
 
 mod curvature;
 mod evaluate;
-mod memory;
+pub mod memory;
 mod recorder;
 pub mod schedule;
 mod tally;

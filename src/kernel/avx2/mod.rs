@@ -32,5 +32,7 @@ pub fn grad_input(engine: Engine, g: &Geometry, dy: &[f32], weight: &[f32]) -> V
 
 /// [`conv::grad_weight`](super::conv::grad_weight).
 pub fn grad_weight(engine: Engine, g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    if by_winograd(engine, g) { winograd::grad_weight(g, x, dy) } else { weight::gradient(g, x, dy) }
+    // On small maps a transform by F(2×2, 3×3) saves less than its sums over all points cost.
+    let by_winograd = by_winograd(engine, g) && (engine == Engine::Winograd || g.height.min(g.width) >= 8);
+    if by_winograd { winograd::grad_weight(g, x, dy) } else { weight::gradient(g, x, dy) }
 }

@@ -10,29 +10,37 @@ use rayon::prelude::*;
 use super::tile::{self, COLUMNS};
 use crate::kernel::Geometry;
 use crate::kernel::fresh::{filled, put};
-use crate::kernel::tiles::{add_up, place};
+use crate::kernel::scratch::Scratch;
+use crate::kernel::tiles::place;
 
-/// Pixels that are taken at once.
+/// Pixels whose inputs and gradients, in some channels, stay in the inner cache.
 const CHUNK: usize = 256;
+/// Chunks a stage: what is between two waits of all threads for each other.
+const STAGE: usize = 8;
 
-/// The gradient by the weight: each thread sums over its own chunks of pixels.
+/// The gradient by the weight. Every tap and sixteen outputs are one task, so that the sums are the same for any number of threads.
 pub fn gradient(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let chunks = g.pixels().div_ceil(CHUNK);
-    let parts = rayon::current_num_threads().clamp(1, chunks);
-    let part = |part: usize| {
-        let mut sums = WeightSums::new(g);
-        for chunk in part * chunks / parts..(part + 1) * chunks / parts {
-            sums.add(g, x, dy, chunk * CHUNK);
-        }
-        sums.total
-    };
-    let total = add_up((0..parts).into_par_iter().map(part).collect());
+    let panels = g.outputs.div_ceil(COLUMNS);
+    // `taps × panels × C_in × 16`.
+    let mut sums = Scratch::new(g.patch() * panels * COLUMNS);
+    let firsts: Vec<usize> = (0..g.pixels()).step_by(CHUNK).collect();
+    for (stage, firsts) in firsts.chunks(STAGE).enumerate() {
+        let chunks: Vec<Chunk> = firsts.par_iter().map(|&first| Chunk::new(g, dy, first)).collect();
+        sums.par_chunks_mut(g.inputs * COLUMNS).enumerate().for_each(|(task, sums)| {
+            if stage == 0 {
+                sums.fill(0.0);
+            }
+            for chunk in &chunks {
+                let (inputs, gradients) = &chunk.places[task / panels];
+                add_outer(x, inputs, chunk.panel(task % panels), gradients, sums);
+            }
+        });
+    }
     let write = |dw: &mut [MaybeUninit<f32>]| {
         dw.par_chunks_mut(g.outputs).enumerate().for_each(|(row, dw)| {
             let (tap, input) = (row / g.inputs, row % g.inputs);
             for (panel, dw) in dw.chunks_mut(COLUMNS).enumerate() {
-                let panels = g.outputs.div_ceil(COLUMNS);
-                put(dw, &total[((tap * panels + panel) * g.inputs + input) * COLUMNS..][..COLUMNS]);
+                put(dw, &sums[((tap * panels + panel) * g.inputs + input) * COLUMNS..][..COLUMNS]);
             }
         });
     };
@@ -43,70 +51,45 @@ pub fn gradient(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
     }
 }
 
-/// Sums of the gradient by the weight, with the buffers of a chunk.
-struct WeightSums {
-    /// `taps × panels × C_in × 16`.
-    total: Vec<f32>,
+/// Some pixels, made ready.
+struct Chunk {
     /// For each sixteen outputs the gradients of all pixels, one after the other.
-    panels: Vec<f32>,
-    /// For each tap where the pixels' inputs are.
-    inputs: Vec<usize>,
-    /// For each tap where their packed gradients are.
-    gradients: Vec<usize>,
-    /// For each tap how many pixels it reaches: what is outside the image is left out.
-    counts: Vec<usize>,
+    gradients: Vec<f32>,
+    pixels: usize,
+    /// For each tap where in the input the pixels are that it reaches, and where their packed gradients are.
+    places: Vec<(Vec<usize>, Vec<usize>)>,
 }
 
-impl WeightSums {
-    fn new(g: &Geometry) -> Self {
-        let (taps, columns) = (g.kernel * g.kernel, g.outputs.next_multiple_of(COLUMNS));
-        Self {
-            total: vec![0.0; g.patch() * columns],
-            panels: vec![0.0; columns * CHUNK],
-            inputs: vec![0; taps * CHUNK],
-            counts: vec![0; taps],
-            gradients: vec![0; taps * CHUNK],
-        }
-    }
-
-    fn add(&mut self, g: &Geometry, x: &[f32], dy: &[f32], first: usize) {
+impl Chunk {
+    fn new(g: &Geometry, dy: &[f32], first: usize) -> Self {
         let pixels = CHUNK.min(g.pixels() - first);
-        self.pack(g, dy, first, pixels);
-        self.locate(g, first, pixels);
-        let panels = self.panels.len() / (CHUNK * COLUMNS);
-        for (task, sums) in self.total.chunks_exact_mut(g.inputs * COLUMNS).enumerate() {
-            let (tap, panel) = (task / panels, task % panels);
-            let count = self.counts[tap];
-            let inputs = &self.inputs[tap * CHUNK..][..count];
-            let gradients = &self.gradients[tap * CHUNK..][..count];
-            let values = &self.panels[panel * CHUNK * COLUMNS..][..CHUNK * COLUMNS];
-            add_outer(x, inputs, values, gradients, sums);
-        }
-    }
-
-    fn pack(&mut self, g: &Geometry, dy: &[f32], first: usize, pixels: usize) {
-        for (i, dy) in dy[first * g.outputs..][..pixels * g.outputs].chunks_exact(g.outputs).enumerate() {
-            for (panel, dy) in dy.chunks(COLUMNS).enumerate() {
-                self.panels[(panel * CHUNK + i) * COLUMNS..][..dy.len()].copy_from_slice(dy);
+        let dy = &dy[first * g.outputs..][..pixels * g.outputs];
+        let mut gradients = Vec::with_capacity(pixels * g.outputs.next_multiple_of(COLUMNS));
+        for panel in (0..g.outputs).step_by(COLUMNS) {
+            let width = COLUMNS.min(g.outputs - panel);
+            for dy in dy.chunks_exact(g.outputs) {
+                gradients.extend_from_slice(&dy[panel..panel + width]);
+                gradients.extend(std::iter::repeat_n(0.0, COLUMNS - width));
             }
         }
-    }
-
-    fn locate(&mut self, g: &Geometry, first: usize, pixels: usize) {
-        self.counts.fill(0);
+        let mut places = vec![(Vec::with_capacity(pixels), Vec::with_capacity(pixels)); g.kernel * g.kernel];
         for i in 0..pixels {
             let (image, row, column) = place(g, first + i);
             let ((rows, top), (columns, left)) = (g.reach(row, g.height), g.reach(column, g.width));
             for dy in rows.clone() {
                 for dx in columns.clone() {
-                    let tap = dy * g.kernel + dx;
                     let pixel = (image * g.height + top + dy - rows.start) * g.width + left + dx - columns.start;
-                    let at = tap * CHUNK + self.counts[tap];
-                    (self.inputs[at], self.gradients[at]) = (pixel * g.inputs, i * COLUMNS);
-                    self.counts[tap] += 1;
+                    let (inputs, gradients) = &mut places[dy * g.kernel + dx];
+                    inputs.push(pixel * g.inputs);
+                    gradients.push(i * COLUMNS);
                 }
             }
         }
+        Self { gradients, pixels, places }
+    }
+
+    fn panel(&self, panel: usize) -> &[f32] {
+        &self.gradients[panel * self.pixels * COLUMNS..][..self.pixels * COLUMNS]
     }
 }
 

@@ -127,3 +127,56 @@ fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         Kernel::None => a + b,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{backward, order};
+    use crate::clock::Clock;
+    use crate::nn::op::{loss::cross_entropy, relu::relu};
+    use crate::nn::zoo::{ModelConfig, Shape, Wide};
+    use crate::nn::{Init, Pass};
+    use candle_core::{DType, Device, Result, Tensor, Var};
+    use std::sync::Arc;
+
+    #[test]
+    fn nets_are_made_of_our_operations_alone_and_both_ways_agree() -> Result<()> {
+        let wide = Wide { width: 2, init: Init::Torch };
+        let shape = Shape { channels: 3, height: 32, width: 32, classes: 5 };
+        let models = [
+            ModelConfig::Lenet { init: Init::Torch },
+            ModelConfig::Resnet18(wide),
+            ModelConfig::Vgg11(wide),
+            ModelConfig::Densenet121(wide),
+            ModelConfig::Googlenet(Wide { width: 32, ..wide }),
+        ];
+        for model in models {
+            let net = model.build(shape, 1, DType::F64, &Device::Cpu)?;
+            let images = Tensor::randn(0f64, 1.0, (2, 32, 32, 3), &Device::Cpu)?;
+            let labels = Tensor::new(&[1u32, 4], &Device::Cpu)?;
+            let pass = Pass::Training { tap: None, clock: Arc::new(Clock::new(&Device::Cpu)) };
+            let loss = cross_entropy(&net.forward(&images, &pass)?, &labels, 0.0)?;
+            assert!(order(&loss).is_some(), "{model:?}");
+            let (ours, theirs) = (net.params.gradients(&backward(&loss)?)?, net.params.gradients(&loss.backward()?)?);
+            for (param, (ours, theirs)) in net.params.params.iter().zip(ours.0.iter().zip(&theirs.0)) {
+                let off = (ours - theirs)?.abs()?.max_all()?.to_scalar::<f64>()?;
+                assert!(off < 1e-12, "{model:?}, {}: {off}", param.name);
+                assert!(ours.sqr()?.sum_all()?.to_scalar::<f64>()? > 0.0, "{model:?}, {}", param.name);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_used_twice_has_the_sum_of_its_gradients_and_stock_operations_go_candles_way() -> Result<()> {
+        let x = Var::new(&[1f64, 2.0], &Device::Cpu)?;
+        let (a, b) = (relu(&x)?, relu(&x)?);
+        let twice = crate::nn::op::relu::add_relu(&a, &b)?;
+        let ours = backward(&twice)?;
+        assert!(order(&twice).is_some());
+        assert_eq!(ours.get(&x).map(|grad| grad.to_vec1::<f64>()).transpose()?, Some(vec![2.0, 2.0]));
+        let stock = (relu(&x)? * 3.0)?.sum_all()?;
+        assert!(order(&stock).is_none());
+        assert_eq!(backward(&stock)?.get(&x).map(|grad| grad.to_vec1::<f64>()).transpose()?, Some(vec![3.0, 3.0]));
+        Ok(())
+    }
+}

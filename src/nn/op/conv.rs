@@ -29,13 +29,20 @@ pub fn conv2d(
     bias: Option<&Tensor>,
     window: Window,
     recorder: Option<Recorder>,
+    engine: Engine,
 ) -> Result<Tensor> {
-    affine(Affine { rows: Rows::Patches(window), recorder }, x, weight, bias)
+    affine(Affine { rows: Rows::Patches(window), recorder, engine }, x, weight, bias)
 }
 
 /// `x · weight + bias` over the last axis of `x`, `…×in`, with `weight`, `in×out`: `…×out`.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, recorder: Option<Recorder>) -> Result<Tensor> {
-    affine(Affine { rows: Rows::Plain, recorder }, x, weight, bias)
+pub fn linear(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    recorder: Option<Recorder>,
+    engine: Engine,
+) -> Result<Tensor> {
+    affine(Affine { rows: Rows::Plain, recorder, engine }, x, weight, bias)
 }
 
 fn affine(operation: Affine, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -91,6 +98,7 @@ impl Rows {
 struct Affine {
     rows: Rows,
     recorder: Option<Recorder>,
+    engine: Engine,
 }
 
 impl Affine {
@@ -111,7 +119,7 @@ impl Affine {
         let geometry = self.geometry(&args[0], outputs)?;
         let args: Vec<&Tensor> = args.iter().collect();
         let y = host::read(&args, |slices| {
-            kernel::conv::forward::<T>(Engine::Auto, &geometry, slices[0], slices[1], slices.get(2).copied())
+            kernel::conv::forward::<T>(self.engine, &geometry, slices[0], slices[1], slices.get(2).copied())
         })?;
         Ok(host::value(y, self.rows.output_dims(args[0], outputs)?))
     }
@@ -122,8 +130,8 @@ impl Affine {
         let [dx, dw, db] = host::read(&[&x, &weight, grad], |slices| {
             let wanted = |i: usize| args.get(i).is_some_and(|arg| arg.track_op());
             [
-                wanted(0).then(|| kernel::conv::grad_input::<T>(Engine::Auto, &geometry, slices[2], slices[1])),
-                wanted(1).then(|| kernel::conv::grad_weight::<T>(Engine::Auto, &geometry, slices[0], slices[2])),
+                wanted(0).then(|| kernel::conv::grad_input::<T>(self.engine, &geometry, slices[2], slices[1])),
+                wanted(1).then(|| kernel::conv::grad_weight::<T>(self.engine, &geometry, slices[0], slices[2])),
                 wanted(2).then(|| kernel::conv::grad_bias::<T>(geometry.outputs, slices[2])),
             ]
         })?;
@@ -257,7 +265,7 @@ fn host_gram<T: Real>(rows: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Affine, Rows, Value, gram, host_gram};
+    use super::{Affine, Engine, Rows, Value, gram, host_gram};
     use crate::nn::op::window::Window;
     use candle_core::{Device, Tensor, Var};
     use proptest::prelude::*;
@@ -289,7 +297,7 @@ mod tests {
             batch in 1usize..4,
         ) {
             let window = Window { kernel, stride, padding };
-            let affine = Affine { rows: Rows::Patches(window), recorder: None };
+            let affine = Affine { rows: Rows::Patches(window), recorder: None, engine: Engine::Auto };
             let args = [random(&[batch, height, width, inputs]), random(&[kernel, kernel, inputs, outputs]), random(&[outputs])];
             let theirs = affine.portable(&args).unwrap();
             let Value::Host(ours, _) = affine.on_host::<f64>(&args).unwrap() else { panic!("not a kernel's value") };
@@ -315,7 +323,7 @@ mod tests {
 
     #[test]
     fn nothing_is_computed_for_what_is_not_tracked() {
-        let affine = Affine { rows: Rows::Plain, recorder: None };
+        let affine = Affine { rows: Rows::Plain, recorder: None, engine: Engine::Auto };
         let (x, weight) = (random(&[3, 4]), Var::from_tensor(&random(&[4, 5])).unwrap());
         let grads = affine.host_backward::<f64>(&[&x, weight.as_tensor()], &random(&[3, 5])).unwrap();
         assert!(grads[0].is_none() && grads[1].is_some());

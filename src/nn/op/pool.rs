@@ -20,7 +20,25 @@ pub fn average_pool(x: &Tensor, window: Window) -> Result<Tensor> {
 
 /// `N×H×W×C` to its means over height and width, `N×C`.
 pub fn global_average_pool(x: &Tensor) -> Result<Tensor> {
-    x.mean((1, 2))
+    apply(GlobalAverage, &[x])
+}
+
+struct GlobalAverage;
+
+impl Operation for GlobalAverage {
+    fn name(&self) -> &'static str {
+        "global-average-pool"
+    }
+
+    fn forward(&self, args: &[Tensor]) -> Result<Value> {
+        Ok(Value::Tensor(args[0].mean((1, 2))?))
+    }
+
+    fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let (_, height, width, _) = args[0].dims4()?;
+        let share = (grad / (height * width) as f64)?;
+        Ok(vec![Some(share.unsqueeze(1)?.unsqueeze(1)?.broadcast_as(args[0].shape())?.contiguous()?)])
+    }
 }
 
 struct MaxPool {

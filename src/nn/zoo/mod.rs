@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Init, Net, Store};
 use crate::catalog::Entry;
+use crate::kernel::conv::Engine;
 
 /// What a net takes and gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,7 +216,19 @@ impl ModelConfig {
 
     /// The net with its starting values, which depend on `seed` and on the names of its parameters alone.
     pub fn build(&self, shape: Shape, seed: u64, dtype: DType, device: &Device) -> Result<Net> {
-        let store = |init| Store::new(seed, init, dtype, device);
+        self.build_for(shape, seed, dtype, device, Engine::Auto)
+    }
+
+    /// [`build`](Self::build), with layers that compute their products by `engine`.
+    pub fn build_for(
+        &self,
+        shape: Shape,
+        seed: u64,
+        dtype: DType,
+        device: &Device,
+        engine: Engine,
+    ) -> Result<Net> {
+        let store = |init| Store::new(seed, init, dtype, device).with_engine(engine);
         match self {
             Self::Mlp { hidden, init } => mlp::build(&store(*init), hidden, shape),
             Self::Lenet { init } => lenet::build(&store(*init), shape),
