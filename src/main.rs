@@ -11,6 +11,7 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    nkfac_bench::kernel::memory::keep_freed();
     match cli::Cli::parse().execute() {
         Ok(code) => code,
         Err(error) => {

@@ -35,7 +35,7 @@ impl Engine {
         }
     }
 
-    fn is_fast(self) -> bool {
+    pub(super) fn is_fast(self) -> bool {
         self != Self::Portable && avx2::is_available()
     }
 }
@@ -75,10 +75,10 @@ pub fn grad_bias<T: Real>(outputs: usize, dy: &[T]) -> Vec<T> {
     let mut sums = vec![0.0; outputs];
     for pixel in dy.chunks_exact(outputs) {
         for (sum, &dy) in sums.iter_mut().zip(pixel) {
-            *sum += dy.to_f64();
+            *sum += dy.double();
         }
     }
-    sums.into_iter().map(T::from_f64).collect()
+    sums.into_iter().map(T::real).collect()
 }
 
 /// Calls a kernel that exists for float32 on some processors, if the engine may and these numbers and this processor are such.

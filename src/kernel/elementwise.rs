@@ -34,10 +34,46 @@ pub fn add<T: Real>(a: &[T], b: &[T]) -> Vec<T> {
     map(a, b, |a, b| a + b)
 }
 
+/// `a·x`.
+#[must_use]
+pub fn scale<T: Real>(a: T, x: &[T]) -> Vec<T> {
+    map(x, x, |x, _| a * x)
+}
+
 /// `a·x + b·y`.
 #[must_use]
 pub fn combine<T: Real>(a: T, x: &[T], b: T, y: &[T]) -> Vec<T> {
     map(x, y, |x, y| a * x + b * y)
+}
+
+/// `x ← keep·x + add·y`.
+pub fn add_scaled<T: Real>(keep: T, x: &mut [T], add: T, y: &[T]) {
+    x.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(x, y)| {
+        for (x, &y) in x.iter_mut().zip(y) {
+            *x = keep * *x + add * y;
+        }
+    });
+}
+
+/// The numbers of a step of Adam (Kingma & Ba 2015).
+#[derive(Debug, Clone, Copy)]
+pub struct Adam<T> {
+    pub betas: [T; 2],
+    /// `1 − β`.
+    pub rests: [T; 2],
+    /// `1 − β₁ᵗ` and `√(1 − β₂ᵗ)`.
+    pub corrections: [T; 2],
+    pub eps: T,
+}
+
+impl<T: Real> Adam<T> {
+    /// New first and second moments, and the step.
+    pub fn step(&self, first: &[T], second: &[T], update: &[T]) -> [Vec<T>; 3] {
+        let m = map(first, update, |m, u| self.betas[0] * m + self.rests[0] * u);
+        let v = map(second, update, |v, u| self.betas[1] * v + self.rests[1] * (u * u));
+        let step = map(&m, &v, |m, v| m / (v.square_root() / self.corrections[1] + self.eps) / self.corrections[0]);
+        [m, v, step]
+    }
 }
 
 fn rectify<T: Real>(x: T) -> T {

@@ -1,13 +1,13 @@
 //! Second moments of rows, `XᵀX`, by triangular products: half the work of a full one.
 
-use faer::linalg::matmul::triangular::{BlockStructure, matmul};
-use faer::{Accum, MatMut, MatRef, Par};
-
 use super::tiles::patches;
-use super::{Geometry, Real};
+use super::conv::Engine;
+use super::matrix::{self, mirror};
+use super::product::Matrix;
+use super::{Geometry, Real, avx2};
 
 /// Rows that are gathered before they are multiplied: enough to make a product of it.
-const TILE: usize = 512;
+const TILE: usize = 1024;
 
 /// `XᵀX` of `rows`, each of `columns` numbers.
 #[must_use]
@@ -21,7 +21,11 @@ pub fn rows<T: Real>(rows: &[T], columns: usize) -> Vec<T> {
 
 /// `XᵀX` of the patches of a convolution's input, `(k·k·C_in) (+ 1)` square, without having all patches at once.
 #[must_use]
-pub fn conv<T: Real>(g: &Geometry, x: &[T], ones: bool) -> Vec<T> {
+pub fn conv<T: Real>(engine: Engine, g: &Geometry, x: &[T], ones: bool) -> Vec<T> {
+    let fast = || T::from_single(avx2::moments(g, T::single(x)?)?);
+    if let Some(moments) = (engine.is_fast() && !ones).then(fast).flatten() {
+        return moments;
+    }
     let (mut gram, mut buffer) = (Gram::new(g.patch(), ones), Vec::new());
     for first in (0..g.pixels()).step_by(TILE) {
         gram.add(patches(g, x, first, TILE.min(g.pixels() - first), &mut buffer));
@@ -57,27 +61,45 @@ impl<T: Real> Gram<T> {
             }
             &self.padded
         };
-        let rows = MatRef::from_row_major_slice(rows, count, self.order);
-        matmul(
-            MatMut::from_row_major_slice_mut(&mut self.sum, self.order, self.order),
-            BlockStructure::TriangularLower,
-            Accum::Add,
-            rows.transpose(),
-            BlockStructure::Rectangular,
-            rows,
-            BlockStructure::Rectangular,
-            T::ONE,
-            Par::rayon(0),
-        );
+        let rows = Matrix::new(rows, count, self.order);
+        matrix::add_lower(&mut self.sum, rows.transposed(), rows);
     }
 
     /// The whole matrix.
     fn finish(mut self) -> Vec<T> {
-        for row in 0..self.order {
-            for column in 0..row {
-                self.sum[column * self.order + row] = self.sum[row * self.order + column];
-            }
-        }
+        mirror(&mut self.sum, self.order);
         self.sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::conv;
+    use crate::kernel::Geometry;
+    use crate::kernel::conv::Engine;
+    use crate::random::Random;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn shifted_correlations_agree_with_products_of_patches(
+            batch in 1usize..4, height in 8usize..14, width in 8usize..14, panels in 1usize..3,
+        ) {
+            let g = Geometry { batch, height, width, inputs: 16 * panels, outputs: 1, kernel: 3, stride: 1, padding: 1 };
+            let mut random = Random::new(1, "x");
+            let mut x: Vec<f32> = (0..batch * g.image()).map(|_| random.normal() as f32).collect();
+            let ours = conv(Engine::Auto, &g, &x, false);
+            let theirs = conv(Engine::Portable, &g, &x, false);
+            let largest = theirs.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+            let off = |ours: &[f32]| ours.iter().zip(&theirs).fold(0f32, |off, (a, b)| off.max((a - b).abs()));
+            prop_assert_eq!(ours.len(), theirs.len());
+            prop_assert!(off(&ours) < 1e-5 * largest, "{}", off(&ours) / largest);
+            prop_assert_eq!(&ours, &conv(Engine::Auto, &g, &x, false), "the same bits twice");
+            // Control: one number of a corner pixel matters.
+            x[0] += 1.0;
+            prop_assert!(off(&conv(Engine::Auto, &g, &x, false)) > 1e-3 * largest);
+        }
     }
 }

@@ -14,6 +14,8 @@ pub mod elementwise;
 mod fresh;
 pub mod geometry;
 pub mod gram;
+pub mod matrix;
+pub mod memory;
 pub mod norm;
 pub mod pool;
 pub mod product;

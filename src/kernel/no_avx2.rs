@@ -18,3 +18,7 @@ pub fn grad_input(_: Engine, _: &Geometry, _: &[f32], _: &[f32]) -> Vec<f32> {
 pub fn grad_weight(_: Engine, _: &Geometry, _: &[f32], _: &[f32]) -> Vec<f32> {
     Vec::new()
 }
+
+pub fn moments(_: &Geometry, _: &[f32]) -> Option<Vec<f32>> {
+    None
+}

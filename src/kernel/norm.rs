@@ -31,13 +31,13 @@ pub fn moments<T: Real>(x: &[T], channels: usize) -> Moments<T> {
         let rows = (x.len() / channels) as f64;
         let share = rows / (count + rows);
         for (((mean, squares), new_mean), new_squares) in mean.iter_mut().zip(&mut squares).zip(&block[0]).zip(&block[1]) {
-            let step = new_mean.to_f64() - *mean;
-            *squares += new_squares.to_f64() + step * step * count * share;
+            let step = new_mean.double() - *mean;
+            *squares += new_squares.double() + step * step * count * share;
             *mean += step * share;
         }
         count += rows;
     }
-    let reals = |values: Vec<f64>, by: f64| values.into_iter().map(|value| T::from_f64(value / by)).collect();
+    let reals = |values: Vec<f64>, by: f64| values.into_iter().map(|value| T::real(value / by)).collect();
     Moments { mean: reals(mean, 1.0), variance: reals(squares, count) }
 }
 
@@ -49,7 +49,7 @@ fn block_moments<T: Real>(x: &[T], channels: usize) -> [Vec<T>; 2] {
             *mean += x;
         }
     }
-    let rows = T::from_f64((x.len() / channels) as f64);
+    let rows = T::real((x.len() / channels) as f64);
     for mean in &mut mean {
         *mean = *mean / rows;
     }
@@ -140,10 +140,10 @@ fn gated_backward<T: Real>(
     let channels = gamma.len();
     let inverse = inverse_deviation(moments, epsilon);
     let [products, sums] = gradient_sums(x, &moments.mean, dy, y, &gate);
-    let grad_gamma: Vec<T> = products.iter().zip(&inverse).map(|(&sum, &inverse)| T::from_f64(sum) * inverse).collect();
-    let grad_beta: Vec<T> = sums.into_iter().map(T::from_f64).collect();
+    let grad_gamma: Vec<T> = products.iter().zip(&inverse).map(|(&sum, &inverse)| T::real(sum) * inverse).collect();
+    let grad_beta: Vec<T> = sums.into_iter().map(T::real).collect();
     // dx = γ/σ · (dy − mean(dy) − x̂ · mean(dy · x̂)), as a·dy − b·x − c.
-    let count = T::from_f64((x.len() / channels) as f64);
+    let count = T::real((x.len() / channels) as f64);
     let a: Vec<T> = gamma.iter().zip(&inverse).map(|(&gamma, &inverse)| gamma * inverse).collect();
     let b: Vec<T> = (0..channels).map(|i| a[i] * inverse[i] * grad_gamma[i] / count).collect();
     let c: Vec<T> = (0..channels).map(|i| a[i] * grad_beta[i] / count - b[i] * moments.mean[i]).collect();
@@ -194,7 +194,7 @@ fn gradient_sums<T: Real>(
     for block in &blocks {
         for (total, block) in total.iter_mut().zip(block) {
             for (total, sum) in total.iter_mut().zip(block) {
-                *total += sum.to_f64();
+                *total += sum.double();
             }
         }
     }
@@ -202,5 +202,5 @@ fn gradient_sums<T: Real>(
 }
 
 fn inverse_deviation<T: Real>(moments: &Moments<T>, epsilon: f64) -> Vec<T> {
-    moments.variance.iter().map(|variance| T::from_f64(1.0 / (variance.to_f64() + epsilon).sqrt())).collect()
+    moments.variance.iter().map(|variance| T::real(1.0 / (variance.double() + epsilon).sqrt())).collect()
 }

@@ -18,7 +18,7 @@ pub fn max<T: Real>(g: &Geometry, x: &[T]) -> (Vec<T>, Vec<u32>) {
                 let x = &x[pixel * g.inputs..][..g.inputs];
                 for ((y, winner), &x) in y.iter_mut().zip(winners.iter_mut()).zip(x) {
                     // A NaN wins too, so that it is not hidden.
-                    if x > *y || x.to_f64().is_nan() {
+                    if x > *y || x.double().is_nan() {
                         (*y, *winner) = (x, pixel as u32);
                     }
                 }
@@ -47,7 +47,7 @@ pub fn max_backward<T: Real>(g: &Geometry, dy: &[T], winners: &[u32]) -> Vec<T> 
 /// The mean of each window, zeros of the padding counted.
 #[must_use]
 pub fn average<T: Real>(g: &Geometry, x: &[T]) -> Vec<T> {
-    let share = T::from_f64(1.0 / (g.kernel * g.kernel) as f64);
+    let share = T::real(1.0 / (g.kernel * g.kernel) as f64);
     let mut y = vec![T::ZERO; g.pixels() * g.inputs];
     y.par_chunks_mut(g.positions() * g.inputs).zip(x.par_chunks(g.image())).for_each(|(y, x)| {
         for (at, y) in y.chunks_exact_mut(g.inputs).enumerate() {
@@ -64,7 +64,7 @@ pub fn average<T: Real>(g: &Geometry, x: &[T]) -> Vec<T> {
 /// Spreads each gradient evenly over its window.
 #[must_use]
 pub fn average_backward<T: Real>(g: &Geometry, dy: &[T]) -> Vec<T> {
-    let share = T::from_f64(1.0 / (g.kernel * g.kernel) as f64);
+    let share = T::real(1.0 / (g.kernel * g.kernel) as f64);
     let mut dx = vec![T::ZERO; g.batch * g.image()];
     dx.par_chunks_mut(g.image()).zip(dy.par_chunks(g.positions() * g.inputs)).for_each(|(dx, dy)| {
         for (at, dy) in dy.chunks_exact(g.inputs).enumerate() {

@@ -1,5 +1,7 @@
 //! Dense products on one thread, for kernels that split their work themselves.
 
+use faer::MatRef;
+
 use super::Real;
 
 /// A matrix in a slice.
@@ -18,6 +20,21 @@ impl<'a, T> Matrix<'a, T> {
     pub fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(values.len(), rows * columns);
         Self { values, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    /// Rows and columns.
+    #[must_use]
+    pub const fn dims(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    /// For faer.
+    pub(super) fn view(&self) -> MatRef<'a, T> {
+        if self.column_stride == 1 {
+            MatRef::from_row_major_slice(self.values, self.rows, self.columns)
+        } else {
+            MatRef::from_column_major_slice(self.values, self.rows, self.columns)
+        }
     }
 
     /// The transpose, without moving a number.

@@ -21,8 +21,9 @@ pub trait Real:
     const NEG_INFINITY: Self;
 
     /// The nearest number of this type.
-    fn from_f64(value: f64) -> Self;
-    fn to_f64(self) -> f64;
+    fn real(value: f64) -> Self;
+    fn double(self) -> f64;
+    fn square_root(self) -> Self;
     /// These numbers, if they are float32: the way into kernels that exist for it alone.
     fn single(values: &[Self]) -> Option<&[f32]>;
     /// The way back.
@@ -34,12 +35,16 @@ impl Real for f32 {
     const ONE: Self = 1.0;
     const NEG_INFINITY: Self = Self::NEG_INFINITY;
 
-    fn from_f64(value: f64) -> Self {
+    fn real(value: f64) -> Self {
         value as Self
     }
 
-    fn to_f64(self) -> f64 {
+    fn double(self) -> f64 {
         f64::from(self)
+    }
+
+    fn square_root(self) -> Self {
+        self.sqrt()
     }
 
     fn single(values: &[Self]) -> Option<&[f32]> {
@@ -56,12 +61,16 @@ impl Real for f64 {
     const ONE: Self = 1.0;
     const NEG_INFINITY: Self = Self::NEG_INFINITY;
 
-    fn from_f64(value: f64) -> Self {
+    fn real(value: f64) -> Self {
         value
     }
 
-    fn to_f64(self) -> f64 {
+    fn double(self) -> f64 {
         self
+    }
+
+    fn square_root(self) -> Self {
+        self.sqrt()
     }
 
     fn single(_values: &[Self]) -> Option<&[f32]> {

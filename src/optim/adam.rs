@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
+use crate::linalg;
 use crate::param::Updates;
 
 /// `m ← β₁m + (1−β₁)u`, `v ← β₂v + (1−β₂)u²`; the result is `m/(1−β₁ᵗ) / (√v/√(1−β₂ᵗ) + ε)`.
@@ -27,10 +28,9 @@ impl Transform for Adam {
         let (correction1, correction2) = (1.0 - beta1.powi(count), (1.0 - beta2.powi(count)).sqrt());
         let all_moments = moments(&mut self.moments, &updates.0)?;
         for (update, [first, second]) in updates.0.iter_mut().zip(all_moments) {
-            *first = ((&*first * beta1)? + (&*update * (1.0 - beta1))?)?;
-            *second = ((&*second * beta2)? + (update.sqr()? * (1.0 - beta2))?)?;
-            let scale = ((second.sqrt()? / correction2)? + self.eps)?;
-            *update = ((&*first / scale)? / correction1)?;
+            let corrections = [correction1, correction2];
+            let [m, v, change] = linalg::adam([&*first, &*second, &*update], self.betas, corrections, self.eps)?;
+            (*first, *second, *update) = (m, v, change);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::Damping;
+use crate::linalg;
 
 /// Rounds of the power iteration, two products each.
 const ROUNDS: usize = 10;
@@ -22,12 +23,12 @@ pub fn resolve(damping: Damping, factor: &Tensor, start: impl FnOnce() -> Result
 /// An estimate of the largest eigenvalue of a symmetric positive `factor` by ten rounds of
 /// `u ← Aᵀv/‖Aᵀv‖, v ← A u, λ̂ = ‖v‖`.
 pub fn max_eigenvalue(factor: &Tensor, start: &Tensor) -> Result<f64> {
-    let mut v = start.unsqueeze(1)?;
+    let mut v = start.clone();
     for _ in 0..ROUNDS {
-        let u = factor.matmul(&v)?;
-        v = factor.matmul(&u.broadcast_div(&norm(&u)?)?)?;
+        let u = linalg::times_vector(factor, &v)?;
+        v = linalg::times_vector(factor, &(&u / linalg::norm(&u)?)?)?;
     }
-    norm(&v)?.to_dtype(candle_core::DType::F64)?.to_scalar()
+    linalg::norm(&v)
 }
 
 /// `v_i = 1 + cos(i)`, with i counted in PyTorch's order of the factor's rows.
@@ -37,10 +38,6 @@ pub fn max_eigenvalue(factor: &Tensor, start: &Tensor) -> Result<f64> {
 pub fn power_start(rows: impl IntoIterator<Item = usize>, like: &Tensor) -> Result<Tensor> {
     let values: Vec<f64> = rows.into_iter().map(|i| 1.0 + (i as f64).cos()).collect();
     Tensor::from_vec(values, like.dim(0)?, like.device())?.to_dtype(like.dtype())
-}
-
-fn norm(v: &Tensor) -> Result<Tensor> {
-    v.sqr()?.sum_all()?.sqrt()
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::invert::{self, Branch, Inverse, Inverter, Problem};
-use super::moment::{self, Collector};
+use super::moment::Collector;
 use super::{Damping, Error, Fisher, KfacConfig, Rescale, Result, Step, Transform, damping};
 use crate::clock::{Clock, Phase};
+use crate::linalg;
 use crate::param::{Block, Tap, Updates};
 
 /// The KFAC stage.
@@ -59,7 +60,7 @@ impl Kfac {
     /// A stage for the layers of a net.
     #[must_use]
     pub fn new(config: &KfacConfig, blocks: &[Block]) -> Self {
-        let collector = Arc::new(Collector::new(blocks.len()));
+        let collector = Arc::new(Collector::new(blocks, config.moments));
         Self {
             inverter: invert::inverter(config.inverter),
             tap: Arc::new(Tap::new(collector.clone())),
@@ -84,13 +85,10 @@ impl Kfac {
     /// Takes the captures of this step into the averages.
     fn gather(&mut self) -> Result {
         for (i, layer) in self.layers.iter_mut().enumerate() {
-            let Some(capture) = self.collector.take(i) else { continue };
-            let moments = moment::scaled(&capture, self.config.moments.scale)?;
-            for (factor, new) in layer.factors.iter_mut().zip(moments) {
-                if let Some(new) = new {
-                    factor.average = Some(moment::average(factor.average.as_ref(), &new, self.config.moments)?);
-                }
-            }
+            let [inputs, output_grads] = &mut layer.factors;
+            let Some(gathered) = self.collector.take(i) else { continue };
+            output_grads.average = Some(gathered.fold_output_grads(output_grads.average.take(), self.config.moments)?);
+            inputs.average = gathered.inputs.or(inputs.average.take());
         }
         Ok(())
     }
@@ -107,18 +105,18 @@ impl Kfac {
         for layer in &self.layers {
             let gradient = updates.matrix(&layer.block)?;
             let direction = layer.precondition(&gradient, self.config.damping)?;
-            let direction = match self.config.rescale {
-                Rescale::GradientNorm => to_norm_of(&direction, &gradient)?,
-                Rescale::None | Rescale::KlClip { .. } => direction,
-            };
             changes.push((gradient, direction));
         }
-        let scale = match self.config.rescale {
+        let common = match self.config.rescale {
             Rescale::KlClip { limit } => kl_clip(&changes, limit, lr)?,
             Rescale::None | Rescale::GradientNorm => 1.0,
         };
-        for (layer, (_, direction)) in self.layers.iter().zip(changes) {
-            updates.set_matrix(&layer.block, &(direction * scale)?)?;
+        for (layer, (gradient, direction)) in self.layers.iter().zip(changes) {
+            let scale = match self.config.rescale {
+                Rescale::GradientNorm => linalg::norm(&gradient)? / (linalg::norm(&direction)? + 1e-12),
+                Rescale::None | Rescale::KlClip { .. } => common,
+            };
+            updates.set_matrix(&layer.block, &linalg::scale(scale, &direction)?)?;
         }
         Ok(())
     }
@@ -164,11 +162,11 @@ impl Layer {
                 Inverse::Eigen { vectors: g, values: g_values, .. },
                 Damping::Joint { value },
             ) => {
-                let turned = a.t()?.matmul(gradient)?.matmul(g)?;
+                let turned = linalg::product(&linalg::product(&a.t()?, gradient)?, g)?;
                 let scale = (a_values.unsqueeze(1)?.matmul(&g_values.unsqueeze(0)?)? + value)?;
-                Ok(a.matmul(&(turned / scale)?)?.matmul(&g.t()?)?)
+                Ok(linalg::product(&linalg::product(a, &(turned / scale)?)?, &g.t()?)?)
             }
-            _ => Ok(g.apply(&a.apply(gradient)?.t()?)?.t()?),
+            _ => Ok(g.apply_right(&a.apply(gradient)?)?),
         }
     }
 }
@@ -201,12 +199,6 @@ impl Factor {
         self.seconds += clock.total() - before;
         Ok(())
     }
-}
-
-/// `V·‖∇‖_F / (‖V‖_F + 1e-12)`.
-fn to_norm_of(direction: &Tensor, gradient: &Tensor) -> Result<Tensor> {
-    let norm = |matrix: &Tensor| matrix.sqr()?.sum_all()?.sqrt();
-    Ok(direction.broadcast_mul(&(norm(gradient)? / (norm(direction)? + 1e-12)?)?)?)
 }
 
 /// `ν = min(1, √(limit / Σ lr²⟨V, ∇⟩))`, and 1 where the sum is not positive.

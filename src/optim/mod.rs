@@ -16,8 +16,6 @@ mod radam;
 
 use std::sync::Arc;
 
-use candle_core::Var;
-
 pub use config::{
     Damping, Decay, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition, Rescale, Scale,
     Start, Update,
@@ -126,12 +124,8 @@ impl Optimizer {
         }
         let _update = step.clock.phase(Phase::Update);
         for (param, update) in step.params.params.iter().zip(&gradients.0) {
-            subtract(&param.var, update, step.lr)?;
+            linalg::subtract_in_place(&param.var, step.lr, update)?;
         }
         Ok(())
     }
-}
-
-fn subtract(var: &Var, update: &candle_core::Tensor, lr: f64) -> candle_core::Result<()> {
-    var.set(&linalg::combine(1.0, &var.as_detached_tensor(), -lr, update)?)
 }

@@ -1,77 +1,120 @@
-//! Factors as moving averages of second moments.
+//! Factors as moving averages of second moments: `Ā ← αĀ + (1 − α)A`, from zero or from the identity.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use candle_core::{Result, Tensor};
 
 use super::{MomentsConfig, Scale, Start};
-use crate::param::{Capture, Sink};
+use crate::linalg;
+use crate::param::{Block, Capture, Sink};
 
-/// Adds up the captures of one step, by block: shared weights and further backward passes sum.
+/// Takes the captures of one step, by block.
+///
+/// Second moments of inputs are as large as anything there is, so each is taken into its average as it comes; those of output
+/// gradients are small and are summed over the backward passes of a step.
 #[derive(Debug)]
-pub struct Collector(Mutex<Vec<Option<Capture>>>);
+pub struct Collector {
+    config: MomentsConfig,
+    names: Vec<String>,
+    slots: Mutex<Vec<Slot>>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// The average over all steps, this one's moments included once they came.
+    inputs: Option<Tensor>,
+    /// What has come in this step.
+    gathered: Option<Gathered>,
+}
+
+/// What one step has brought for a block.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The average of the input factor, if it has moved.
+    pub inputs: Option<Tensor>,
+    /// The sum of this step.
+    output_grads: Tensor,
+    samples: usize,
+    positions: usize,
+}
 
 impl Collector {
-    /// Room for the captures of `blocks` layers.
-    pub fn new(blocks: usize) -> Self {
-        Self(Mutex::new(vec![None; blocks]))
+    /// Room for the captures of `blocks`.
+    pub fn new(blocks: &[Block], config: MomentsConfig) -> Self {
+        Self {
+            config,
+            names: blocks.iter().map(|block| block.name.clone()).collect(),
+            slots: Mutex::new(blocks.iter().map(|_| Slot::default()).collect()),
+        }
     }
 
     /// Hands over what has come in for a block since the last call.
-    pub fn take(&self, block: usize) -> Option<Capture> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)[block].take()
+    pub fn take(&self, block: usize) -> Option<Gathered> {
+        self.lock()[block].gathered.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Sink for Collector {
     fn receive(&self, capture: Capture) -> Result<()> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = &mut slots[capture.block];
-        *slot = Some(match slot.take() {
-            Some(sum) => add(&sum, &capture)?,
-            None => capture,
+        let mut slots = self.lock();
+        let Slot { inputs, gathered } = &mut slots[capture.block];
+        let (samples, positions) = (capture.samples, capture.positions);
+        let moved = match capture.inputs {
+            Some(_) if gathered.as_ref().is_some_and(|gathered| gathered.inputs.is_some()) => {
+                let name = &self.names[capture.block];
+                candle_core::bail!("layer `{name}` was used twice in one pass: its moments cannot be told apart")
+            }
+            Some(new) => {
+                let share = match self.config.scale {
+                    Scale::Frobenius => reciprocal_norm(&new, 1.0 / (samples * positions) as f64)?,
+                    Scale::SpatialMean => 1.0 / (samples * positions * positions) as f64,
+                };
+                *inputs = Some(fold(inputs.take(), &new, share, self.config)?);
+                inputs.clone()
+            }
+            None => None,
+        };
+        *gathered = Some(match gathered.take() {
+            Some(sum) => Gathered {
+                inputs: moved.or(sum.inputs),
+                output_grads: linalg::combine(1.0, &sum.output_grads, 1.0, &capture.output_grads)?,
+                ..sum
+            },
+            None => Gathered { inputs: moved, output_grads: capture.output_grads, samples, positions },
         });
         Ok(())
     }
 }
 
-fn add(sum: &Capture, more: &Capture) -> Result<Capture> {
-    let output_grads = (&sum.output_grads + &more.output_grads)?;
-    let (inputs, samples) = match (&sum.inputs, &more.inputs) {
-        (Some(a), Some(b)) => (Some((a + b)?), sum.samples + more.samples),
-        (known, None) | (None, known) => (known.clone(), sum.samples),
-    };
-    Ok(Capture { inputs, output_grads, samples, ..*sum })
+impl Gathered {
+    /// The average of the output factor with this step's moments.
+    pub fn fold_output_grads(&self, average: Option<Tensor>, config: MomentsConfig) -> Result<Tensor> {
+        let share = match config.scale {
+            Scale::Frobenius => reciprocal_norm(&self.output_grads, 1.0)?,
+            Scale::SpatialMean => (self.samples * self.positions) as f64,
+        };
+        fold(average, &self.output_grads, share, config)
+    }
 }
 
-/// `[A, G]` of one capture under a recipe's scaling.
-pub fn scaled(capture: &Capture, scale: Scale) -> Result<[Option<Tensor>; 2]> {
-    let (samples, positions) = (capture.samples as f64, capture.positions as f64);
-    let by = |moments: &Tensor, factor: f64| moments * factor;
-    Ok(match scale {
-        Scale::Frobenius => [
-            capture.inputs.as_ref().map(|inputs| normalised(&by(inputs, 1.0 / (samples * positions))?)).transpose()?,
-            Some(normalised(&capture.output_grads)?),
-        ],
-        Scale::SpatialMean => [
-            capture.inputs.as_ref().map(|inputs| by(inputs, 1.0 / (samples * positions * positions))).transpose()?,
-            Some(by(&capture.output_grads, samples * positions)?),
-        ],
-    })
+/// What `moments` is to be multiplied by to become `sM / (‖sM‖_F + 1e-12)`.
+fn reciprocal_norm(moments: &Tensor, scale: f64) -> Result<f64> {
+    Ok(scale / (scale * linalg::norm(moments)? + 1e-12))
 }
 
-/// `M / (‖M‖_F + 1e-12)`.
-fn normalised(moments: &Tensor) -> Result<Tensor> {
-    let norm = (moments.sqr()?.sum_all()?.sqrt()? + 1e-12)?;
-    moments.broadcast_div(&norm)
-}
-
-/// `Ā ← αĀ + (1 − α)A`, from zero or from the identity.
-pub fn average(average: Option<&Tensor>, new: &Tensor, config: MomentsConfig) -> Result<Tensor> {
-    let fresh = (new * (1.0 - config.decay))?;
+/// `α·average + (1 − α)·share·new`, in the memory of the average.
+fn fold(average: Option<Tensor>, new: &Tensor, share: f64, config: MomentsConfig) -> Result<Tensor> {
+    let add = (1.0 - config.decay) * share;
     match (average, config.start) {
-        (Some(average), _) => (average * config.decay)? + fresh,
-        (None, Start::Zero) => Ok(fresh),
-        (None, Start::Identity) => (Tensor::eye(new.dim(0)?, new.dtype(), new.device())? * config.decay)? + fresh,
+        (Some(average), _) => linalg::average_in_place(&average, config.decay, add, new),
+        (None, Start::Zero) => linalg::scale(add, new),
+        (None, Start::Identity) => {
+            let identity = Tensor::eye(new.dim(0)?, new.dtype(), new.device())?;
+            linalg::combine(config.decay, &identity, add, new)
+        }
     }
 }

@@ -10,12 +10,13 @@ use crate::param::Updates;
 pub struct Momentum {
     factor: f64,
     nesterov: bool,
-    velocity: Option<Vec<Tensor>>,
+    /// Empty before the first step.
+    velocity: Vec<Tensor>,
 }
 
 impl Momentum {
     pub const fn new(factor: f64, nesterov: bool) -> Self {
-        Self { factor, nesterov, velocity: None }
+        Self { factor, nesterov, velocity: Vec::new() }
     }
 }
 
@@ -25,23 +26,21 @@ impl Transform for Momentum {
             return Ok(());
         }
         let _update = step.clock.phase(Phase::Update);
-        let velocity = match self.velocity.take() {
-            Some(old) => {
-                let pairs = old.iter().zip(&updates.0);
-                pairs
-                    .map(|(old, update)| linalg::combine(self.factor, old, 1.0, update))
-                    .collect::<candle_core::Result<Vec<_>>>()?
-            }
-            None => updates.0.clone(),
-        };
-        if self.nesterov {
-            for (update, velocity) in updates.0.iter_mut().zip(&velocity) {
-                *update = linalg::combine(1.0, update, self.factor, velocity)?;
-            }
-        } else {
-            updates.0.clone_from(&velocity);
+        let started = !self.velocity.is_empty();
+        if !started {
+            self.velocity.clone_from(&updates.0);
         }
-        self.velocity = Some(velocity);
+        // One parameter after the other, so that no second set of them is ever in memory.
+        for (velocity, update) in self.velocity.iter_mut().zip(&mut updates.0) {
+            if started {
+                *velocity = linalg::combine(self.factor, velocity, 1.0, update)?;
+            }
+            *update = if self.nesterov {
+                linalg::combine(1.0, update, self.factor, velocity)?
+            } else {
+                velocity.clone()
+            };
+        }
         Ok(())
     }
 }

@@ -109,7 +109,7 @@ fn newton(trace: &Trace, prefix: &str, verdict: &mut Verdict) -> Result<(), Erro
             return Err(trace.error(format!("`{prefix}inverse/{steps}`: a number of rounds expected")));
         };
         let name = format!("inverse/{steps}");
-        let Some((inverse, _)) = newton_rounds(&a, start.clone(), rounds)? else {
+        let Some((inverse, _)) = newton_rounds(&a, 0.0, start.clone(), rounds)? else {
             return Err(trace.error(format!("`{prefix}{name}`: our iteration is not finite")));
         };
         check(&name, &inverse)?;

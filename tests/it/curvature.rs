@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use nkfac_bench::kernel::conv::Engine;
 use nkfac_bench::clock::Clock;
 use nkfac_bench::nn::op::conv::{Recorder, conv2d, linear};
 use nkfac_bench::nn::op::window::Window;
@@ -93,7 +94,7 @@ fn moments_are_those_of_the_rows() -> Result<()> {
     let weight = Var::from_tensor(&normal(&[4, 3], 3))?;
     let kept = Arc::new(Kept::default());
     let recorder = Recorder { block: 0, tap: Arc::new(Tap::new(kept.clone())), clock: clock() };
-    let y = linear(&x, &weight, Some(&normal(&[3], 4)), Some(recorder))?;
+    let y = linear(&x, &weight, Some(&normal(&[3], 4)), Some(recorder), Engine::Auto)?;
     (y * &dy)?.sum_all()?.backward()?;
     let capture = kept.0.lock().unwrap().pop().unwrap();
     let ones = Tensor::cat(&[&x, &Tensor::ones((7, 1), DType::F64, &Device::Cpu)?], 1)?;
@@ -115,8 +116,8 @@ fn a_convolution_of_one_pixel_is_a_linear_layer() -> Result<()> {
         Ok(capture)
     };
     let pixel = Window { kernel: 1, stride: 1, padding: 0 };
-    let conv = capture(&|x, recorder| conv2d(x, &weight.reshape((1, 1, 4, 5))?, None, pixel, Some(recorder)))?;
-    let plain = capture(&|x, recorder| linear(x, &weight, None, Some(recorder)))?;
+    let conv = capture(&|x, recorder| conv2d(x, &weight.reshape((1, 1, 4, 5))?, None, pixel, Some(recorder), Engine::Auto))?;
+    let plain = capture(&|x, recorder| linear(x, &weight, None, Some(recorder), Engine::Auto))?;
     assert!(distance(&conv.inputs.unwrap(), &plain.inputs.unwrap()) < 1e-12);
     assert!(distance(&conv.output_grads, &plain.output_grads) < 1e-12);
     assert_eq!((conv.samples, conv.positions), (2, 9));

@@ -93,7 +93,7 @@ fn newton_goes_to_the_inverse_and_one_round_does_not() -> Result<()> {
 fn a_start_too_far_off_takes_the_damped_branch() -> Result<()> {
     let factor = factor(10, 3, DType::F64);
     let start = (Tensor::eye(10, DType::F64, &Device::Cpu)? * 50.0)?;
-    let (_, branch) = newton_rounds(&factor, start, 1)?.unwrap();
+    let (_, branch) = newton_rounds(&factor, 0.0, start, 1)?.unwrap();
     assert_eq!(branch, Branch::NewtonDamped);
     Ok(())
 }
@@ -101,7 +101,7 @@ fn a_start_too_far_off_takes_the_damped_branch() -> Result<()> {
 #[test]
 fn newton_in_numbers_that_are_not_finite_says_so() -> Result<()> {
     let nan = Tensor::full(f64::NAN, (4, 4), &Device::Cpu)?;
-    assert!(newton_rounds(&nan, Tensor::eye(4, DType::F64, &Device::Cpu)?, 1)?.is_none());
+    assert!(newton_rounds(&nan, 0.0, Tensor::eye(4, DType::F64, &Device::Cpu)?, 1)?.is_none());
     Ok(())
 }
 

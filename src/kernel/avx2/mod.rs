@@ -1,5 +1,6 @@
 //! Convolution in float32 for processors with AVX2 and FMA, found out at run time: a plain build is as fast as a native one.
 
+mod correlation;
 mod direct;
 mod tile;
 mod tiles;
@@ -35,4 +36,9 @@ pub fn grad_weight(engine: Engine, g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f
     // On small maps a transform by F(2×2, 3×3) saves less than its sums over all points cost.
     let by_winograd = by_winograd(engine, g) && (engine == Engine::Winograd || g.height.min(g.width) >= 8);
     if by_winograd { winograd::grad_weight(g, x, dy) } else { weight::gradient(g, x, dy) }
+}
+
+/// [`gram::conv`](super::gram::conv) without ones, where a way is known that saves work.
+pub fn moments(g: &Geometry, x: &[f32]) -> Option<Vec<f32>> {
+    correlation::wins(g).then(|| correlation::moments(g, x))
 }

@@ -129,13 +129,10 @@ fn weight_gradient<const OUT: usize>(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec
         grid.transform::<OUT, true>(g.outputs, dy, first, &mut gradients);
         let (xs, ys) = (grid.offsets(lines, g.inputs), grid.offsets(lines, g.outputs));
         sums.par_chunks_mut(g.inputs * COLUMNS).enumerate().for_each(|(task, sums)| {
-            if first == 0 {
-                sums.fill(0.0);
-            }
             let (point, panel) = (task / panels, task % panels);
             let x = &inputs[point * grid.across * g.inputs..];
             let y = &gradients[point * grid.across * g.outputs + panel * COLUMNS..];
-            super::weight::add_outer(x, &xs, y, &ys, sums);
+            super::weight::sum_outer(x, &xs, y, &ys, sums, first > 0);
         });
     }
     let mut blocks = Scratch::new(9 * g.inputs * g.outputs);

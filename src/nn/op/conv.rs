@@ -143,7 +143,7 @@ impl Affine {
     fn host_inputs<T: Real>(&self, x: &Tensor, outputs: usize, bias: bool) -> Result<Tensor> {
         let geometry = self.geometry(x, outputs)?;
         let order = geometry.patch() + usize::from(bias);
-        let gram = host::read(&[x], |slices| kernel::gram::conv::<T>(&geometry, slices[0], bias))?;
+        let gram = host::read(&[x], |slices| kernel::gram::conv::<T>(self.engine, &geometry, slices[0], bias))?;
         host::tensor(gram, (order, order), x)
     }
 

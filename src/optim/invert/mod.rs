@@ -12,6 +12,7 @@ pub use newton::iterate as newton_rounds;
 
 use super::InverterConfig;
 use crate::catalog::Entry;
+use crate::linalg;
 
 /// A factor to be inverted.
 #[derive(Debug, Clone, Copy)]
@@ -50,10 +51,21 @@ impl Inverse {
     /// The inverse times `matrix`.
     pub fn apply(&self, matrix: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Dense(inverse) => inverse.matmul(matrix),
+            Self::Dense(inverse) => linalg::product(inverse, matrix),
             Self::Eigen { vectors, values, damping } => {
-                let turned = vectors.t()?.matmul(matrix)?;
-                vectors.matmul(&turned.broadcast_div(&(values + *damping)?.unsqueeze(1)?)?)
+                let turned = linalg::product(&vectors.t()?, matrix)?;
+                linalg::product(vectors, &turned.broadcast_div(&(values + *damping)?.unsqueeze(1)?)?)
+            }
+        }
+    }
+
+    /// `matrix` times the inverse, which is symmetric.
+    pub fn apply_right(&self, matrix: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(inverse) => linalg::product(matrix, inverse),
+            Self::Eigen { vectors, values, damping } => {
+                let turned = linalg::product(matrix, vectors)?;
+                linalg::product(&turned.broadcast_div(&(values + *damping)?)?, &vectors.t()?)
             }
         }
     }

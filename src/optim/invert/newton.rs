@@ -19,41 +19,28 @@ pub struct Newton {
 
 impl Inverter for Newton {
     fn invert(&self, problem: &Problem<'_>) -> Result<Option<Refreshed>> {
-        let factor = problem.damped()?;
         let exact = problem.refresh <= self.exact_until || problem.refresh.is_multiple_of(self.exact_every);
         match problem.previous {
             Some(previous) if !exact => {
-                let iterated = iterate(&factor, previous.dense()?, self.steps)?;
+                let iterated = iterate(problem.factor, problem.damping, previous.dense()?, self.steps)?;
                 Ok(iterated.map(|(inverse, branch)| Refreshed { inverse: Inverse::Dense(inverse), branch }))
             }
-            _ => Ok(linalg::cholesky_inverse(&factor)?
+            _ => Ok(linalg::cholesky_inverse(&problem.damped()?)?
                 .map(|inverse| Refreshed { inverse: Inverse::Dense(inverse), branch: Branch::Exact })),
         }
     }
 }
 
-/// `steps` rounds from `inverse` towards the inverse of `factor`, and whether any of them was damped; `None` if a number ceases to be
-/// finite.
-pub fn iterate(factor: &Tensor, mut inverse: Tensor, steps: usize) -> Result<Option<(Tensor, Branch)>> {
-    let identity = Tensor::eye(factor.dim(0)?, factor.dtype(), factor.device())?;
+/// `steps` rounds from the symmetric `inverse` towards that of `factor + δI`, and whether any of them was damped; `None` if a number
+/// ceases to be finite.
+pub fn iterate(factor: &Tensor, damping: f64, mut inverse: Tensor, steps: usize) -> Result<Option<(Tensor, Branch)>> {
     let mut branch = Branch::Newton;
     for _ in 0..steps {
-        let product = linalg::product(&inverse, factor)?;
-        let residual = norm(&(&identity - &product)?)?;
-        if !residual.is_finite() {
-            return Ok(None);
-        }
-        let shrink = if residual >= 1.0 {
+        let Some(round) = linalg::newton_round(factor, damping, &inverse)? else { return Ok(None) };
+        if round.damped {
             branch = Branch::NewtonDamped;
-            1.0 / norm(&product)?
-        } else {
-            1.0
-        };
-        inverse = linalg::product(&((&identity * (1.0 + shrink))? - (product * shrink)?)?, &inverse)?;
+        }
+        inverse = round.inverse;
     }
-    Ok(norm(&inverse)?.is_finite().then_some((inverse, branch)))
-}
-
-fn norm(matrix: &Tensor) -> Result<f64> {
-    matrix.sqr()?.sum_all()?.sqrt()?.to_dtype(candle_core::DType::F64)?.to_scalar()
+    Ok(Some((inverse, branch)))
 }

@@ -1,0 +1,109 @@
+//! Products, norms and Newton's rounds.
+
+use candle_core::{DType, Result, Tensor};
+
+use super::slices::{Real, by_type, read};
+use super::update::combine;
+use crate::kernel::matrix;
+use crate::kernel::product::Matrix;
+
+/// `a · b`.
+pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    fn by<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        let ((rows, inner), columns) = (a.dims2()?, b.dim(1)?);
+        let (turned_a, turned_b) = (is_transposed(a)?, is_transposed(b)?);
+        let (a, b) = (if turned_a { &a.t()? } else { a }, if turned_b { &b.t()? } else { b });
+        let out = read(&[a, b], |slices: &[&[T]]| {
+            matrix::product(view(slices[0], rows, inner, turned_a), view(slices[1], inner, columns, turned_b))
+        })?;
+        Tensor::from_vec(out, (rows, columns), a.device())
+    }
+    if a.dim(1)? != b.dim(0)? {
+        return a.matmul(b);
+    }
+    by_type!(&[a, b], by::<f32>(a, b), by::<f64>(a, b), a.matmul(b))
+}
+
+/// A matrix, given by its numbers or by those of its transpose.
+fn view<T>(values: &[T], rows: usize, columns: usize, transposed: bool) -> Matrix<'_, T> {
+    if transposed { Matrix::new(values, columns, rows).transposed() } else { Matrix::new(values, rows, columns) }
+}
+
+/// Whether a matrix is another one's transpose, so that its numbers need not be moved.
+fn is_transposed(matrix: &Tensor) -> Result<bool> {
+    Ok(!matrix.is_contiguous() && matrix.t()?.is_contiguous())
+}
+
+/// `a · b` of two square matrices whose product is symmetric, at half the cost.
+pub fn symmetric_product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    fn by<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        let order = a.dim(0)?;
+        let out = read(&[a, b], |slices: &[&[T]]| {
+            matrix::symmetric_product(Matrix::new(slices[0], order, order), Matrix::new(slices[1], order, order))
+        })?;
+        Tensor::from_vec(out, (order, order), a.device())
+    }
+    by_type!(&[a, b], by::<f32>(a, b), by::<f64>(a, b), a.matmul(b))
+}
+
+/// `matrix · v`, `v` a vector.
+pub fn times_vector(matrix: &Tensor, v: &Tensor) -> Result<Tensor> {
+    fn by<T: Real>(matrix: &Tensor, v: &Tensor) -> Result<Tensor> {
+        let out = read(&[matrix, v], |slices| matrix::times_vector::<T>(slices[0], slices[1]))?;
+        Tensor::from_vec(out, v.dim(0)?, v.device())
+    }
+    by_type!(&[matrix, v], by::<f32>(matrix, v), by::<f64>(matrix, v), matrix.matmul(&v.unsqueeze(1)?)?.squeeze(1))
+}
+
+/// The Frobenius norm.
+pub fn norm(tensor: &Tensor) -> Result<f64> {
+    by_type!(
+        &[tensor],
+        read(&[tensor], |slices| matrix::norm::<f32>(slices[0])),
+        read(&[tensor], |slices| matrix::norm::<f64>(slices[0])),
+        to_f64(&tensor.sqr()?.sum_all()?.sqrt()?)
+    )
+}
+
+/// `‖I − P‖_F` of a square matrix.
+pub fn distance_to_identity(product: &Tensor) -> Result<f64> {
+    let order = product.dim(0)?;
+    by_type!(
+        &[product],
+        read(&[product], |slices| matrix::distance::<f32>(slices[0], order, 1.0)),
+        read(&[product], |slices| matrix::distance::<f64>(slices[0], order, 1.0)),
+        {
+            let identity = Tensor::eye(order, product.dtype(), product.device())?;
+            to_f64(&(identity - product)?.sqr()?.sum_all()?.sqrt()?)
+        }
+    )
+}
+
+/// One round of Newton's iteration.
+#[derive(Debug)]
+pub struct Round {
+    pub inverse: Tensor,
+    /// `‖I − B(A + δI)‖_F` of the inverse that the round started from.
+    pub residual: f64,
+    /// Whether it was damped, because the residual was 1 or more.
+    pub damped: bool,
+}
+
+/// With `P = B(A + δI)` and the symmetric `B` of last time: `B ← (2I − P)B`, or `B ← ((1+s)I − sP)B` with `s = 1/‖P‖_F` where
+/// `‖I − P‖_F ≥ 1`. `None` if a number ceases to be finite.
+pub fn newton_round(factor: &Tensor, damping: f64, inverse: &Tensor) -> Result<Option<Round>> {
+    // B(A + δI) without a copy of A; then PB, which is symmetric as A and B are.
+    let product = combine(1.0, &product(inverse, factor)?, damping, inverse)?;
+    let residual = distance_to_identity(&product)?;
+    if !residual.is_finite() {
+        return Ok(None);
+    }
+    let damped = residual >= 1.0;
+    let shrink = if damped { 1.0 / norm(&product)? } else { 1.0 };
+    let inverse = combine(1.0 + shrink, inverse, -shrink, &symmetric_product(&product, inverse)?)?;
+    Ok(norm(&inverse)?.is_finite().then_some(Round { inverse, residual, damped }))
+}
+
+fn to_f64(scalar: &Tensor) -> Result<f64> {
+    scalar.to_dtype(DType::F64)?.to_scalar()
+}
