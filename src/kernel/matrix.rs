@@ -5,10 +5,13 @@
 use std::mem::MaybeUninit;
 
 use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::{self, factor::LltRegularization};
+use faer::{Accum, MatMut, MatRef, Par, Spec};
 use rayon::prelude::*;
 
-use super::Real;
+use super::{Real, avx2};
+use super::elementwise;
 use super::fresh::filled;
 use super::product::Matrix;
 
@@ -25,9 +28,22 @@ pub fn product<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
     let ((rows, inner), columns) = (a.dims(), b.dims().1);
     assert_eq!(inner, b.dims().0);
     let mut out = zeros(rows * columns);
-    let target = MatMut::from_row_major_slice_mut(&mut out, rows, columns);
-    matmul(target, Accum::Replace, a.view(), b.view(), T::ONE, Par::rayon(0));
+    if !add_single(&mut out, a, b, false) {
+        let target = MatMut::from_row_major_slice_mut(&mut out, rows, columns);
+        matmul(target, Accum::Replace, a.view(), b.view(), T::ONE, Par::rayon(0));
+    }
     out
+}
+
+/// Adds `a · b` by the product that exists for float32 in row order; says whether it does.
+fn add_single<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, lower: bool) -> bool {
+    let ((rows, inner), columns) = (a.dims(), b.dims().1);
+    let (Some(a), Some(b)) = (a.in_row_order().and_then(T::single), b.in_row_order().and_then(T::single)) else {
+        return false;
+    };
+    let Some(out) = T::single_mut(out).filter(|_| avx2::is_available()) else { return false };
+    avx2::add_product(out, a, b, [rows, inner, columns], lower);
+    true
 }
 
 /// `a · b` of two matrices whose product is symmetric: half the work.
@@ -45,6 +61,9 @@ pub fn symmetric_product<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> 
 pub fn add_lower<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
     let ((order, inner), columns) = (a.dims(), b.dims().1);
     assert!(inner == b.dims().0 && order == columns && out.len() == order * order);
+    if add_single(out, a, b, true) {
+        return;
+    }
     let band = order.div_ceil(BANDS).next_multiple_of(8);
     let (a, b) = (a.view(), b.view());
     // The longest bands first, so that threads end together.
@@ -54,6 +73,58 @@ pub fn add_lower<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
         let b = b.subcols(0, first + rows);
         matmul(target, Accum::Add, a.subrows(first, rows), b, T::ONE, Par::Seq);
     });
+}
+
+/// One round of Newton's iteration: the next inverse, `‖I − P‖_F`, and whether the round was damped.
+pub struct Round<T> {
+    pub inverse: Vec<T>,
+    pub residual: f64,
+    pub damped: bool,
+}
+
+/// With `P = B(A + δI)` and symmetric `A` and `B`: `(2I − P)B`, or `((1+s)I − sP)B` with `s = 1/‖P‖_F` where `‖I − P‖_F ≥ 1`. `None` if a
+/// number ceases to be finite.
+#[must_use]
+pub fn newton_round<T: Real>(factor: &[T], damping: f64, inverse: &[T], order: usize) -> Option<Round<T>> {
+    let (a, b) = (Matrix::new(factor, order, order), Matrix::new(inverse, order, order));
+    let mut p = product(b, a);
+    elementwise::add_scaled(T::ONE, &mut p, T::real(damping), inverse);
+    let residual = distance(&p, order, T::ONE);
+    if !residual.is_finite() {
+        return None;
+    }
+    let damped = residual >= 1.0;
+    let shrink = if damped { 1.0 / norm(&p) } else { 1.0 };
+    // PB is symmetric because A and B are.
+    let mut next = symmetric_product(Matrix::new(&p, order, order), b);
+    elementwise::add_scaled(T::real(-shrink), &mut next, T::real(1.0 + shrink), inverse);
+    norm(&next).is_finite().then_some(Round { inverse: next, residual, damped })
+}
+
+/// The inverse of the symmetric positive definite `factor + δI`, by `LLᵀ`; `None` if it is not, or holds a number that is not finite.
+#[must_use]
+pub fn cholesky_inverse<T: Real>(factor: &[T], damping: f64, order: usize) -> Option<Vec<T>> {
+    if !norm(factor).is_finite() {
+        return None;
+    }
+    let mut lower = factor.to_vec();
+    for diagonal in lower.iter_mut().step_by(order + 1) {
+        *diagonal += T::real(damping);
+    }
+    let par = Par::rayon(0);
+    // In column order the rows of a symmetric matrix are its columns.
+    let factored = MatMut::from_column_major_slice_mut(&mut lower, order, order);
+    let scratch = llt::factor::cholesky_in_place_scratch::<T>(order, par, Spec::default());
+    let mut memory = MemBuffer::try_new(scratch).ok()?;
+    llt::factor::cholesky_in_place(factored, LltRegularization::default(), par, MemStack::new(&mut memory), Spec::default())
+        .ok()?;
+    let mut inverse = zeros(order * order);
+    let mut memory = MemBuffer::try_new(llt::inverse::inverse_scratch::<T>(order, par)).ok()?;
+    let target = MatMut::from_row_major_slice_mut(&mut inverse, order, order);
+    let factored = MatRef::from_column_major_slice(&lower, order, order);
+    llt::inverse::inverse(target, factored, par, MemStack::new(&mut memory));
+    mirror(&mut inverse, order);
+    norm(&inverse).is_finite().then_some(inverse)
 }
 
 /// Copies the lower triangle to the upper one.

@@ -3,18 +3,22 @@
 //! Matrices are square tensors on any device; the work is done on the CPU. `None` means that these numbers have no such
 //! factorisation, NaN among them.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, MatRef, Side};
 
-use super::slices::Real;
+use super::slices::{Real, read};
+use crate::kernel::matrix;
 
-/// The inverse of a symmetric positive definite matrix, by `LLᵀ`: n³ operations.
-pub fn cholesky_inverse(matrix: &Tensor) -> Result<Option<Tensor>> {
-    fn by<T: Real>(matrix: &Tensor) -> Result<Option<Tensor>> {
-        inverse_by::<T>(matrix, |matrix| Some(matrix.llt(Side::Lower).ok()?.inverse()))
+/// The inverse of the symmetric positive definite `factor + δI`, by `LLᵀ`: n³ operations.
+pub fn cholesky_inverse(factor: &Tensor, damping: f64) -> Result<Option<Tensor>> {
+    fn by<T: Real>(factor: &Tensor, damping: f64) -> Result<Option<Tensor>> {
+        let order = factor.dim(0)?;
+        let host = factor.to_device(&Device::Cpu)?;
+        let inverse = read(&[&host], |slices| matrix::cholesky_inverse::<T>(slices[0], damping, order))?;
+        inverse.map(|inverse| Tensor::from_vec(inverse, (order, order), factor.device())).transpose()
     }
-    if is_double(matrix)? { by::<f64>(matrix) } else { by::<f32>(matrix) }
+    if is_double(factor)? { by::<f64>(factor, damping) } else { by::<f32>(factor, damping) }
 }
 
 /// The inverse of a regular matrix, by `LU` with partial pivoting: 2n³ operations.

@@ -10,5 +10,5 @@ mod slices;
 mod update;
 
 pub use factor::{cholesky_inverse, eigen, lu_inverse};
-pub use product::{Round, distance_to_identity, newton_round, norm, product, symmetric_product, times_vector};
+pub use product::{Round, distance_to_identity, newton_round, norm, product, times_vector};
 pub use update::{adam, average_in_place, combine, scale, subtract_in_place};

@@ -3,7 +3,6 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::slices::{Real, by_type, read};
-use super::update::combine;
 use crate::kernel::matrix;
 use crate::kernel::product::Matrix;
 
@@ -32,18 +31,6 @@ fn view<T>(values: &[T], rows: usize, columns: usize, transposed: bool) -> Matri
 /// Whether a matrix is another one's transpose, so that its numbers need not be moved.
 fn is_transposed(matrix: &Tensor) -> Result<bool> {
     Ok(!matrix.is_contiguous() && matrix.t()?.is_contiguous())
-}
-
-/// `a · b` of two square matrices whose product is symmetric, at half the cost.
-pub fn symmetric_product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    fn by<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        let order = a.dim(0)?;
-        let out = read(&[a, b], |slices: &[&[T]]| {
-            matrix::symmetric_product(Matrix::new(slices[0], order, order), Matrix::new(slices[1], order, order))
-        })?;
-        Tensor::from_vec(out, (order, order), a.device())
-    }
-    by_type!(&[a, b], by::<f32>(a, b), by::<f64>(a, b), a.matmul(b))
 }
 
 /// `matrix · v`, `v` a vector.
@@ -92,15 +79,32 @@ pub struct Round {
 /// With `P = B(A + δI)` and the symmetric `B` of last time: `B ← (2I − P)B`, or `B ← ((1+s)I − sP)B` with `s = 1/‖P‖_F` where
 /// `‖I − P‖_F ≥ 1`. `None` if a number ceases to be finite.
 pub fn newton_round(factor: &Tensor, damping: f64, inverse: &Tensor) -> Result<Option<Round>> {
-    // B(A + δI) without a copy of A; then PB, which is symmetric as A and B are.
-    let product = combine(1.0, &product(inverse, factor)?, damping, inverse)?;
+    fn by<T: Real>(factor: &Tensor, damping: f64, inverse: &Tensor) -> Result<Option<Round>> {
+        let order = factor.dim(0)?;
+        let round = read(&[factor, inverse], |slices| matrix::newton_round::<T>(slices[0], damping, slices[1], order))?;
+        round
+            .map(|matrix::Round { inverse, residual, damped }| {
+                Ok(Round { inverse: Tensor::from_vec(inverse, (order, order), factor.device())?, residual, damped })
+            })
+            .transpose()
+    }
+    by_type!(
+        &[factor, inverse],
+        by::<f32>(factor, damping, inverse),
+        by::<f64>(factor, damping, inverse),
+        portable_round(factor, damping, inverse)
+    )
+}
+
+fn portable_round(factor: &Tensor, damping: f64, inverse: &Tensor) -> Result<Option<Round>> {
+    let product = (inverse.matmul(factor)? + (inverse * damping)?)?;
     let residual = distance_to_identity(&product)?;
     if !residual.is_finite() {
         return Ok(None);
     }
     let damped = residual >= 1.0;
     let shrink = if damped { 1.0 / norm(&product)? } else { 1.0 };
-    let inverse = combine(1.0 + shrink, inverse, -shrink, &symmetric_product(&product, inverse)?)?;
+    let inverse = ((inverse * (1.0 + shrink))? - (product.matmul(inverse)? * shrink)?)?;
     Ok(norm(&inverse)?.is_finite().then_some(Round { inverse, residual, damped }))
 }
 

@@ -10,7 +10,7 @@ pub struct Cholesky;
 
 impl Inverter for Cholesky {
     fn invert(&self, problem: &Problem<'_>) -> Result<Option<Refreshed>> {
-        Ok(linalg::cholesky_inverse(&problem.damped()?)?.map(exact))
+        Ok(linalg::cholesky_inverse(problem.factor, problem.damping)?.map(exact))
     }
 }
 

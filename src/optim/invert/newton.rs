@@ -25,7 +25,7 @@ impl Inverter for Newton {
                 let iterated = iterate(problem.factor, problem.damping, previous.dense()?, self.steps)?;
                 Ok(iterated.map(|(inverse, branch)| Refreshed { inverse: Inverse::Dense(inverse), branch }))
             }
-            _ => Ok(linalg::cholesky_inverse(&problem.damped()?)?
+            _ => Ok(linalg::cholesky_inverse(problem.factor, problem.damping)?
                 .map(|inverse| Refreshed { inverse: Inverse::Dense(inverse), branch: Branch::Exact })),
         }
     }
