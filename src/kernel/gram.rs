@@ -46,7 +46,7 @@ struct Gram<T> {
 impl<T: Real> Gram<T> {
     fn new(columns: usize, ones: bool) -> Self {
         let order = columns + usize::from(ones);
-        Self { columns, order, sum: vec![T::ZERO; order * order], padded: Vec::new() }
+        Self { columns, order, sum: matrix::zeros(order * order), padded: Vec::new() }
     }
 
     fn add(&mut self, rows: &[T]) {

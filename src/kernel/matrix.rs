@@ -10,7 +10,7 @@ use faer::linalg::cholesky::llt::{self, factor::LltRegularization};
 use faer::{Accum, MatMut, MatRef, Par, Spec};
 use rayon::prelude::*;
 
-use super::{Real, avx2};
+use super::Real;
 use super::elementwise;
 use super::fresh::filled;
 use super::product::Matrix;
@@ -28,22 +28,9 @@ pub fn product<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
     let ((rows, inner), columns) = (a.dims(), b.dims().1);
     assert_eq!(inner, b.dims().0);
     let mut out = zeros(rows * columns);
-    if !add_single(&mut out, a, b, false) {
-        let target = MatMut::from_row_major_slice_mut(&mut out, rows, columns);
-        matmul(target, Accum::Replace, a.view(), b.view(), T::ONE, Par::rayon(0));
-    }
+    let target = MatMut::from_row_major_slice_mut(&mut out, rows, columns);
+    matmul(target, Accum::Replace, a.view(), b.view(), T::ONE, Par::rayon(0));
     out
-}
-
-/// Adds `a · b` by the product that exists for float32 in row order; says whether it does.
-fn add_single<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, lower: bool) -> bool {
-    let ((rows, inner), columns) = (a.dims(), b.dims().1);
-    let (Some(a), Some(b)) = (a.in_row_order().and_then(T::single), b.in_row_order().and_then(T::single)) else {
-        return false;
-    };
-    let Some(out) = T::single_mut(out).filter(|_| avx2::is_available()) else { return false };
-    avx2::add_product(out, a, b, [rows, inner, columns], lower);
-    true
 }
 
 /// `a · b` of two matrices whose product is symmetric: half the work.
@@ -61,9 +48,6 @@ pub fn symmetric_product<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> 
 pub fn add_lower<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
     let ((order, inner), columns) = (a.dims(), b.dims().1);
     assert!(inner == b.dims().0 && order == columns && out.len() == order * order);
-    if add_single(out, a, b, true) {
-        return;
-    }
     let band = order.div_ceil(BANDS).next_multiple_of(8);
     let (a, b) = (a.view(), b.view());
     // The longest bands first, so that threads end together.
@@ -206,7 +190,7 @@ fn dot<T: Real>(a: &[T], b: &[T]) -> T {
 }
 
 /// Zeros, put there on all threads.
-fn zeros<T: Real>(count: usize) -> Vec<T> {
+pub(super) fn zeros<T: Real>(count: usize) -> Vec<T> {
     let write = |out: &mut [MaybeUninit<T>]| {
         out.par_chunks_mut(CHUNK).for_each(|out| {
             for out in out {

@@ -22,5 +22,3 @@ pub fn grad_weight(_: Engine, _: &Geometry, _: &[f32], _: &[f32]) -> Vec<f32> {
 pub fn moments(_: &Geometry, _: &[f32]) -> Option<Vec<f32>> {
     None
 }
-
-pub fn add_product(_: &mut [f32], _: &[f32], _: &[f32], _: [usize; 3], _: bool) {}

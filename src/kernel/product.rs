@@ -28,11 +28,6 @@ impl<'a, T> Matrix<'a, T> {
         (self.rows, self.columns)
     }
 
-    /// The numbers, if they are in row order.
-    pub(super) fn in_row_order(&self) -> Option<&'a [T]> {
-        (self.column_stride == 1).then_some(self.values)
-    }
-
     /// For faer.
     pub(super) fn view(&self) -> MatRef<'a, T> {
         if self.column_stride == 1 {

@@ -26,8 +26,6 @@ pub trait Real:
     fn square_root(self) -> Self;
     /// These numbers, if they are float32: the way into kernels that exist for it alone.
     fn single(values: &[Self]) -> Option<&[f32]>;
-    /// The same, to be written.
-    fn single_mut(values: &mut [Self]) -> Option<&mut [f32]>;
     /// The way back.
     fn from_single(values: Vec<f32>) -> Option<Vec<Self>>;
 }
@@ -50,10 +48,6 @@ impl Real for f32 {
     }
 
     fn single(values: &[Self]) -> Option<&[f32]> {
-        Some(values)
-    }
-
-    fn single_mut(values: &mut [Self]) -> Option<&mut [f32]> {
         Some(values)
     }
 
@@ -80,10 +74,6 @@ impl Real for f64 {
     }
 
     fn single(_values: &[Self]) -> Option<&[f32]> {
-        None
-    }
-
-    fn single_mut(_values: &mut [Self]) -> Option<&mut [f32]> {
         None
     }
 

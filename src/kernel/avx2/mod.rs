@@ -2,14 +2,11 @@
 
 mod correlation;
 mod direct;
-mod gemm;
 mod tile;
 mod tiles;
 mod transform;
 mod weight;
 mod winograd;
-
-pub use gemm::add_product;
 
 use super::Geometry;
 use super::conv::Engine;
