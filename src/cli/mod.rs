@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. This is the only place that prints.
 
 mod completions;
+mod data;
 mod figure;
 mod lines;
 mod list;
@@ -32,6 +33,7 @@ enum Command {
     Plan(plan::Plan),
     Figure(figure::Figure),
     List(list::List),
+    Data(data::Data),
     Verify(verify::Verify),
     Completions(completions::Completions),
 }
@@ -44,6 +46,7 @@ impl Cli {
             Command::Plan(plan) => plan.execute(),
             Command::Figure(figure) => figure.execute(),
             Command::List(list) => list.execute(),
+            Command::Data(data) => data.execute(),
             Command::Verify(verify) => verify.execute(),
             Command::Completions(completions) => completions.execute(),
         }
