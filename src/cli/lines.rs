@@ -37,6 +37,9 @@ impl Reporter for Lines {
                 self.trial.clone_from(&trial.id);
                 ended("started", trial, json!({ "number": number }))
             }
+            Event::Broken { trial, broken } => {
+                ended("broken", trial, json!({ "path": broken.path, "reason": broken.reason }))
+            }
             Event::Skipped { trial } => ended("skipped", trial, json!({})),
             Event::Ended { trial, outcome } => {
                 ended("ended", trial, json!({ "status": outcome.status.name(), "reason": outcome.reason }))

@@ -2,6 +2,7 @@
 
 mod bench;
 mod completions;
+mod data;
 mod figure;
 mod lines;
 mod list;
@@ -34,6 +35,7 @@ enum Command {
     Figure(figure::Figure),
     List(list::List),
     Bench(bench::Bench),
+    Data(data::Data),
     Verify(verify::Verify),
     Completions(completions::Completions),
 }
@@ -47,6 +49,7 @@ impl Cli {
             Command::Figure(figure) => figure.execute(),
             Command::List(list) => list.execute(),
             Command::Bench(bench) => bench.execute(),
+            Command::Data(data) => data.execute(),
             Command::Verify(verify) => verify.execute(),
             Command::Completions(completions) => completions.execute(),
         }

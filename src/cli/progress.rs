@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use nkfac_bench::data::Broken;
 use nkfac_bench::experiment::{Event, Reporter, Trial};
 use nkfac_bench::record::Status;
 use nkfac_bench::train::{Observer, Outcome, Progress, Score};
@@ -99,6 +100,11 @@ impl Reporter for Bars {
                 (self.epochs, self.batch, self.last) = (trial.config.epochs, trial.config.batch, None);
                 self.trial.reset();
                 self.trial.set_prefix(trial.arm.clone());
+                return;
+            }
+            Event::Broken { broken, .. } => {
+                let Broken { path, reason } = broken;
+                self.bars.suspend(|| eprintln!("left out `{}`, which cannot be decoded: {reason}", path.display()));
                 return;
             }
             Event::Skipped { trial } => self.line(&format!("{}  done before", name(trial))),

@@ -1,4 +1,4 @@
-//! Augmentation of training images, on bytes.
+//! Augmentation of training images, on bytes; that of image files begins with the window that is decoded.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +14,20 @@ pub enum Augment {
     Crop,
     /// Mirrored left to right every other time.
     Flip,
+    /// A window of random area and ratio, resized: torchvision's `RandomResizedCrop`. Of image files only, and before all else.
+    ResizedCrop,
 }
 
 const PADDING: usize = 4;
+
+/// What is wrong with a list of them for images that are files, or are not.
+pub fn check(augment: &[Augment], files: bool) -> Result<(), &'static str> {
+    match augment.iter().rposition(|&augment| augment == Augment::ResizedCrop) {
+        Some(_) if !files => Err("`resized-crop` needs images that are larger than what a net takes: image files"),
+        Some(place) if place > 0 => Err("`resized-crop` chooses what is decoded and must come first, and once"),
+        _ => Ok(()),
+    }
+}
 
 impl Augment {
     /// Changes `image`, `H×W×C`; `scratch` is as long.
@@ -35,6 +46,8 @@ impl Augment {
                     }
                 }
             }
+            // Done when the file was decoded.
+            Self::ResizedCrop => {}
         }
     }
 }
@@ -70,7 +83,7 @@ fn mirror(row: &mut [u8], channels: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Augment, mirror, shift};
+    use super::{Augment, check, mirror, shift};
     use crate::data::Shape;
     use crate::random::Random;
     use proptest::prelude::*;
@@ -94,6 +107,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_window_is_drawn_of_files_only_and_first() {
+        use Augment::{Flip, ResizedCrop};
+        assert!(check(&[ResizedCrop, Flip], true).is_ok() && check(&[Flip], false).is_ok());
+        assert!(check(&[ResizedCrop], false).is_err());
+        assert!(check(&[Flip, ResizedCrop], true).is_err() && check(&[ResizedCrop, ResizedCrop], true).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 
-use super::{Error, Images, Kind, split};
+use super::{Error, Images, Kind, Pixels, split};
 
 /// Images for training; the others are for testing.
 pub const TRAIN: usize = 1437;
@@ -25,9 +25,10 @@ pub fn read() -> Result<(Images, Images), Error> {
     GzDecoder::new(RECORDS).read_to_end(&mut records).map_err(Error::io(name))?;
     let shape = Kind::Digits.shape();
     let record = 1 + shape.bytes();
+    let pixels = records.chunks_exact(record).flat_map(|record| &record[1..]).map(|level| level * LEVEL).collect();
     let images = Images {
-        pixels: records.chunks_exact(record).flat_map(|record| &record[1..]).map(|level| level * LEVEL).collect(),
-        labels: records.chunks_exact(record).map(|record| record[0]).collect(),
+        pixels: Pixels::Memory(pixels),
+        labels: records.chunks_exact(record).map(|record| u16::from(record[0])).collect(),
         shape,
         normalisation: Kind::Digits.normalisation(),
     };
@@ -42,7 +43,7 @@ mod tests {
     #[test]
     fn seventeen_levels_of_grey_become_bytes_without_loss() {
         let (train, test) = super::read().unwrap();
-        let levels: std::collections::BTreeSet<u8> = train.pixels.into_iter().chain(test.pixels).collect();
+        let levels: std::collections::BTreeSet<u8> = train.bytes().iter().chain(test.bytes()).copied().collect();
         assert_eq!(levels.into_iter().collect::<Vec<_>>(), (0..=16).map(|level| level * LEVEL).collect::<Vec<_>>());
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 
 use super::error::check_labels;
-use super::{Error, Images, Kind};
+use super::{Error, Images, Kind, Pixels};
 
 /// Type byte 8 (unsigned bytes) and the number of dimensions.
 const LABELS: u32 = 0x0801;
@@ -17,8 +17,7 @@ const MOST: usize = 60_000;
 
 /// Training and test images from `folder` or from a folder in it that is named after the set.
 pub fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
-    let inner = folder.join(kind.name());
-    let folder = if inner.is_dir() { inner } else { folder.to_owned() };
+    let folder = kind.place(folder);
     let train = pair(kind, &folder, ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"])?;
     let test = pair(kind, &folder, ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])?;
     Ok((train, test))
@@ -27,13 +26,28 @@ pub fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
 fn pair(kind: Kind, folder: &Path, [images, labels]: [&'static str; 2]) -> Result<Images, Error> {
     let shape = kind.shape();
     let (path, pixels) = file(kind, folder, images, IMAGES, &[shape.height, shape.width])?;
-    let (labels_path, labels) = file(kind, folder, labels, LABELS, &[])?;
+    let (labels_path, bytes) = file(kind, folder, labels, LABELS, &[])?;
+    check_set(kind, &labels_path, labels, &bytes)?;
+    let labels: Vec<u16> = bytes.into_iter().map(u16::from).collect();
     let count = pixels.len() / shape.bytes();
     if count != labels.len() {
         return Err(Error::broken(&path, format!("{count} images, but {} labels beside them", labels.len())));
     }
     check_labels(&labels_path, &labels, shape.classes)?;
-    Ok(Images { pixels, labels, shape, normalisation: kind.normalisation() })
+    Ok(Images { pixels: Pixels::Memory(pixels), labels, shape, normalisation: kind.normalisation() })
+}
+
+/// The two sets give their files the same names and sizes; the published labels tell them apart.
+fn check_set(kind: Kind, path: &Path, name: &str, labels: &[u8]) -> Result<(), Error> {
+    let other = if kind == Kind::Mnist { Kind::FashionMnist } else { Kind::Mnist };
+    let header = [LABELS.to_be_bytes(), (labels.len() as u32).to_be_bytes()].concat();
+    let sums = other.source().into_iter().flat_map(|source| source.files);
+    for sum in sums.filter(|(file, _)| *file == name).filter_map(|(_, sum)| *sum) {
+        if sum.matches(header.chain(labels)).map_err(Error::io(path))? {
+            return Err(Error::OtherSet { path: path.to_owned(), found: other.name(), wanted: kind.name() });
+        }
+    }
+    Ok(())
 }
 
 /// The items of one file, whose first dimension is their number and whose further ones are `dims`.
@@ -123,7 +137,7 @@ mod tests {
         let pixels: Vec<u8> = (0..2 * 784u32).map(|i| i as u8).collect();
         write(folder.path(), &idx(IMAGES, &[2, 28, 28], &pixels), &idx(LABELS, &[2], &[9, 0]));
         let (train, test) = read(Kind::Mnist, folder.path()).unwrap();
-        assert_eq!((train.pixels, train.labels), (pixels, vec![9, 0]));
+        assert_eq!((train.bytes(), train.labels.as_slice()), (pixels.as_slice(), [9, 0].as_slice()));
         assert_eq!(test.len(), 2);
     }
 
@@ -145,6 +159,20 @@ mod tests {
     }
 
     #[test]
+    fn mnist_and_fashion_mnist_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &idx(IMAGES, &[1, 28, 28], &[0; 784]), &idx(LABELS, &[1], &[0]));
+        let images = gzip(&idx(IMAGES, &[10_000, 28, 28], &vec![0; 7_840_000]));
+        std::fs::remove_file(folder.path().join("t10k-images-idx3-ubyte")).unwrap();
+        std::fs::write(folder.path().join("t10k-images-idx3-ubyte.gz"), images).unwrap();
+        let labels = include_bytes!("../../tests/golden/fashion-mnist-t10k-labels.gz");
+        std::fs::write(folder.path().join("t10k-labels-idx1-ubyte.gz"), labels).unwrap();
+        assert_eq!(read(Kind::FashionMnist, folder.path()).unwrap().1.len(), 10_000);
+        let error = read(Kind::Mnist, folder.path()).unwrap_err().to_string();
+        assert!(error.contains("t10k-labels-idx1-ubyte.gz` belongs to `fashion-mnist`, not to `mnist`"), "{error}");
+    }
+
+    #[test]
     fn an_archive_is_not_unpacked_as_far_as_its_header_claims() {
         // Memory cannot be asked for its size here; that the reader was left after its header can.
         let mut file = idx(LABELS, &[u32::MAX], &[0; 1000]);
@@ -157,6 +185,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
         #[test]
         fn no_header_raises_a_panic_or_a_large_allocation(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = items(Path::new("x"), bytes.as_slice(), LABELS, &[]);

@@ -5,10 +5,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::{Augment, Images};
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::{Augment, Files, Images, Pixels, augment};
 use crate::random::Random;
 
-/// Batches that wait for the step at most.
+/// Batches that wait for the step at most, which also bounds the memory of images that are decoded.
 const AHEAD: usize = 2;
 
 /// Images and labels of one step.
@@ -40,11 +43,13 @@ impl Loader {
     /// Batches of `batch` images; what is left over in an epoch is dropped.
     ///
     /// # Errors
-    /// If an epoch would have no batch at all: `batch` is 0, or more than there are images.
+    /// If an epoch would have no batch at all: `batch` is 0, or more than there are images. If the augmentation is not one for such
+    /// images.
     pub fn new(images: Arc<Images>, augment: &[Augment], batch: usize, seed: u64) -> Result<Self> {
         if batch == 0 || batch > images.len() {
             candle_core::bail!("`batch` is {batch}, from 1 to {} training images expected", images.len())
         }
+        augment::check(augment, matches!(images.pixels, Pixels::Files(_))).map_err(candle_core::Error::msg)?;
         Ok(Self { images, augment: augment.to_vec(), batch, seed })
     }
 
@@ -54,24 +59,19 @@ impl Loader {
         self.images.len() / self.batch
     }
 
-    /// The batches of one epoch. Dropping them early ends the thread that makes them.
+    /// The batches of one epoch. Dropping them early ends the threads that make them.
     pub fn epoch(&self, epoch: usize) -> Result<Batches> {
-        let (sender, receiver) = sync_channel(AHEAD);
-        let loader = self.clone();
-        let make_all = move || {
-            let mut random = Random::new(loader.seed, &format!("epoch/{epoch}"));
-            let mut order: Vec<usize> = (0..loader.images.len()).collect();
-            random.shuffle(&mut order);
-            for indices in order.chunks_exact(loader.batch) {
-                let batch = make(&loader.images, indices, &loader.augment, &mut random);
-                if sender.send(batch).is_err() {
-                    break;
-                }
-            }
-        };
-        std::thread::Builder::new().name("loader".into()).spawn(make_all)?;
-        Ok(Batches(receiver))
+        let mut random = Random::new(self.seed, &format!("epoch/{epoch}"));
+        let mut order: Vec<usize> = (0..self.images.len()).collect();
+        random.shuffle(&mut order);
+        order.truncate(self.steps() * self.batch);
+        ahead(self.images.clone(), order, self.batch, self.augment.clone(), random)
     }
+}
+
+/// All images in order, without augmentation; the last batch may be smaller.
+pub fn eval_batches(images: &Arc<Images>, batch: usize) -> Result<Batches> {
+    ahead(images.clone(), (0..images.len()).collect(), batch.max(1), Vec::new(), Random::new(0, "evaluation"))
 }
 
 /// Batches as they become ready.
@@ -86,33 +86,98 @@ impl Iterator for Batches {
     }
 }
 
-/// All images in order, without augmentation; the last batch may be smaller.
-pub fn eval_batches(images: &Images, batch: usize) -> impl Iterator<Item = Result<Batch>> {
-    let starts = (0..images.len()).step_by(batch.max(1));
-    starts.map(move |start| {
-        let indices: Vec<usize> = (start..images.len().min(start + batch)).collect();
-        make(images, &indices, &[], &mut Random::new(0, "evaluation"))
+/// Makes the batches of `order` on a thread of its own, at most [`AHEAD`] of them before they are taken. Image files are decoded on
+/// as many threads as compute.
+fn ahead(
+    images: Arc<Images>,
+    order: Vec<usize>,
+    batch: usize,
+    augment: Vec<Augment>,
+    mut random: Random,
+) -> Result<Batches> {
+    let (sender, receiver) = sync_channel(AHEAD);
+    let threads = match images.pixels {
+        Pixels::Memory(_) => None,
+        Pixels::Files(_) => Some(decoders()?),
+    };
+    let make_all = move || {
+        for indices in order.chunks(batch) {
+            let batch = make(&images, indices, &augment, &mut random, threads.as_ref());
+            if sender.send(batch).is_err() {
+                break;
+            }
+        }
+    };
+    std::thread::Builder::new().name("loader".into()).spawn(make_all)?;
+    Ok(Batches(receiver))
+}
+
+/// Threads apart from those that compute: a step must not wait for an image that one of its own threads has begun.
+fn decoders() -> Result<ThreadPool> {
+    let builder = ThreadPoolBuilder::new().num_threads(rayon::current_num_threads());
+    builder.thread_name(|i| format!("decoder-{i}")).build().map_err(candle_core::Error::wrap)
+}
+
+fn make(
+    images: &Images,
+    indices: &[usize],
+    augment: &[Augment],
+    random: &mut Random,
+    threads: Option<&ThreadPool>,
+) -> Result<Batch> {
+    let shape = images.shape;
+    let tables = tables(images);
+    let mut values = Vec::with_capacity(indices.len() * shape.bytes());
+    let mut append = |image: &[u8]| {
+        values.extend(image.iter().zip(tables.iter().cycle()).map(|(&pixel, table)| table[usize::from(pixel)]));
+    };
+    let mut labels: Vec<u32> = indices.iter().map(|&i| u32::from(images.labels[i])).collect();
+    match &images.pixels {
+        Pixels::Memory(pixels) => {
+            let mut image = vec![0; shape.bytes()];
+            let mut scratch = image.clone();
+            for &i in indices {
+                image.copy_from_slice(&pixels[i * shape.bytes()..(i + 1) * shape.bytes()]);
+                for augment in augment {
+                    augment.apply(&mut image, &mut scratch, shape, random);
+                }
+                append(&image);
+            }
+        }
+        Pixels::Files(files) => {
+            let decoded = decode(files, indices, images, augment, random, threads)?;
+            let mut whole = decoded.iter().map(Option::is_some);
+            labels.retain(|_| whole.next() == Some(true));
+            decoded.iter().flatten().for_each(|image| append(image));
+        }
+    }
+    if labels.is_empty() {
+        candle_core::bail!("none of the {} images of a batch can be decoded", indices.len())
+    }
+    Ok(Batch {
+        images: Tensor::from_vec(values, (labels.len(), shape.height, shape.width, shape.channels), &Device::Cpu)?,
+        labels: Tensor::new(labels, &Device::Cpu)?,
     })
 }
 
-fn make(images: &Images, indices: &[usize], augment: &[Augment], random: &mut Random) -> Result<Batch> {
-    let shape = images.shape;
-    let tables = tables(images);
-    let mut image = vec![0; shape.bytes()];
-    let mut scratch = image.clone();
-    let mut values = Vec::with_capacity(indices.len() * image.len());
-    for &i in indices {
-        image.copy_from_slice(&images.pixels[i * shape.bytes()..(i + 1) * shape.bytes()]);
-        for augment in augment {
-            augment.apply(&mut image, &mut scratch, shape, random);
-        }
-        values.extend(image.iter().zip(tables.iter().cycle()).map(|(&pixel, table)| table[usize::from(pixel)]));
+/// The files at `indices`; nothing for those to be left out. Each image has random numbers of its own, so that it does not matter
+/// which thread takes it.
+fn decode(
+    files: &Files,
+    indices: &[usize],
+    images: &Images,
+    augment: &[Augment],
+    random: &mut Random,
+    threads: Option<&ThreadPool>,
+) -> Result<Vec<Option<Vec<u8>>>> {
+    let seeds: Vec<u64> = indices.iter().map(|_| random.seed()).collect();
+    let read = |(&i, &seed): (&usize, &u64)| {
+        files.read(i, images.shape, augment, &mut Random::new(seed, "image")).map_err(candle_core::Error::msg)
+    };
+    match threads {
+        Some(threads) => threads.install(|| indices.par_iter().zip(&seeds).map(read).collect()),
+        None => indices.iter().zip(&seeds).map(read).collect(),
     }
-    let labels: Vec<u32> = indices.iter().map(|&i| u32::from(images.labels[i])).collect();
-    Ok(Batch {
-        images: Tensor::from_vec(values, (indices.len(), shape.height, shape.width, shape.channels), &Device::Cpu)?,
-        labels: Tensor::new(labels, &Device::Cpu)?,
-    })
 }
 
 /// For each channel the normalised value of every byte.
@@ -123,8 +188,11 @@ fn tables(images: &Images) -> Vec<[f32; 256]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Loader, eval_batches};
-    use crate::data::{Augment, Images, Kind};
+    use super::{Batch, Loader, decoders, eval_batches, make};
+    use crate::data::folder::tests::imagenette;
+    use crate::data::picture::tests::jpeg_ramp;
+    use crate::data::{Augment, Images, Kind, Pixels};
+    use crate::random::Random;
     use std::sync::Arc;
 
     fn images() -> Arc<Images> {
@@ -180,7 +248,7 @@ mod tests {
             rows.collect::<Vec<_>>()
         };
         let all = images();
-        let ordered = pairs(eval_batches(&all, 100).map(bits).collect());
+        let ordered = pairs(eval_batches(&all, 100).unwrap().map(bits).collect());
         // A batch of 479 divides 1,437: no image is dropped.
         let epoch = Loader::new(all, &[], 479, 1).unwrap().epoch(0).unwrap();
         let mut shuffled = pairs(epoch.map(bits).collect());
@@ -198,20 +266,65 @@ mod tests {
     #[test]
     fn evaluation_sees_every_image_once_and_in_order() {
         let images = images();
-        let batches: Vec<_> = eval_batches(&images, 100).map(|batch| bits(batch).1).collect();
+        let batches: Vec<_> = eval_batches(&images, 100).unwrap().map(|batch| bits(batch).1).collect();
         assert_eq!(batches.last().unwrap().len(), 37);
-        let labels: Vec<u8> = batches.concat().into_iter().map(|label| label as u8).collect();
+        let labels: Vec<u16> = batches.concat().into_iter().map(|label| label as u16).collect();
         assert_eq!(labels, images.labels);
     }
 
     #[test]
     fn the_made_up_images_are_normalised() {
-        let (train, _) = crate::data::synthetic::make();
-        let (values, _) = bits(eval_batches(&train, 256).next().unwrap());
+        let train = Arc::new(crate::data::synthetic::make().0);
+        let (values, _) = bits(eval_batches(&train, 256).unwrap().next().unwrap());
         let values: Vec<f32> = values.into_iter().map(f32::from_bits).collect();
         let mean = values.iter().sum::<f32>() / values.len() as f32;
         let square = values.iter().map(|value| value * value).sum::<f32>() / values.len() as f32;
         assert!(mean.abs() < 0.1 && (0.5..2.0).contains(&square), "{mean} {square}");
         assert_eq!(Kind::Synthetic.shape(), train.shape);
+    }
+
+    #[test]
+    fn files_give_the_same_bits_on_any_number_of_threads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (train, _) = imagenette(folder.path(), 2);
+        std::fs::write(folder.path().join("train/n00000003/0.JPEG"), jpeg_ramp(50, 40)).unwrap();
+        let augment = [Augment::ResizedCrop, Augment::Flip];
+        let indices: Vec<usize> = (0..train.len()).rev().collect();
+        let batch = |threads: Option<usize>, seed| {
+            let pool = threads.map(|count| rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap());
+            bits(make(&train, &indices, &augment, &mut Random::new(seed, "test"), pool.as_ref()))
+        };
+        let alone = batch(None, 1);
+        assert!(batch(Some(1), 1) == alone && batch(Some(5), 1) == alone);
+        assert!(batch(Some(5), 2) != alone, "another seed would be noticed");
+        assert!(decoders().unwrap().current_num_threads() > 0);
+    }
+
+    #[test]
+    fn an_epoch_of_files_has_every_image_once_and_what_is_broken_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut train, _) = imagenette(folder.path(), 3);
+        std::fs::write(folder.path().join("train/n00000004/1.JPEG"), b"\xff\xd8\xff\xe0").unwrap();
+        let labels = |train: &Images| -> candle_core::Result<Vec<u32>> {
+            let loader = Loader::new(Arc::new(train.clone()), &[Augment::ResizedCrop], 10, 1)?;
+            let mut labels = Vec::new();
+            for batch in loader.epoch(0)? {
+                labels.extend(batch?.labels.to_vec1::<u32>()?);
+            }
+            labels.sort_unstable();
+            Ok(labels)
+        };
+        let message = labels(&train).unwrap_err().to_string();
+        assert!(
+            message.contains("n00000004/1.JPEG` cannot be decoded") && message.contains("skip_broken"),
+            "{message}"
+        );
+        let Pixels::Files(files) = &mut train.pixels else { panic!("these are files") };
+        files.skip_broken = true;
+        let mut expected: Vec<u32> = (0..30).map(|i| i / 3).collect();
+        expected.remove(12);
+        assert_eq!(labels(&train).unwrap(), expected);
+        let Pixels::Files(files) = &train.pixels else { panic!("these are files") };
+        assert_eq!(files.broken().len(), 1);
     }
 }

@@ -54,7 +54,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn config(validation: usize, train_limit: Option<usize>) -> DataConfig {
-        DataConfig { kind: Kind::Digits, augment: Vec::new(), train_limit, validation }
+        DataConfig { train_limit, validation, ..DataConfig::all(Kind::Digits) }
     }
 
     fn digits() -> crate::data::Images {
@@ -88,7 +88,7 @@ mod tests {
             let images = digits();
             let (chosen, rest) = stratified(&images, wanted, "test");
             prop_assert_eq!((chosen.len(), rest.len()), (wanted, 1437 - wanted));
-            for class in 0..10u8 {
+            for class in 0..10 {
                 let count = |of: &[usize]| of.iter().filter(|&&i| images.labels[i] == class).count() as f64;
                 let all: Vec<usize> = (0..images.len()).collect();
                 prop_assert!((count(&chosen) - count(&all) * wanted as f64 / 1437.0).abs() <= 1.0);

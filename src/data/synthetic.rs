@@ -1,7 +1,7 @@
 //! Made-up images in the shape of CIFAR: each class is a grating of its own direction and colour, moved at random and drowned in
 //! noise. They can be learned, need no files, and are the same everywhere.
 
-use super::{Images, Kind};
+use super::{Images, Kind, Pixels};
 use crate::random::Random;
 
 /// Images for training.
@@ -20,7 +20,7 @@ fn images(count: usize, purpose: &str) -> Images {
     let shape = Kind::Synthetic.shape();
     let mut random = Random::new(0, &format!("synthetic/{purpose}"));
     let mut pixels = Vec::with_capacity(count * shape.bytes());
-    let labels: Vec<u8> = (0..count).map(|i| (i % shape.classes) as u8).collect();
+    let labels: Vec<u16> = (0..count).map(|i| (i % shape.classes) as u16).collect();
     for &label in &labels {
         let angle = f64::from(label) * std::f64::consts::PI / shape.classes as f64;
         let (dx, dy, phase) = (angle.cos() * 0.7, angle.sin() * 0.7, random.uniform() * std::f64::consts::TAU);
@@ -35,5 +35,5 @@ fn images(count: usize, purpose: &str) -> Images {
             }
         }
     }
-    Images { pixels, labels, shape, normalisation: Kind::Synthetic.normalisation() }
+    Images { pixels: Pixels::Memory(pixels), labels, shape, normalisation: Kind::Synthetic.normalisation() }
 }

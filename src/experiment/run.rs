@@ -8,7 +8,7 @@ use std::rc::Rc;
 use candle_core::Device;
 
 use super::{Error, Experiment, Trial, machine};
-use crate::data::{self, DataConfig, Dataset};
+use crate::data::{self, Broken, DataConfig, Dataset};
 use crate::optim::Precondition;
 use crate::record::{self, Origin, Status};
 use crate::train::{self, Observer, Outcome};
@@ -35,6 +35,11 @@ pub enum Event<'a> {
     /// Its result file is there already.
     Skipped {
         trial: &'a Trial,
+    },
+    /// An image file of the trial's data was left out, because it cannot be decoded.
+    Broken {
+        trial: &'a Trial,
+        broken: &'a Broken,
     },
     Ended {
         trial: &'a Trial,
@@ -118,6 +123,9 @@ fn run_trial(
     let (started, load) = (machine::now(), machine::load());
     let dataset = data.get(&trial.config.data)?;
     let outcome = train::train(&trial.config, &dataset, &settings.device, reporter)?;
+    for broken in &dataset.broken() {
+        reporter.event(&Event::Broken { trial, broken });
+    }
     let origin = origin(experiment, trial, settings, outcome.status, started, load);
     record::write(path, &origin, &outcome.rows)?;
     Ok(outcome)

@@ -104,6 +104,12 @@ fn data(check: &mut Check, config: &Config) {
         check.fail("batch", format!("is {}, but there are only {images} training images", config.batch));
         check.hint("the last incomplete batch is dropped in training, so that nothing would be left");
     }
+    if let Err(message) = crate::data::check_augment(&data.augment, data.kind.is_folder()) {
+        check.fail("data.augment", format!("cannot be done to `{}`: {message}", data.kind.name()));
+    }
+    if data.skip_broken && !data.kind.is_folder() {
+        check.fail("data.skip_broken", format!("is `true`, but `{}` has no image files", data.kind.name()));
+    }
     if let Err(message) = config.model.check(shape(data)) {
         check.fail("model", format!("cannot be built for `{}`: {message}", data.kind.name()));
     }

@@ -31,6 +31,8 @@ pub enum Metric {
     PeakRssBytes,
     /// How many images a trial learned from.
     TrainImages,
+    /// How many image files could not be decoded and were left out, of training, validation and test images together.
+    BrokenImages,
     /// How many numbers are trained.
     Parameters,
     /// Rows of a factor.
@@ -81,6 +83,7 @@ impl Metric {
             Self::RefreshesNewtonDamped => "refreshes_newton_damped",
             Self::PeakRssBytes => "peak_rss_bytes",
             Self::TrainImages => "train_images",
+            Self::BrokenImages => "broken_images",
             Self::Parameters => "parameters",
             Self::FactorSize => "factor_size",
             Self::InversionSeconds => "inversion_seconds",

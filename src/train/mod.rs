@@ -140,6 +140,7 @@ pub fn train(
             break;
         }
     }
+    trial.recorder.broken(data.broken().len());
     trial.recorder.end(&trial.clock, data.train.len(), trial.net.params.count(), trial.optimizer.kfac());
     let status = if ended.is_some() { Status::Diverged } else { Status::Finished };
     Ok(Outcome { status, reason: ended, rows: trial.recorder.rows })

@@ -41,6 +41,13 @@ impl Recorder {
         self.score(Scope::Test, test);
     }
 
+    /// Image files that were left out, if there were any.
+    pub fn broken(&mut self, images: usize) {
+        if images > 0 {
+            self.push(Scope::Train, Metric::BrokenImages, images as f64);
+        }
+    }
+
     /// After the last epoch, or in the middle of the one that ended the trial.
     pub fn end(&mut self, clock: &Clock, images: usize, parameters: usize, kfac: Option<&Kfac>) {
         if clock.seconds() != self.last_epoch {

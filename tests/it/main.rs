@@ -5,10 +5,13 @@
 mod axes;
 mod config;
 mod curvature;
+mod data;
 mod errors;
+mod fetch;
 mod golden;
 mod inverters;
 mod models;
 mod program;
+mod server;
 mod sweep;
 mod tidy;

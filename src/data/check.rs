@@ -1,0 +1,107 @@
+//! Looks at all that a data set consists of: checksums of its files, counts, classes, and whether every image can be decoded.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use flate2::read::MultiGzDecoder;
+use rayon::prelude::*;
+
+use super::{Broken, DataConfig, Dataset, Error, Images, Kind, Pixels, Sum};
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Report {
+    /// Files that have a published checksum, and whether they match it.
+    pub sums: Vec<(PathBuf, bool)>,
+    pub train: Balance,
+    pub test: Balance,
+    /// Image files that cannot be decoded, in order of their names.
+    pub broken: Vec<Broken>,
+}
+
+impl Report {
+    /// Whether nothing was found to be wrong.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.broken.is_empty() && self.sums.iter().all(|(_, matches)| *matches)
+    }
+}
+
+/// How many images there are, and in the smallest and the largest class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Balance {
+    pub images: usize,
+    pub classes: usize,
+    pub fewest: usize,
+    pub most: usize,
+}
+
+impl Balance {
+    fn of(images: &Images) -> Self {
+        let mut counts = vec![0; images.shape.classes];
+        for &label in &images.labels {
+            counts[usize::from(label)] += 1;
+        }
+        let (fewest, most) =
+            counts.iter().fold((usize::MAX, 0), |(few, many), &count| (few.min(count), many.max(count)));
+        Self { images: images.len(), classes: counts.len(), fewest, most }
+    }
+}
+
+/// Checks `kind` in `folder`; `on_image` hears how many image files are decoded.
+///
+/// # Errors
+/// Files are missing, unreadable, of another format or number than published.
+pub fn check(kind: Kind, folder: &Path, on_image: &(dyn Fn(usize, usize) + Sync)) -> Result<Report, Error> {
+    let config = DataConfig { skip_broken: true, ..DataConfig::all(kind) };
+    let set = Dataset::load(&config, folder)?;
+    let (train, test) = (Balance::of(&set.train), Balance::of(&set.test));
+    let done = AtomicUsize::new(0);
+    for images in [&set.train, &set.test] {
+        decode_all(images, &|| on_image(done.fetch_add(1, Ordering::Relaxed) + 1, train.images + test.images))?;
+    }
+    Ok(Report { sums: sums(kind, folder)?, train, test, broken: set.broken() })
+}
+
+/// Compares with the published checksums; of a file that is packed, what is in it.
+fn sums(kind: Kind, folder: &Path) -> Result<Vec<(PathBuf, bool)>, Error> {
+    let place = kind.place(folder);
+    let files = kind.source().into_iter().flat_map(|source| source.files);
+    let known: Vec<(&str, Sum)> = files.filter_map(|(file, sum)| Some((*file, (*sum)?))).collect();
+    let compare = |&(file, sum): &(&str, Sum)| {
+        let (plain, packed) = (place.join(file), place.join(format!("{file}.gz")));
+        let path = if plain.is_file() { plain } else { packed };
+        let reader = BufReader::new(File::open(&path).map_err(Error::io(&path))?);
+        let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+        let matches = if is_packed { sum.matches(MultiGzDecoder::new(reader)) } else { sum.matches(reader) };
+        Ok((path.clone(), matches.map_err(Error::io(&path))?))
+    };
+    known.par_iter().map(compare).collect()
+}
+
+fn decode_all(images: &Images, on_image: &(dyn Fn() + Sync)) -> Result<(), Error> {
+    let Pixels::Files(files) = &images.pixels else { return Ok(()) };
+    (0..images.len()).into_par_iter().try_for_each(|i| {
+        files.decode(i)?;
+        on_image();
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Balance, check};
+    use crate::data::Kind;
+    use std::path::Path;
+
+    #[test]
+    fn sets_without_files_are_balanced() {
+        let report = check(Kind::Synthetic, Path::new("nowhere"), &|_, _| {}).unwrap();
+        assert_eq!(report.train, Balance { images: 2000, classes: 10, fewest: 200, most: 200 });
+        assert!(report.is_good() && report.sums.is_empty());
+        let digits = check(Kind::Digits, Path::new("nowhere"), &|_, _| {}).unwrap();
+        assert!(digits.train.fewest < digits.train.most);
+    }
+}

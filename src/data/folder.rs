@@ -1,0 +1,303 @@
+//! Sets of image files, a folder a class: ImageNet (Russakovsky et al. 2015), Imagenette (Howard 2019), Tiny ImageNet (Stanford
+//! CS231n). Only names are kept in memory; labels are the places of the classes in the order of their names, as in torchvision.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use image::RgbImage;
+
+use super::picture::{self, Window};
+use super::{Augment, Error, Images, Kind, Pixels, Shape};
+use crate::random::Random;
+
+/// Bytes of the largest file that is read; ImageNet's largest has 15 million.
+const MOST_BYTES: u64 = 1 << 26;
+
+/// Image files, read when they are asked for.
+#[derive(Debug, Clone)]
+pub struct Files {
+    root: PathBuf,
+    /// Within the root.
+    names: Vec<Box<Path>>,
+    /// How much of the shorter edge is seen where no window is drawn at random.
+    share: f64,
+    /// Leave out what cannot be decoded instead of stopping.
+    pub(super) skip_broken: bool,
+    broken: Arc<Mutex<BTreeSet<Broken>>>,
+}
+
+/// A file that cannot be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Broken {
+    pub path: PathBuf,
+    pub reason: String,
+}
+
+impl Files {
+    /// Those at `indices`, in that order.
+    pub(super) fn select(&self, indices: &[usize]) -> Self {
+        let names = indices.iter().map(|&i| self.names[i].clone()).collect();
+        Self { root: self.root.clone(), names, broken: self.broken.clone(), ..*self }
+    }
+
+    /// What was left out so far, in order of the names.
+    #[must_use]
+    pub fn broken(&self) -> Vec<Broken> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Image `i`, `H×W×C`, augmented; nothing if it cannot be decoded and is to be left out.
+    ///
+    /// # Errors
+    /// The file cannot be read, or not be decoded.
+    pub fn read(
+        &self,
+        i: usize,
+        shape: Shape,
+        augment: &[Augment],
+        random: &mut Random,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let Some(picture) = self.decode(i)? else { return Ok(None) };
+        let window = match augment.first() {
+            Some(Augment::ResizedCrop) => Window::random(picture.dimensions(), random),
+            _ => Window::centre(picture.dimensions(), self.share),
+        };
+        let mut image = picture::resize(&picture, window, shape);
+        let mut scratch = image.clone();
+        for augment in augment {
+            augment.apply(&mut image, &mut scratch, shape, random);
+        }
+        Ok(Some(image))
+    }
+
+    /// Image `i` as it is in its file.
+    pub(super) fn decode(&self, i: usize) -> Result<Option<RgbImage>, Error> {
+        let path = self.root.join(&self.names[i]);
+        let mut bytes = Vec::new();
+        let file = File::open(&path).map_err(Error::io(&path))?;
+        file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(Error::io(&path))?;
+        match picture::decode(&bytes) {
+            Ok(picture) => Ok(Some(picture)),
+            Err(reason) if self.skip_broken => {
+                let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+                broken.insert(Broken { path, reason });
+                Ok(None)
+            }
+            Err(reason) => Err(Error::Image { path, reason }),
+        }
+    }
+}
+
+/// Training and test images from `folder` or from a folder in it that is named as the archive's. No image is opened.
+pub fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
+    let root = kind.place(folder);
+    for part in ["train", "val"] {
+        if !root.join(part).is_dir() {
+            return Err(Error::Missing { set: kind.name(), folder: root, file: part });
+        }
+    }
+    let classes = classes(kind, &root.join("train"))?;
+    let train = by_class(&root, "train", &classes, (kind == Kind::TinyImagenet).then_some("images"))?;
+    let test = if kind == Kind::TinyImagenet {
+        annotated(kind, &root, &classes)?
+    } else {
+        by_class(&root, "val", &classes, None)?
+    };
+    // Tiny ImageNet has the size that nets take. For the others the shorter edge is 8/7 of what is seen: 256 to 224.
+    let share = if kind == Kind::TinyImagenet { 1.0 } else { 0.875 };
+    let images = |(names, labels)| Images {
+        pixels: Pixels::Files(Files { root: root.clone(), names, share, skip_broken: false, broken: Arc::default() }),
+        labels,
+        shape: kind.shape(),
+        normalisation: kind.normalisation(),
+    };
+    Ok((images(train), images(test)))
+}
+
+type Listing = (Vec<Box<Path>>, Vec<u16>);
+
+/// The names of the folders in `train`.
+fn classes(kind: Kind, train: &Path) -> Result<Vec<String>, Error> {
+    let names = names(train)?.into_iter().filter(|name| train.join(name).is_dir());
+    let classes: Vec<String> = names.collect();
+    let expected = kind.shape().classes;
+    if classes.len() != expected {
+        return Err(Error::broken(train, format!("{} folders, {expected} expected, one a class", classes.len())));
+    }
+    Ok(classes)
+}
+
+/// `part/<class>/<inner>/*`.
+fn by_class(root: &Path, part: &str, classes: &[String], inner: Option<&str>) -> Result<Listing, Error> {
+    let (mut files, mut labels) = (Vec::new(), Vec::new());
+    for (label, class) in classes.iter().enumerate() {
+        let mut folder = Path::new(part).join(class);
+        folder.extend(inner);
+        let path = root.join(&folder);
+        let before = files.len();
+        files.extend(names(&path)?.into_iter().filter(|name| is_image(name)).map(|name| folder.join(name).into()));
+        if files.len() == before {
+            return Err(Error::broken(&path, "there are no images in it"));
+        }
+        labels.resize(files.len(), label as u16);
+    }
+    Ok((files, labels))
+}
+
+/// `val/images/*` with the classes that `val/val_annotations.txt` gives: name, class and a box, separated by tabs.
+fn annotated(kind: Kind, root: &Path, classes: &[String]) -> Result<Listing, Error> {
+    let path = root.join("val/val_annotations.txt");
+    let mut text = String::new();
+    let file = File::open(&path).map_err(Error::io(&path))?;
+    file.take(MOST_BYTES).read_to_string(&mut text).map_err(Error::io(&path))?;
+    let (mut files, mut labels): (Vec<Box<Path>>, _) = (Vec::new(), Vec::new());
+    for (line, text) in text.lines().enumerate() {
+        let broken = |what: String| Error::broken(&path, format!("line {}: {what}", line + 1));
+        let mut fields = text.split('\t');
+        let (Some(name), Some(class)) = (fields.next(), fields.next()) else {
+            return Err(broken("a name and a class expected, separated by a tab".into()));
+        };
+        let mut parts = Path::new(name).components();
+        let (Some(Component::Normal(_)), None) = (parts.next(), parts.next()) else {
+            return Err(broken(format!("`{name}` is no name of a file")));
+        };
+        let Ok(label) = classes.binary_search_by(|known| known.as_str().cmp(class)) else {
+            return Err(broken(format!("`{class}` is no class of {}", kind.name())));
+        };
+        files.push(Path::new("val/images").join(name).into());
+        labels.push(label as u16);
+    }
+    Ok((files, labels))
+}
+
+/// What lies in `folder`, sorted, without what is hidden.
+fn names(folder: &Path) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let name = entry.map_err(Error::io(folder))?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn is_image(name: &str) -> bool {
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::{Files, Kind, read};
+    use crate::data::picture::tests::jpeg;
+    use crate::data::{Augment, Error, Images, Pixels};
+    use crate::random::Random;
+    use std::fs;
+    use std::path::Path;
+
+    /// Imagenette with `each` images a class in each part; class and number decide the colour.
+    pub fn imagenette(folder: &Path, each: usize) -> (Images, Images) {
+        for part in ["train", "val"] {
+            for class in 0..10u8 {
+                let path = folder.join(part).join(format!("n{class:08}"));
+                fs::create_dir_all(&path).unwrap();
+                for i in 0..each {
+                    let colour = [20 * class, 9 * i as u8, 128];
+                    fs::write(path.join(format!("{i}.JPEG")), jpeg(20 + i as u32, 16, colour)).unwrap();
+                }
+            }
+        }
+        read(Kind::Imagenette, folder).unwrap()
+    }
+
+    fn files(images: &Images) -> &Files {
+        match &images.pixels {
+            Pixels::Files(files) => files,
+            Pixels::Memory(_) => panic!("these are in memory"),
+        }
+    }
+
+    fn pixels(images: &Images, i: usize, augment: &[Augment]) -> Result<Option<Vec<u8>>, Error> {
+        files(images).read(i, images.shape, augment, &mut Random::new(1, "test"))
+    }
+
+    #[test]
+    fn classes_are_numbered_by_name_and_images_have_the_size_of_the_set() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("train/.cache")).unwrap();
+        let (train, test) = imagenette(folder.path(), 2);
+        assert_eq!((train.len(), test.len()), (20, 20));
+        assert_eq!(train.labels[..5], [0, 0, 1, 1, 2]);
+        let image = pixels(&train, 7, &[Augment::ResizedCrop, Augment::Flip]).unwrap().unwrap();
+        assert_eq!(image.len(), 128 * 128 * 3);
+        assert!(image[0].abs_diff(60) < 3 && image[1].abs_diff(9) < 3, "{:?}", &image[..3]);
+    }
+
+    #[test]
+    fn tiny_imagenet_has_a_folder_more_and_a_list_of_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("tiny-imagenet-200");
+        for class in 0..200 {
+            let path = root.join(format!("train/n{class:08}/images"));
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join("0.JPEG"), jpeg(64, 64, [class as u8; 3])).unwrap();
+        }
+        fs::create_dir_all(root.join("val/images")).unwrap();
+        fs::write(root.join("val/images/val_0.JPEG"), jpeg(64, 64, [9; 3])).unwrap();
+        let list = root.join("val/val_annotations.txt");
+        let read = |text: &str| {
+            fs::write(&list, text).unwrap();
+            read(Kind::TinyImagenet, folder.path())
+        };
+        let (train, test) = read("val_0.JPEG\tn00000007\t0\t32\t44\t62\n").unwrap();
+        assert_eq!((train.len(), test.labels.as_slice()), (200, [7].as_slice()));
+        assert_eq!(pixels(&test, 0, &[]).unwrap().unwrap(), [9; 64 * 64 * 3]);
+        let message = |text| read(text).unwrap_err().to_string();
+        assert!(message("val_0.JPEG\tn00000200\t0\n").ends_with("line 1: `n00000200` is no class of tiny-imagenet"));
+        assert!(message("val_0.JPEG n00000002").contains("separated by a tab"));
+        assert!(message("../../x.JPEG\tn00000002\t0").ends_with("`../../x.JPEG` is no name of a file"));
+        fs::remove_dir_all(root.join("train/n00000003")).unwrap();
+        assert!(message("").ends_with("199 folders, 200 expected, one a class"));
+    }
+
+    #[test]
+    fn a_broken_image_is_named_and_stops_unless_it_is_to_be_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut train, _) = imagenette(folder.path(), 1);
+        let path = folder.path().join("train/n00000004/0.JPEG");
+        fs::write(&path, b"").unwrap();
+        let error = pixels(&train, 4, &[]).unwrap_err();
+        assert!(
+            error.to_string().starts_with(&format!("`{}` cannot be decoded: it is empty", path.display())),
+            "{error}"
+        );
+        assert!(pixels(&train, 3, &[]).is_ok());
+        if let Pixels::Files(files) = &mut train.pixels {
+            files.skip_broken = true;
+        }
+        assert_eq!(pixels(&train, 4, &[]).unwrap(), None);
+        assert_eq!(pixels(&train, 4, &[]).unwrap(), None);
+        assert_eq!(files(&train).broken().iter().map(|broken| &broken.path).collect::<Vec<_>>(), [&path]);
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(pixels(&train, 4, &[]), Err(Error::Io { .. })), "a file that has gone is no broken image");
+    }
+
+    #[test]
+    fn folders_that_are_missing_or_empty_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = read(Kind::Imagenet, folder.path()).unwrap_err();
+        assert!(matches!(error, Error::Missing { file: "train", .. }), "{error}");
+        imagenette(folder.path(), 1);
+        fs::remove_file(folder.path().join("val/n00000002/0.JPEG")).unwrap();
+        let error = read(Kind::Imagenette, folder.path()).unwrap_err().to_string();
+        assert!(error.ends_with("n00000002` is broken: there are no images in it"), "{error}");
+        fs::remove_dir_all(folder.path().join("val/n00000002")).unwrap();
+        let error = read(Kind::Imagenette, folder.path()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read") && error.contains("n00000002"), "{error}");
+    }
+}

@@ -1,0 +1,302 @@
+//! Street View house numbers (Netzer et al. 2011), cropped digits: MATLAB files of level 5, each with the variables `X`,
+//! `32×32×3×N` bytes in column order, and `y`, `N` classes of which 10 means the digit 0.
+//!
+//! Of the format no more is read than these files use: little-endian, elements compressed or not, numbers as bytes or doubles.
+
+use std::fs::File;
+use std::io::{BufReader, Read, copy, sink};
+use std::path::Path;
+
+use flate2::read::ZlibDecoder;
+
+use super::{Error, Images, Kind, Pixels};
+
+/// Types of data elements (MAT-File Format, table 1-1).
+const BYTES: u32 = 2;
+const DOUBLES: u32 = 9;
+const MATRIX: u32 = 14;
+const COMPRESSED: u32 = 15;
+/// Text, version and byte order before the first element.
+const HEADER: usize = 128;
+/// Bytes of flags, dimensions or a name; those of the published files are shorter.
+const MOST_HEAD: u32 = 256;
+const EDGE: usize = 32;
+
+/// Training and test images from `folder` or from a folder in it that is named after the set.
+pub fn read(folder: &Path) -> Result<(Images, Images), Error> {
+    let folder = Kind::Svhn.place(folder);
+    let read = |name: &'static str, most: usize| {
+        let path = folder.join(name);
+        if !path.is_file() {
+            return Err(Error::Missing { set: Kind::Svhn.name(), folder: folder.clone(), file: name });
+        }
+        let reader = BufReader::new(File::open(&path).map_err(Error::io(&path))?);
+        images(reader, most).map_err(|message| Error::broken(&path, message))
+    };
+    Ok((read("train_32x32.mat", Kind::Svhn.train_len())?, read("test_32x32.mat", Kind::Svhn.test_len())?))
+}
+
+/// One file of at most `most` images.
+fn images(mut reader: impl Read, most: usize) -> Result<Images, String> {
+    let mut header = [0; HEADER];
+    fill(&mut reader, &mut header)?;
+    if &header[HEADER - 2..] != b"IM" {
+        return Err("it is no little-endian MATLAB file of level 5".into());
+    }
+    let (mut pixels, mut labels) = (None, None);
+    while pixels.is_none() || labels.is_none() {
+        let (kind, length) = match (number(&mut reader), number(&mut reader)) {
+            (Ok(kind), Ok(length)) => (kind, length),
+            _ => return Err(format!("`{}` is missing", if pixels.is_none() { "X" } else { "y" })),
+        };
+        let mut element = reader.by_ref().take(u64::from(length));
+        let variable = match kind {
+            COMPRESSED => {
+                let mut inner = ZlibDecoder::new(&mut element);
+                match (number(&mut inner)?, number(&mut inner)?) {
+                    (MATRIX, _) => matrix(&mut inner, most)?,
+                    (kind, _) => return Err(format!("a compressed element of type {kind}, a matrix expected")),
+                }
+            }
+            MATRIX => matrix(&mut element, most)?,
+            kind => return Err(format!("an element of type {kind}, a matrix expected")),
+        };
+        match variable {
+            Variable::Pixels(found) => pixels = Some(found),
+            Variable::Labels(found) => labels = Some(found),
+            Variable::Other => {}
+        }
+        copy(&mut element, &mut sink()).map_err(|error| error.to_string())?;
+    }
+    let (pixels, labels) = (pixels.unwrap_or_default(), labels.unwrap_or_default());
+    let (shape, normalisation) = (Kind::Svhn.shape(), Kind::Svhn.normalisation());
+    if pixels.len() != labels.len() * shape.bytes() {
+        return Err(format!("{} images, but {} labels beside them", pixels.len() / shape.bytes(), labels.len()));
+    }
+    Ok(Images { pixels: Pixels::Memory(pixels), labels, shape, normalisation })
+}
+
+enum Variable {
+    Pixels(Vec<u8>),
+    Labels(Vec<u16>),
+    Other,
+}
+
+/// Flags, dimensions, name, numbers.
+fn matrix(reader: &mut impl Read, most: usize) -> Result<Variable, String> {
+    head(reader)?;
+    let dims: Vec<usize> = head(reader)?
+        .chunks_exact(4)
+        .map(|dim| u32::from_le_bytes([dim[0], dim[1], dim[2], dim[3]]) as usize)
+        .collect();
+    let name = head(reader)?;
+    match name.as_slice() {
+        b"X" => pixels(reader, &dims, most).map(Variable::Pixels).map_err(|error| format!("`X`: {error}")),
+        b"y" => labels(reader, &dims, most).map(Variable::Labels).map_err(|error| format!("`y`: {error}")),
+        _ => Ok(Variable::Other),
+    }
+}
+
+/// `H×W×C×N` in column order (the first index runs fastest) → `N×H×W×C`.
+fn pixels(reader: &mut impl Read, dims: &[usize], most: usize) -> Result<Vec<u8>, String> {
+    let &[EDGE, EDGE, 3, count] = dims else {
+        return Err(format!("dimensions {dims:?}, 32×32×3×N expected"));
+    };
+    let bytes = EDGE * EDGE * 3;
+    numbers(reader, BYTES, count, bytes, most)?;
+    let mut columns = vec![0; bytes];
+    let mut pixels = Vec::new();
+    for _ in 0..count {
+        fill(reader, &mut columns)?;
+        let rows = (0..EDGE).flat_map(|y| (0..EDGE).map(move |x| (y, x)));
+        pixels.extend(rows.flat_map(|(y, x)| (0..3).map(move |c| y + EDGE * (x + EDGE * c))).map(|at| columns[at]));
+    }
+    Ok(pixels)
+}
+
+fn labels(reader: &mut impl Read, dims: &[usize], most: usize) -> Result<Vec<u16>, String> {
+    let &[count, 1] = dims else {
+        return Err(format!("dimensions {dims:?}, N×1 expected"));
+    };
+    let width = if numbers(reader, DOUBLES, count, 1, most)? == DOUBLES { 8 } else { 1 };
+    let mut labels = Vec::new();
+    for i in 0..count {
+        let mut bytes = [0; 8];
+        fill(reader, &mut bytes[..width])?;
+        let class = if width == 8 { f64::from_le_bytes(bytes) } else { f64::from(bytes[0]) };
+        if !(1.0..=10.0).contains(&class) || class.fract() != 0.0 {
+            return Err(format!("label {class} of image {i} is out of range, 1 to 10 expected"));
+        }
+        labels.push(class as u16 % 10);
+    }
+    Ok(labels)
+}
+
+/// The tag before `count` items of `each` numbers: their type, which is bytes or `other`.
+fn numbers(reader: &mut impl Read, other: u32, count: usize, each: usize, most: usize) -> Result<u32, String> {
+    let (kind, length) = (number(reader)?, number(reader)?);
+    if count == 0 || count > most {
+        return Err(format!("it claims {count} items, from 1 to {most} expected"));
+    }
+    // Up to four bytes are packed into the tag itself, which only files of a few labels have: they are none of ours.
+    if kind != BYTES && kind != other {
+        return Err(format!("numbers of type {kind}, {BYTES} or {other} expected"));
+    }
+    let expected = count * each * if kind == DOUBLES { 8 } else { 1 };
+    if length as usize != expected {
+        return Err(format!("{length} bytes of numbers, {expected} expected of {count} items"));
+    }
+    Ok(kind)
+}
+
+/// A short element with its padding to 8 bytes; up to 4 bytes may be packed into its tag.
+fn head(reader: &mut impl Read) -> Result<Vec<u8>, String> {
+    let tag = number(reader)?;
+    let packed = tag >> 16;
+    let (length, padded) = if packed == 0 {
+        let length = number(reader)?;
+        (length, length.checked_next_multiple_of(8).unwrap_or(u32::MAX))
+    } else {
+        (packed, 4)
+    };
+    if length > padded || padded > MOST_HEAD {
+        return Err(format!("a name or dimensions of {length} bytes"));
+    }
+    let mut bytes = vec![0; padded as usize];
+    fill(reader, &mut bytes)?;
+    bytes.truncate(length as usize);
+    Ok(bytes)
+}
+
+fn number(reader: &mut impl Read) -> Result<u32, String> {
+    let mut bytes = [0; 4];
+    fill(reader, &mut bytes)?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
+fn fill(reader: &mut impl Read, bytes: &mut [u8]) -> Result<(), String> {
+    reader.read_exact(bytes).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "it is cut short".into(),
+        _ => error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EDGE, images};
+    use proptest::prelude::*;
+    use std::io::Write;
+
+    fn element(kind: u32, bytes: &[u8]) -> Vec<u8> {
+        let mut all = [kind.to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
+        all.extend(bytes);
+        all.resize(all.len().next_multiple_of(8), 0);
+        all
+    }
+
+    fn matrix(name: &str, dims: &[u32], kind: u32, numbers: &[u8]) -> Vec<u8> {
+        let dims: Vec<u8> = dims.iter().flat_map(|dim| dim.to_le_bytes()).collect();
+        // The name is packed into its tag, as MATLAB does.
+        let mut packed = [&(1u32 | (name.len() as u32) << 16).to_le_bytes(), name.as_bytes()].concat();
+        packed.resize(8, 0);
+        let flags = element(6, &[9, 0, 0, 0, 0, 0, 0, 0]);
+        element(14, &[flags, element(5, &dims), packed, element(kind, numbers)].concat())
+    }
+
+    fn compressed(matrix: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(matrix).unwrap();
+        let packed = encoder.finish().unwrap();
+        // Compressed elements are not padded.
+        [&15u32.to_le_bytes()[..], &(packed.len() as u32).to_le_bytes(), &packed].concat()
+    }
+
+    fn file(elements: &[Vec<u8>]) -> Vec<u8> {
+        let mut header = b"MATLAB 5.0 MAT-file, Platform: GLNXA64".to_vec();
+        header.resize(124, b' ');
+        header.extend([0, 1, b'I', b'M']);
+        [header, elements.concat()].concat()
+    }
+
+    /// Byte `i` of image `n` in column order is `(n + i)` wrapped.
+    fn x(count: u32) -> Vec<u8> {
+        let bytes: Vec<u8> = (0..count).flat_map(|n| (0..3072u32).map(move |i| (n + i) as u8)).collect();
+        matrix("X", &[32, 32, 3, count], 2, &bytes)
+    }
+
+    fn y(labels: &[u8]) -> Vec<u8> {
+        matrix("y", &[labels.len() as u32, 1], 2, labels)
+    }
+
+    const LABELS: [u8; 6] = [1, 10, 3, 9, 2, 5];
+
+    #[test]
+    fn compressed_and_plain_elements_are_read_in_any_order() {
+        let doubles: Vec<u8> = LABELS.iter().flat_map(|&label| f64::from(label).to_le_bytes()).collect();
+        let other = matrix("z", &[1, 1], 9, &1.0f64.to_le_bytes());
+        let files = [
+            file(&[compressed(&x(6)), compressed(&y(&LABELS))]),
+            file(&[y(&LABELS), compressed(&other), x(6)]),
+            file(&[other, x(6), matrix("y", &[6, 1], 9, &doubles)]),
+        ];
+        for file in files {
+            let read = images(file.as_slice(), 6).unwrap();
+            assert_eq!(read.labels, [1, 0, 3, 9, 2, 5]);
+            let at = |n: usize, row: usize, column: usize, c: usize| {
+                read.bytes()[((n * EDGE + row) * EDGE + column) * 3 + c]
+            };
+            for (n, row, column, c) in [(0, 0, 0, 0), (1, 5, 0, 0), (2, 0, 7, 0), (3, 1, 2, 1), (5, 31, 31, 2)] {
+                assert_eq!(at(n, row, column, c), (n + row + EDGE * (column + EDGE * c)) as u8);
+            }
+            assert_ne!(at(0, 1, 0, 0), at(0, 0, 1, 0), "rows and columns differ");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said() {
+        let message = |file: &[u8]| images(file, 6).unwrap_err();
+        let good = file(&[x(6), y(&LABELS)]);
+        assert_eq!(message(&[]), "it is cut short");
+        assert_eq!(message(&good[..5000]), "`X`: it is cut short");
+        assert_eq!(message(&file(&[x(6)])), "`y` is missing");
+        assert_eq!(message(&file(&[y(&LABELS)])), "`X` is missing");
+        assert_eq!(message(&file(&[x(5), y(&LABELS)])), "5 images, but 6 labels beside them");
+        assert_eq!(message(&file(&[x(7)])), "`X`: it claims 7 items, from 1 to 6 expected");
+        assert_eq!(message(&file(&[x(0)])), "`X`: it claims 0 items, from 1 to 6 expected");
+        let labels = |labels: &[u8]| message(&file(&[x(6), y(labels)]));
+        assert_eq!(labels(&[1, 2, 3, 4, 11, 5]), "`y`: label 11 of image 4 is out of range, 1 to 10 expected");
+        assert!(labels(&[1, 2, 0, 4, 5, 5]).contains("label 0 of image 2"));
+        assert!(message(&file(&[matrix("X", &[32, 31, 3, 6], 2, &[])])).contains("32×32×3×N expected"));
+        let big_endian = [&good[..126], b"MI", &good[128..]].concat();
+        assert_eq!(message(&big_endian), "it is no little-endian MATLAB file of level 5");
+    }
+
+    #[test]
+    fn what_a_header_claims_is_not_allocated() {
+        let lying = matrix("X", &[32, 32, 3, u32::MAX], 2, &[0; 64]);
+        assert!(images(file(&[lying]).as_slice(), 73_257).unwrap_err().contains("it claims 4294967295 items"));
+        let cut = compressed(&x(6)[..4000]);
+        assert_eq!(images(file(&[cut]).as_slice(), 6).unwrap_err(), "`X`: it is cut short");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+        #[test]
+        fn no_mutation_raises_a_panic(
+            packed: bool, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+        ) {
+            let pack = |matrix: Vec<u8>| if packed { compressed(&matrix) } else { matrix };
+            let mut file = file(&[pack(y(&LABELS)), pack(x(1))]);
+            // Most of a file are pixels, which may be anything: changes go to its first 400 bytes.
+            let head = file.len().min(400);
+            for (at, value) in changes {
+                file[at.index(head)] = value;
+            }
+            if let Some(cut) = cut {
+                file.truncate(cut.index(file.len()));
+            }
+            let _ = images(file.as_slice(), 6);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Archives: tar in gzip, and zip. Only folders and plain files are unpacked, and only below the folder they are meant for.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Component, Path, PathBuf};
+
+use flate2::read::{DeflateDecoder, MultiGzDecoder};
+use flate2::{Crc, CrcReader};
+use zip::CompressionMethod;
+
+/// Unpacks `archive` below `into`, by the ending of its name; `on_file` hears of every file.
+pub fn unpack(archive: &Path, into: &Path, on_file: &mut dyn FnMut()) -> io::Result<()> {
+    let file = File::open(archive)?;
+    let name = archive.to_string_lossy();
+    if name.ends_with(".zip") { zip(file, into, on_file) } else { tar_gz(BufReader::new(file), into, on_file) }
+}
+
+/// Whether `name` is that of an archive to unpack rather than of a file to keep.
+pub fn is_archive(name: &str) -> bool {
+    [".zip", ".tgz", ".tar.gz"].iter().any(|ending| name.ends_with(ending))
+}
+
+fn tar_gz(reader: impl Read, into: &Path, on_file: &mut dyn FnMut()) -> io::Result<()> {
+    for entry in tar::Archive::new(MultiGzDecoder::new(reader)).entries()? {
+        let mut entry = entry?;
+        let path = inside(into, &entry.path()?)?;
+        match entry.header().entry_type() {
+            tar::EntryType::Directory => std::fs::create_dir_all(path)?,
+            tar::EntryType::Regular | tar::EntryType::Continuous => {
+                write(&path, &mut entry)?;
+                on_file();
+            }
+            tar::EntryType::XGlobalHeader => {}
+            other => return Err(refused(format!("`{}` is neither file nor folder ({other:?})", path.display()))),
+        }
+    }
+    Ok(())
+}
+
+/// The crate's own decompressor is switched off: that would change the crate for candle too. Raw bytes and ours do as well.
+fn zip(file: File, into: &Path, on_file: &mut dyn FnMut()) -> io::Result<()> {
+    let mut archive = zip::ZipArchive::new(BufReader::new(file))?;
+    for i in 0..archive.len() {
+        let mut entry = archive.by_index_raw(i)?;
+        let name = entry.name()?.into_owned();
+        let path = inside(into, Path::new(&name))?;
+        if entry.is_dir() {
+            std::fs::create_dir_all(path)?;
+            continue;
+        }
+        if !entry.is_file() || entry.encrypted() {
+            return Err(refused(format!("`{name}` is neither file nor folder, or encrypted")));
+        }
+        let (expected, method) = ((entry.crc32(), entry.size()), entry.compression());
+        let found = match method {
+            CompressionMethod::Stored => write(&path, &mut entry)?,
+            CompressionMethod::DEFLATE => write(&path, &mut DeflateDecoder::new(&mut entry).take(expected.1 + 1))?,
+            other => return Err(refused(format!("`{name}` is compressed by {other}"))),
+        };
+        if found != expected {
+            return Err(refused(format!("`{name}` is damaged")));
+        }
+        on_file();
+    }
+    Ok(())
+}
+
+/// Writes a new file; its checksum (CRC-32) and length.
+fn write(path: &Path, reader: &mut impl Read) -> io::Result<(u32, u64)> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut reader = CrcReader::new(reader);
+    // A name that comes twice would overwrite what was unpacked before.
+    let mut file = File::create_new(path)?;
+    let length = io::copy(&mut reader, &mut file)?;
+    Ok((Crc::sum(reader.crc()), length))
+}
+
+/// `name` below `folder`, unless it leads out of it.
+fn inside(folder: &Path, name: &Path) -> io::Result<PathBuf> {
+    let mut path = folder.to_owned();
+    for part in name.components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            _ => return Err(refused(format!("`{}` leads out of the folder", name.display()))),
+        }
+    }
+    Ok(path)
+}
+
+fn refused(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{tar_gz, unpack};
+    use crate::random::Random;
+    use flate2::write::{DeflateEncoder, GzEncoder};
+    use std::fs;
+    use std::io::Write;
+    use std::path::Path;
+    use tar::{EntryType, Header};
+
+    /// A tar in gzip, of entries whatever their names.
+    fn tar(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for &(name, kind, content) in entries {
+            let mut header = Header::new_gnu();
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_entry_type(kind);
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            header.set_cksum();
+            bytes.extend(header.as_bytes());
+            bytes.extend(content);
+            bytes.resize(bytes.len().next_multiple_of(512), 0);
+        }
+        bytes.resize(bytes.len() + 1024, 0);
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// A zip of deflated files, whatever their names; `checksum` changes that of each.
+    fn zip(entries: &[(&str, &[u8])], checksum: impl Fn(u32) -> u32) -> Vec<u8> {
+        let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+        for (name, content) in entries {
+            let mut crc = flate2::Crc::new();
+            crc.update(content);
+            let mut encoder = DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(content).unwrap();
+            let packed = encoder.finish().unwrap();
+            // Version 2.0, no flags, deflated, no time; then what both headers share.
+            let mut shared = vec![20, 0, 0, 0, 8, 0, 0, 0, 0, 0];
+            for number in [checksum(crc.sum()), packed.len() as u32, content.len() as u32, name.len() as u32] {
+                shared.extend(number.to_le_bytes());
+            }
+            let offset = bytes.len() as u32;
+            bytes.extend([&b"PK\x03\x04"[..], &shared, name.as_bytes(), &packed].concat());
+            let place = [&[0; 10][..], &offset.to_le_bytes()].concat();
+            directory.extend([&b"PK\x01\x02\x14\x00"[..], &shared, &place, name.as_bytes()].concat());
+        }
+        let count = (entries.len() as u16).to_le_bytes();
+        let (size, start) = ((directory.len() as u32).to_le_bytes(), (bytes.len() as u32).to_le_bytes());
+        bytes.extend(directory);
+        bytes.extend([&b"PK\x05\x06\0\0\0\0"[..], &count, &count, &size, &start, &[0, 0]].concat());
+        bytes
+    }
+
+    /// Unpacks into `inner` of a new folder, and says what lies in the whole of it.
+    fn unpacked(name: &str, archive: &[u8]) -> (std::io::Result<()>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, inner) = (folder.path().join(name), folder.path().join("inner"));
+        fs::create_dir(&inner).unwrap();
+        fs::write(&path, archive).unwrap();
+        let result = unpack(&path, &inner, &mut || {});
+        fs::remove_file(&path).unwrap();
+        let mut files = Vec::new();
+        list(folder.path(), folder.path(), &mut files);
+        files.sort();
+        (result, files)
+    }
+
+    fn list(root: &Path, folder: &Path, files: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                list(root, &path, files);
+            } else {
+                files.push(path.strip_prefix(root).unwrap().display().to_string());
+            }
+        }
+    }
+
+    const FILE: EntryType = EntryType::Regular;
+
+    #[test]
+    fn files_and_folders_are_unpacked() {
+        let entries = [("a/", EntryType::Directory, &b""[..]), ("./a/b/x.bin", FILE, &[7; 5000]), ("a/y", FILE, b"y")];
+        let expected = ["inner/a/b/x.bin", "inner/a/y"];
+        let (result, files) = unpacked("x.tar.gz", &tar(&entries));
+        assert!(result.is_ok() && files == expected, "{result:?} {files:?}");
+        let archive = zip(&[("a/", b""), ("a/b/x.bin", &[7; 5000]), ("a/y", b"y")], |sum| sum);
+        let (result, files) = unpacked("x.zip", &archive);
+        assert!(result.is_ok() && files == expected, "{result:?} {files:?}");
+    }
+
+    #[test]
+    fn what_leads_out_of_the_folder_is_refused() {
+        for name in ["../x", "a/../../x", "/tmp/nkfac-bench-x"] {
+            let (result, files) = unpacked("x.tgz", &tar(&[(name, FILE, b"x")]));
+            assert!(result.unwrap_err().to_string().contains("leads out of the folder") && files.is_empty());
+            let (result, files) = unpacked("x.zip", &zip(&[(name, b"x")], |sum| sum));
+            assert!(result.unwrap_err().to_string().contains("leads out of the folder") && files.is_empty());
+            assert!(!Path::new("/tmp/nkfac-bench-x").exists());
+        }
+        for kind in [EntryType::Symlink, EntryType::Link, EntryType::Fifo] {
+            let (result, files) = unpacked("x.tgz", &tar(&[("x", kind, b"")]));
+            assert!(result.unwrap_err().to_string().contains("neither file nor folder") && files.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_or_comes_twice_is_refused() {
+        let damaged = zip(&[("x", b"some text")], |sum| sum ^ 1);
+        assert!(unpacked("x.zip", &damaged).0.unwrap_err().to_string().ends_with("`x` is damaged"));
+        assert!(unpacked("x.tgz", &tar(&[("x", FILE, b"1"), ("x", FILE, b"2")])).0.is_err());
+        let whole = tar(&[("x", FILE, &[1; 9000])]);
+        assert!(unpacked("x.tgz", &whole[..whole.len() / 2]).0.is_err());
+        assert!(unpacked("x.tgz", b"").0.is_err() && unpacked("x.zip", b"").0.is_err());
+    }
+
+    #[test]
+    fn no_mutation_raises_a_panic_or_leaves_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, inner) = (folder.path().join("x.zip"), folder.path().join("inner"));
+        let plain = {
+            let mut plain = Vec::new();
+            let packed = tar(&[("a/x", FILE, &[7; 600]), ("b", FILE, b"y")]);
+            std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed.as_slice()), &mut plain).unwrap();
+            plain
+        };
+        let zip = zip(&[("a/x", &[7; 600]), ("b", b"y")], |sum| sum);
+        let mut random = Random::new(1, "mutations");
+        for i in 0..10_000 {
+            // Of gzip every change would be found by its checksum: the tar within is changed.
+            let mut bytes = if i % 2 == 0 { plain.clone() } else { zip.clone() };
+            for _ in 0..=random.below(3) {
+                let at = random.below(bytes.len());
+                bytes[at] = random.below(256) as u8;
+            }
+            if i % 2 == 0 {
+                let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::none());
+                encoder.write_all(&bytes).unwrap();
+                let _ = tar_gz(encoder.finish().unwrap().as_slice(), &inner, &mut || {});
+            } else {
+                fs::write(&path, &bytes).unwrap();
+                let _ = unpack(&path, &inner, &mut || {});
+            }
+            let _ = fs::remove_dir_all(&inner);
+        }
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["x.zip"]);
+    }
+}
