@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod random;
+pub mod stats;
 
 pub mod param;
 
@@ -19,4 +20,6 @@ pub mod reference;
 pub mod train;
 
 pub mod experiment;
+pub mod export;
 pub mod figure;
+pub mod report;

@@ -1,12 +1,15 @@
 //! The command line: one file a subcommand. This is the only place that prints.
 
+mod compare;
 mod completions;
+mod export;
 mod figure;
 mod lines;
 mod list;
 mod output;
 mod plan;
 mod progress;
+mod report;
 mod run;
 mod selection;
 mod verify;
@@ -31,6 +34,9 @@ enum Command {
     Run(run::Run),
     Plan(plan::Plan),
     Figure(figure::Figure),
+    Report(report::Report),
+    Compare(compare::Compare),
+    Export(export::Export),
     List(list::List),
     Verify(verify::Verify),
     Completions(completions::Completions),
@@ -43,6 +49,9 @@ impl Cli {
             Command::Run(run) => run.execute(),
             Command::Plan(plan) => plan.execute(),
             Command::Figure(figure) => figure.execute(),
+            Command::Report(report) => report.execute(),
+            Command::Compare(compare) => compare.execute(),
+            Command::Export(export) => export.execute(),
             Command::List(list) => list.execute(),
             Command::Verify(verify) => verify.execute(),
             Command::Completions(completions) => completions.execute(),

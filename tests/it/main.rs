@@ -10,5 +10,6 @@ mod golden;
 mod inverters;
 mod models;
 mod program;
+mod report;
 mod sweep;
 mod tidy;
