@@ -25,8 +25,8 @@ pub struct Compare {
 impl Compare {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let folder = self.folder.map_or_else(|| only_folder(Path::new("results")), Ok)?;
-        let results = read(&folder)?;
-        let Comparison { a, b, seeds, unpaired, differences } = Comparison::new(&results, &self.a, &self.b)?;
+        let data = read(&folder)?;
+        let Comparison { a, b, seeds, unpaired, differences } = Comparison::new(&data, &self.a, &self.b)?;
         let list = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
         line(format_args!(
             "{a} − {b}, {} pairs (seeds {})",

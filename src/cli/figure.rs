@@ -3,8 +3,8 @@ use std::process::ExitCode;
 
 use super::output::line;
 use clap::{Args, ValueEnum};
-use nkfac_bench::figure::{self, COLUMN, PAGE, Style, Table, Theme};
-use nkfac_bench::record::{self, Results};
+use nkfac_bench::figure::{self, COLUMN, Data, PAGE, Style, Table, Theme};
+use nkfac_bench::record;
 
 /// Draw the figures of a results folder again
 ///
@@ -43,20 +43,20 @@ impl Figure {
 
 /// Draws into `folder/figures`; with `show`, prints the table and says where the figures are.
 pub fn draw(folder: &Path, names: &[String], style: Style, show: bool) -> anyhow::Result<()> {
-    let results = read(folder)?;
-    let written = figure::render(folder, &results, names, style)?;
+    let data = read(folder)?;
+    let written = figure::render(folder, &data, names, style)?;
     if show {
-        line(format_args!("\n{}", Table::new(&results)?.terminal()));
+        line(format_args!("\n{}", Table::new(&data)?.terminal()));
         line(format_args!("{} figures and tables in {}", written.len(), folder.join("figures").display()));
     }
     Ok(())
 }
 
 /// Reads a folder of results; what had to be skipped goes to standard error.
-pub fn read(folder: &Path) -> anyhow::Result<Results> {
+pub fn read(folder: &Path) -> anyhow::Result<Data> {
     let results = record::read(folder)?;
     for skipped in &results.skipped {
         eprintln!("warning: {skipped}");
     }
-    Ok(results)
+    Ok(Data::new(results)?)
 }

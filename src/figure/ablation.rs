@@ -4,9 +4,8 @@ use polars::prelude::*;
 
 use super::ink::style::{BELOW, COLUMN, LEADING, LEFT, Look, MARGIN};
 use super::ink::{Anchor, Canvas, Frame, Grid, Key, Legend, Panel, Scale, Swatch, names};
-use super::{Figure, counts, group, numbers, summary, table, texts};
+use super::{Data, Figure, counts, group, numbers, summary, table, texts};
 use crate::catalog::Entry;
-use crate::record::Results;
 
 /// Final test accuracy and seconds an epoch against the swept key; a row for each line of trials where no numbers were swept.
 pub struct Ablation;
@@ -22,9 +21,9 @@ impl Figure for Ablation {
 
     /// `line, label, axis, at, seeds, diverged, final_accuracy, final_accuracy_sd, epoch_seconds, epoch_seconds_sd, omitted`. Where
     /// no numbers were swept, `axis` and `at` are null.
-    fn query(&self, results: &Results) -> PolarsResult<DataFrame> {
-        let axis = group::axis(results)?;
-        let lines = summary::leading(results, axis.as_deref())?;
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let axis = group::axis(data)?;
+        let lines = summary::leading(data, axis.as_deref())?;
         let name = axis.map_or(lit(NULL).cast(DataType::String), |axis| lit(group::short(&axis).to_owned()));
         let kept = [
             "at",
@@ -37,7 +36,7 @@ impl Figure for Ablation {
             "omitted",
         ];
         let columns = [col("line"), col("label"), name.alias("axis")].into_iter().chain(kept.map(col));
-        summary::by_line(results, &lines)?.lazy().select(columns.collect::<Vec<_>>()).collect()
+        summary::by_line(data, &lines)?.lazy().select(columns.collect::<Vec<_>>()).collect()
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::{Error, counts, group, numbers, summary, texts};
+use super::{Data, Error, counts, group, numbers, summary, texts};
 use crate::catalog;
-use crate::record::{Results, Status};
+use crate::record::Status;
 use crate::stats::{self, Paired, Verdict};
 
 /// What lines are compared by.
@@ -61,11 +61,11 @@ impl Comparison {
     ///
     /// # Errors
     /// There is no such line: the message names the nearest or all.
-    pub fn new(results: &Results, a: &str, b: &str) -> Result<Self, Error> {
+    pub fn new(data: &Data, a: &str, b: &str) -> Result<Self, Error> {
         let query = |source| Error::Query { figure: "compare", source };
-        let lines = group::lines(results, None).map_err(query)?;
+        let lines = group::lines(data, None).map_err(query)?;
         let labels = texts(&lines, "label").map_err(query)?;
-        let trials = [of_line(results, &lines, &labels, a)?, of_line(results, &lines, &labels, b)?];
+        let trials = [of_line(data, &lines, &labels, a)?, of_line(data, &lines, &labels, b)?];
         let [a_trials, b_trials] = &trials;
         let seeds: Vec<u64> = a_trials.0.keys().filter(|seed| b_trials.0.contains_key(seed)).copied().collect();
         let unpaired = trials.iter().map(|(_, all)| all - seeds.len()).sum();
@@ -118,7 +118,7 @@ fn pairs_are(count: usize) -> String {
 
 /// The measures of a line's finished trials by seed, and how many trials it has.
 fn of_line(
-    results: &Results,
+    data: &Data,
     lines: &DataFrame,
     labels: &[String],
     label: &str,
@@ -130,7 +130,7 @@ fn of_line(
         return Err(Error::UnknownLine { name: label.to_owned(), hint: hint(label, &known) });
     };
     let line = counts(lines, "line").map_err(query)?[place] as u32;
-    let trials = summary::by_trial(results)
+    let trials = summary::by_trial(data)
         .and_then(|trials| {
             let lines = lines.clone().lazy().filter(col("line").eq(lit(line)));
             trials.lazy().join(lines, [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner)).collect()

@@ -4,9 +4,9 @@ use polars::prelude::*;
 
 use super::ink::style::Look;
 use super::ink::{Canvas, Frame, Grid, Key, Legend, Panel, Point, Scale, Swatch};
-use super::{Figure, counts, numbers, summary, table, texts};
+use super::{Data, Figure, counts, numbers, summary, table, texts};
 use crate::catalog::Entry;
-use crate::record::{Metric, Results, Scope};
+use crate::record::{Metric, Scope};
 
 /// A line for each line of trials, with a band of one standard deviation.
 pub struct Curves;
@@ -22,14 +22,14 @@ impl Figure for Curves {
 
     /// `line, label, seeds, diverged, omitted, metric, epoch, seconds, mean, sd`. `seconds` is the mean clock at the end of the epoch. A
     /// line that never finished has one row without numbers.
-    fn query(&self, results: &Results) -> PolarsResult<DataFrame> {
-        let lines = summary::leading(results, None)?;
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let lines = summary::leading(data, None)?;
         let shown = summary::is(&Scope::Test, Metric::Accuracy).or(summary::is(&Scope::Train, Metric::Loss));
-        let curves = summary::rows(results, &lines)
+        let curves = summary::rows(data, &lines)?
             .filter(shown.and(summary::finished()))
             .group_by([col("line"), col("metric"), col("epoch")])
             .agg([col("seconds").mean(), col("value").mean().alias("mean"), col("value").std(1).alias("sd")]);
-        summary::by_line(results, &lines)?
+        summary::by_line(data, &lines)?
             .lazy()
             .select([col("line"), col("label"), col("seeds"), col("diverged"), col("omitted")])
             .join(curves, [col("line")], [col("line")], JoinArgs::new(JoinType::Left))

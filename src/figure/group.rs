@@ -5,17 +5,17 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use polars::prelude::*;
 use serde_json::{Map, Value};
 
-use super::{ink, numbers, texts};
-use crate::record::Results;
+use super::{Data, ink, numbers, texts};
 
 /// The line of every trial: `trial, line, label`, and `at`, the value of the swept key `axis`, which then makes no lines of
 /// its own.
-pub fn lines(results: &Results, axis: Option<&str>) -> PolarsResult<DataFrame> {
-    let mut trials = trials(results)?;
+pub fn lines(data: &Data, axis: Option<&str>) -> PolarsResult<DataFrame> {
+    let mut trials = data.trials.clone();
     let at: HashMap<String, f64> =
         trials.iter_mut().filter_map(|trial| Some((trial.id.clone(), trial.swept.remove(axis?)?.as_f64()?))).collect();
     trials.sort_by(Trial::order);
@@ -36,8 +36,8 @@ pub fn lines(results: &Results, axis: Option<&str>) -> PolarsResult<DataFrame> {
 }
 
 /// The swept key to be an axis of numbers: of those with numbers only, the one with most values.
-pub fn axis(results: &Results) -> PolarsResult<Option<String>> {
-    let mut values = values(&trials(results)?);
+pub fn axis(data: &Data) -> PolarsResult<Option<String>> {
+    let mut values = values(&data.trials);
     values.retain(|_, values| values.iter().all(Value::is_number));
     let longest = values.into_iter().max_by(|a, b| a.1.len().cmp(&b.1.len()).then_with(|| b.0.cmp(&a.0)));
     Ok(longest.map(|(key, _)| key))
@@ -45,8 +45,8 @@ pub fn axis(results: &Results) -> PolarsResult<Option<String>> {
 
 /// The two swept keys with most values, whatever their kind, the longer first, and where every trial stands: `trial, arm, x, y,
 /// x_rank, y_rank`, ranks in the order of the values. `None` if fewer than two keys were swept.
-pub fn plane(results: &Results) -> PolarsResult<Option<(String, String, DataFrame)>> {
-    let trials = trials(results)?;
+pub fn plane(data: &Data) -> PolarsResult<Option<(String, String, DataFrame)>> {
+    let trials = data.trials.clone();
     let mut all: Vec<(String, Vec<Value>)> = values(&trials).into_iter().collect();
     all.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(&b.0)));
     all.truncate(2);
@@ -73,11 +73,11 @@ pub fn plane(results: &Results) -> PolarsResult<Option<(String, String, DataFram
 
 /// For every trial the solver and the problem that it stands for: `trial, solver, solver_rank, problem`. Data, model, length and
 /// seed make the problem; arm and optimizer the solver.
-pub fn contests(results: &Results) -> PolarsResult<DataFrame> {
-    let mut trials = trials(results)?;
+pub fn contests(data: &Data) -> PolarsResult<DataFrame> {
+    let mut trials = data.trials.clone();
     trials.sort_by(Trial::order);
     let seeds: HashMap<String, u64> = {
-        let (ids, seeds) = (texts(&results.trials, "trial")?, results.trials.column("seed")?.u64()?.clone());
+        let (ids, seeds) = (texts(&data.results.trials, "trial")?, data.results.trials.column("seed")?.u64()?.clone());
         ids.into_iter().zip(seeds.iter().map(Option::unwrap_or_default)).collect()
     };
     let is_problem = |key: &str| !key.starts_with("optimizer") && !key.starts_with("schedule");
@@ -108,8 +108,8 @@ pub struct Differences {
 }
 
 /// How the configurations of lines differ. The first trial of a line speaks for all of it.
-pub fn differences(results: &Results) -> PolarsResult<Differences> {
-    let mut trials = trials(results)?;
+pub fn differences(data: &Data) -> PolarsResult<Differences> {
+    let mut trials = data.trials.clone();
     trials.sort_by(Trial::order);
     trials.dedup_by(|a, b| a.order(b).is_eq());
     let keys: BTreeSet<&String> = trials.iter().flat_map(|trial| trial.config.keys()).collect();
@@ -131,7 +131,9 @@ pub fn short(key: &str) -> &str {
     ["precondition.", "update."].iter().find_map(|table| inner.strip_prefix(table)).unwrap_or(inner)
 }
 
-struct Trial {
+/// What tells a trial from others.
+#[derive(Debug, Clone)]
+pub struct Trial {
     id: String,
     arm: String,
     /// When the first trial of the arm started.
@@ -139,7 +141,7 @@ struct Trial {
     /// Without the seed.
     swept: Map<String, Value>,
     /// The resolved configuration by dotted key, without the seed.
-    config: BTreeMap<String, Value>,
+    config: Arc<BTreeMap<String, Value>>,
 }
 
 impl Trial {
@@ -184,8 +186,8 @@ fn text(value: &Value) -> String {
 }
 
 /// Every trial, with those swept keys that differ between trials.
-fn trials(results: &Results) -> PolarsResult<Vec<Trial>> {
-    let mut trials = all_trials(&results.trials)?;
+pub fn trials(origins: &DataFrame) -> PolarsResult<Vec<Trial>> {
+    let mut trials = all_trials(origins)?;
     tell_apart(&mut trials);
     let values = values(&trials);
     for trial in &mut trials {
@@ -263,7 +265,7 @@ fn all_trials(trials: &DataFrame) -> PolarsResult<Vec<Trial>> {
             swept.remove("seed");
             config.remove("seed");
             let arm_started = arm_started.get(arm.as_str()).copied().unwrap_or_default();
-            Ok(Trial { id: id.clone(), arm: arm.clone(), arm_started, swept, config })
+            Ok(Trial { id: id.clone(), arm: arm.clone(), arm_started, swept, config: Arc::new(config) })
         })
         .collect()
 }

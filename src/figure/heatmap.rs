@@ -4,9 +4,8 @@ use polars::prelude::*;
 
 use super::ink::style::{BELOW, Color, FRAME, INK, LEADING, LEFT, MARGIN};
 use super::ink::{Anchor, Canvas, Legend, text_width};
-use super::{Figure, counts, group, summary, table, texts};
+use super::{Data, Figure, counts, group, summary, table, texts};
 use crate::catalog::Entry;
-use crate::record::Results;
 
 /// Final test accuracy as a colour and a number, a panel for each arm.
 pub struct Heatmap;
@@ -22,13 +21,13 @@ impl Figure for Heatmap {
 
     /// `arm, x_key, y_key, x, y, x_rank, y_rank, seeds, diverged, final_accuracy, final_accuracy_sd`; ranks count the values of a key
     /// from 0. No rows if fewer than two keys were swept.
-    fn query(&self, results: &Results) -> PolarsResult<DataFrame> {
-        let (x, y, places) = match group::plane(results)? {
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let (x, y, places) = match group::plane(data)? {
             Some(plane) => plane,
             None => (String::new(), String::new(), empty()?),
         };
         let accuracy = || col("final_accuracy").filter(summary::finished());
-        summary::by_trial(results)?
+        summary::by_trial(data)?
             .lazy()
             .join(places.lazy(), [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner))
             .group_by([col("arm"), col("x"), col("y"), col("x_rank"), col("y_rank")])
@@ -123,6 +122,7 @@ fn draw_arm(canvas: &mut Canvas, top: f64, cells: &[Cell], [x_key, y_key]: &[Str
     let left = LEFT / 2.0 + labels + 6.0;
     let top = top + LEADING;
     let column = ((canvas.width - left - MARGIN) / columns as f64).min(64.0);
+    let left = left + (canvas.width - left - MARGIN - columns as f64 * column) / 2.0;
     let (right, bottom) = (left + columns as f64 * column, top + rows as f64 * ROW);
     canvas.text(((left + right) / 2.0, top - LEADING / 2.0), &cells[0].arm, Anchor::Middle);
     for cell in cells {
@@ -148,5 +148,5 @@ fn draw_arm(canvas: &mut Canvas, top: f64, cells: &[Cell], [x_key, y_key]: &[Str
     let border = vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
     canvas.line(border, FRAME, 0.6, &[]);
     canvas.text(((left + right) / 2.0, bottom + 7.0 + LEADING), x_key, Anchor::Middle);
-    canvas.turned_text((MARGIN, (top + bottom) / 2.0), y_key);
+    canvas.turned_text((left - labels - 12.0, (top + bottom) / 2.0), y_key);
 }

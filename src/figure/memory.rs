@@ -4,9 +4,8 @@ use polars::prelude::*;
 
 use super::ink::style::{AREAS, BELOW, INK, LEADING, MARGIN};
 use super::ink::{Anchor, Canvas, Frame, Legend, Panel, Scale, names};
-use super::{Figure, counts, summary, table, texts};
+use super::{Data, Figure, counts, summary, table, texts};
 use crate::catalog::Entry;
-use crate::record::Results;
 
 /// A bar for each line of trials: the peak of the process's resident memory.
 pub struct Memory;
@@ -17,9 +16,9 @@ impl Figure for Memory {
     }
 
     /// `line, label, seeds, peak_rss_bytes, peak_rss_bytes_sd, omitted`.
-    fn query(&self, results: &Results) -> PolarsResult<DataFrame> {
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
         let columns = ["line", "label", "seeds", "peak_rss_bytes", "peak_rss_bytes_sd", "omitted"].map(col);
-        summary::by_line(results, &summary::leading(results, None)?)?.lazy().select(columns).collect()
+        summary::by_line(data, &summary::leading(data, None)?)?.lazy().select(columns).collect()
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {

@@ -4,9 +4,8 @@ use polars::prelude::*;
 
 use super::ink::style::{FRAME, Look};
 use super::ink::{Canvas, Grid, Key, Legend, Panel, Scale, Swatch};
-use super::{Figure, counts, summary, table, texts};
+use super::{Data, Figure, counts, summary, table, texts};
 use crate::catalog::Entry;
-use crate::record::Results;
 
 /// Final test accuracy against training time, and the lines that no other beats in both.
 pub struct Pareto;
@@ -22,10 +21,10 @@ impl Figure for Pareto {
 
     /// `line, label, seeds, diverged, final_accuracy, final_accuracy_sd, train_seconds, train_seconds_sd, front, omitted`. `front`:
     /// no other line is at least as accurate in less time, or more accurate in the same.
-    fn query(&self, results: &Results) -> PolarsResult<DataFrame> {
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
         let columns = ["line", "label", "seeds", "diverged", "final_accuracy", "final_accuracy_sd"];
         let columns = columns.into_iter().chain(["train_seconds", "train_seconds_sd", "omitted"]).map(col);
-        let lines = summary::by_line(results, &summary::leading(results, None)?)?.lazy();
+        let lines = summary::by_line(data, &summary::leading(data, None)?)?.lazy();
         let mut frame = lines.select(columns.collect::<Vec<_>>()).collect()?;
         let points: Vec<(f64, f64)> = super::numbers(&frame, "train_seconds")?
             .into_iter()

@@ -7,9 +7,8 @@ use polars::prelude::*;
 use super::ink::style::Look;
 use super::ink::{Canvas, Grid, Key, Legend, Panel, Scale, Swatch};
 use super::time_to_target::{runs, target};
-use super::{Figure, counts, group, summary, table, texts};
+use super::{Data, Figure, counts, group, summary, table, texts};
 use crate::catalog::Entry;
-use crate::record::Results;
 
 /// For each solver the share of problems that it solves within a factor τ of the fastest solver's time.
 pub struct PerformanceProfile;
@@ -25,10 +24,10 @@ impl Figure for PerformanceProfile {
 
     /// `line, label, problems, target, tau, share, omitted`: `share` of `problems` are solved within `tau` times the best time. A problem
     /// is a seed, a net and data that every solver was run on; to solve it is to reach the target.
-    fn query(&self, results: &Results) -> PolarsResult<DataFrame> {
-        let (target, _) = target(results)?;
-        let runs = runs(results, target)?;
-        let contests = group::contests(results)?;
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let (target, _) = target(data)?;
+        let runs = runs(data, target)?;
+        let contests = group::contests(data)?;
         let solvers = texts(&contests, "solver")?;
         let mut names: BTreeMap<usize, &str> = BTreeMap::new();
         let mut problems: HashMap<String, HashMap<usize, f64>> = HashMap::new();

@@ -4,9 +4,9 @@ use polars::prelude::*;
 
 use super::ink::style::{AREAS, BELOW, Color, LEADING, MARGIN};
 use super::ink::{Anchor, Canvas, Frame, Key, Legend, Panel, Scale, Swatch, names, text_width};
-use super::{Figure, numbers, summary, texts};
+use super::{Data, Figure, numbers, summary, texts};
 use crate::catalog::Entry;
-use crate::record::{Metric, Results, Scope};
+use crate::record::{Metric, Scope};
 
 /// A bar for each line of trials, of the phases of a step.
 pub struct Phases;
@@ -21,8 +21,8 @@ impl Figure for Phases {
     }
 
     /// `line, label, omitted`, and for each phase milliseconds a step, the mean over epochs and finished trials.
-    fn query(&self, results: &Results) -> PolarsResult<DataFrame> {
-        let lines = summary::leading(results, None)?;
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let lines = summary::leading(data, None)?;
         let train = || col("scope").eq(lit(Scope::Train.name().to_owned()));
         let mut of_trial = vec![
             col("line").first(),
@@ -35,7 +35,7 @@ impl Figure for Phases {
             of_trial.push(col("value").filter(summary::is(&Scope::Train, phase)).sum().alias(phase.name()));
             of_line.push((lit(1e3) * col(phase.name()) / col("steps")).mean().alias(title(phase)));
         }
-        summary::rows(results, &lines)
+        summary::rows(data, &lines)?
             .filter(summary::finished())
             .group_by([col("trial")])
             .agg(of_trial)

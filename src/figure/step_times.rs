@@ -4,9 +4,8 @@ use polars::prelude::*;
 
 use super::ink::style::Look;
 use super::ink::{Canvas, Grid, Key, Legend, Panel, Scale, Swatch};
-use super::{Figure, counts, summary, table, texts};
+use super::{Data, Figure, counts, summary, table, texts};
 use crate::catalog::Entry;
-use crate::record::Results;
 
 /// For each line the share of steps that take so long or longer, both axes logarithmic, so that a step in a thousand is seen.
 pub struct StepTimes;
@@ -22,11 +21,11 @@ impl Figure for StepTimes {
 
     /// `line, label, share, milliseconds, seeds, omitted`: `share` of a line's steps take so long or longer, the mean over finished
     /// trials.
-    fn query(&self, results: &Results) -> PolarsResult<DataFrame> {
-        let lines = summary::leading(results, None)?.lazy();
-        let trials = results.trials.clone().lazy().filter(summary::finished()).select([col("trial")]);
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let lines = summary::leading(data, None)?.lazy();
+        let trials = data.results.trials.clone().lazy().filter(summary::finished()).select([col("trial")]);
         let join = || JoinArgs::new(JoinType::Inner);
-        results
+        data.results
             .steps
             .clone()
             .lazy()

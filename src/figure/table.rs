@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use polars::prelude::{DataFrame, IntoLazy as _, JoinArgs, JoinType, PolarsResult, col};
 
-use super::{counts, group, numbers, summary, texts};
-use crate::record::{Results, csv};
+use super::{Data, counts, group, numbers, summary, texts};
+use crate::record::csv;
 use crate::stats;
 
 /// One row for each line of trials: final and best test accuracy, seconds an epoch and peak memory, as means over finished
@@ -73,10 +73,10 @@ impl Column {
 
 impl Table {
     /// Sums up all results of an experiment.
-    pub fn new(results: &Results) -> PolarsResult<Self> {
-        let lines = group::lines(results, None)?;
-        let mut frame = summary::by_line(results, &lines)?;
-        let trials = summary::by_trial(results)?;
+    pub fn new(data: &Data) -> PolarsResult<Self> {
+        let lines = group::lines(data, None)?;
+        let mut frame = summary::by_line(data, &lines)?;
+        let trials = summary::by_trial(data)?;
         let intervals = intervals(&trials, &lines)?;
         let places = counts(&frame, "line")?;
         for (name, end) in [("final_accuracy_low", 0), ("final_accuracy_high", 1)] {

@@ -1,14 +1,14 @@
 //! How long it takes to be as good as wanted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use polars::prelude::*;
 
 use super::ink::style::{BELOW, INK, LEADING, Look, MARGIN};
 use super::ink::{Anchor, Canvas, Frame, Legend, Panel, Scale, names};
-use super::{Figure, counts, group, numbers, summary, table, texts};
+use super::{Data, Figure, counts, group, numbers, summary, table, texts};
 use crate::catalog::Entry;
-use crate::record::{Metric, Results, Scope, Status};
+use crate::record::Status;
 use crate::stats;
 
 /// A row for each line of trials, a mark for each trial: full where it reached the target, hollow where it ended before.
@@ -25,10 +25,10 @@ impl Figure for TimeToTarget {
 
     /// `line, label, seed, target, outcome, epoch, seconds, omitted`, a row for each trial. `outcome` is `reached`, `missed` or
     /// `diverged`; `epoch` and `seconds` are those at which the target was reached, or else the trial's last.
-    fn query(&self, results: &Results) -> PolarsResult<DataFrame> {
-        let lines = summary::leading(results, None)?;
-        let (target, _) = target(results)?;
-        let runs = runs(results, target)?;
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let lines = summary::leading(data, None)?;
+        let (target, _) = target(data)?;
+        let runs = runs(data, target)?;
         let found: Vec<Option<&Run>> = texts(&lines, "trial")?.iter().map(|trial| runs.get(trial)).collect();
         let frame = lines.select(["line", "label", "omitted"])?.hstack(&[
             Column::new("seed".into(), found.iter().map(|run| run.map(|run| run.seed)).collect::<Vec<_>>()),
@@ -77,13 +77,11 @@ const PITCH: f64 = LEADING + 5.0;
 
 /// The test accuracy to reach, as a fraction, and whether the experiment says so. Without a target in its file it is what half of
 /// the lines end above, down to a whole percent; NaN if nothing has finished.
-pub fn target(results: &Results) -> PolarsResult<(f64, bool)> {
-    let said =
-        results.rows.clone().lazy().filter(summary::is(&Scope::Test, Metric::Target)).select([col("value").max()]);
-    if let Some(&target) = numbers(&said.collect()?, "value")?.first().filter(|target| target.is_finite()) {
+pub fn target(data: &Data) -> PolarsResult<(f64, bool)> {
+    if let Some(target) = data.sums.iter().filter_map(|sums| sums.target).max_by(f64::total_cmp) {
         return Ok((target, true));
     }
-    let lines = summary::by_line(results, &group::lines(results, None)?)?;
+    let lines = summary::by_line(data, &group::lines(data, None)?)?;
     let mut last = numbers(&lines, "final_accuracy")?;
     last.retain(|accuracy| accuracy.is_finite());
     Ok(((100.0 * stats::median(&last)).floor() / 100.0, false))
@@ -100,19 +98,14 @@ pub struct Run {
 
 /// Every trial's way to the target, by the trial's id. Between two evaluations accuracy is taken to change linearly; the first one
 /// has none before it, so a target that it reaches is reached when it is made.
-pub fn runs(results: &Results, target: f64) -> PolarsResult<HashMap<String, Run>> {
-    let rows = results.rows.clone().lazy().filter(summary::is(&Scope::Test, Metric::Accuracy)).collect()?;
-    let mut curves: HashMap<String, BTreeMap<usize, (f64, f64)>> = HashMap::new();
-    let (epochs, seconds, accuracies) = (counts(&rows, "epoch")?, numbers(&rows, "seconds")?, numbers(&rows, "value")?);
-    for (i, trial) in texts(&rows, "trial")?.into_iter().enumerate() {
-        curves.entry(trial).or_default().insert(epochs[i], (seconds[i], accuracies[i]));
-    }
-    let trials = &results.trials;
-    let (ids, states, seeds) =
-        (texts(trials, "trial")?, texts(trials, "status")?, trials.column("seed")?.u64()?.clone());
+pub fn runs(data: &Data, target: f64) -> PolarsResult<HashMap<String, Run>> {
+    let trials = &data.results.trials;
+    let (ids, states) = (texts(trials, "trial")?, texts(trials, "status")?);
+    let seeds = trials.column("seed")?.u64()?;
     let run = |(i, id): (usize, String)| {
+        let test = data.sums[i].test.iter();
         let curve: Vec<[f64; 3]> =
-            curves.remove(&id).unwrap_or_default().into_iter().map(|(e, (s, a))| [e as f64, s, a]).collect();
+            test.map(|(&epoch, &[seconds, accuracy])| [f64::from(epoch), seconds, accuracy]).collect();
         let (outcome, epoch, seconds) = if states[i] == Status::Finished.name() {
             reach(&curve, target)
         } else {

@@ -17,9 +17,9 @@ use super::{Error, Scope};
 pub struct Results {
     /// One row a trial, in the order of the files' names: the columns of [`super::Origin`].
     pub trials: DataFrame,
-    /// The numbers: `trial, epoch, step, seconds, scope, metric, value`. Those of single steps outnumber all others by far and are
-    /// left out.
-    pub rows: DataFrame,
+    /// The numbers of each of them, in the same order: `epoch, step, seconds, scope, metric, value`. Those of single steps outnumber all
+    /// others by far and are left out.
+    pub rows: Vec<DataFrame>,
     /// How long single steps took: `trial, share, seconds`: `share` of the trial's steps took `seconds` or longer.
     pub steps: DataFrame,
     /// Files that hold no results, or the same again.
@@ -64,7 +64,7 @@ pub fn read(folder: &Path) -> Result<Results, Error> {
         return Err(Error::NoneReadable { folder, count, first });
     }
     let stack = |frames| stack(frames).map_err(|source| Error::Stack { folder: folder.to_owned(), source });
-    Ok(Results { trials: stack(trials)?, rows: stack(rows)?, steps: stack(steps)?, skipped })
+    Ok(Results { trials: stack(trials)?, rows, steps: stack(steps)?, skipped })
 }
 
 /// Every `*.parquet` in `folder`, in the order of their names; at least one.
@@ -125,7 +125,7 @@ fn split(frame: &DataFrame) -> PolarsResult<Trial> {
     let (origin, _) = parts(frame)?;
     let is_step: BooleanChunked =
         frame.column("scope")?.str()?.iter().map(|scope| scope == Some(Scope::Step.name())).collect();
-    let rows = frame.select(std::iter::once("trial").chain(OF_A_ROW))?.filter_seq(&!&is_step)?;
+    let rows = frame.select(OF_A_ROW)?.filter_seq(&!&is_step)?;
     let seconds = frame.column("value")?.f64()?.filter(&is_step)?;
     let steps = steps(&id, seconds.into_no_null_iter().collect())?;
     Ok(Trial { id, origin, rows, steps })
@@ -225,13 +225,13 @@ mod tests {
         let columns = |frame: &DataFrame| -> Vec<(String, DataType)> {
             frame.schema().iter().map(|(name, kind)| (name.to_string(), kind.clone())).collect()
         };
-        let mut found = [columns(&results.trials), columns(&results.rows)].concat();
+        let mut found = [columns(&results.trials), columns(&results.rows[0])].concat();
         found.sort_by_key(|(name, _)| COLUMNS.iter().position(|(known, _)| known == name));
         found.dedup();
         assert_eq!(found, COLUMNS.map(|(name, kind)| (name.to_owned(), kind)));
-        assert_eq!(texts(&results.rows, "scope"), ["train", "test", "layer1.0.conv1/a"]);
-        assert_eq!(texts(&results.rows, "metric"), ["loss", "accuracy", "factor_size"]);
-        let values = results.rows.column("value").unwrap().f64().unwrap().clone();
+        assert_eq!(texts(&results.rows[0], "scope"), ["train", "test", "layer1.0.conv1/a"]);
+        assert_eq!(texts(&results.rows[0], "metric"), ["loss", "accuracy", "factor_size"]);
+        let values = results.rows[0].column("value").unwrap().f64().unwrap().clone();
         let bits: Vec<u64> = values.into_no_null_iter().map(f64::to_bits).collect();
         assert_eq!(bits, [f64::NAN, 0.1 + 0.2, 577.0].map(f64::to_bits));
         assert_eq!(results.trials.height(), 1);
@@ -268,7 +268,7 @@ mod tests {
         ParquetWriter::new(fs::File::create(folder.path().join("d.parquet")).unwrap()).finish(&mut foreign).unwrap();
 
         let results = read(folder.path()).unwrap();
-        assert_eq!(results.rows.height(), 3);
+        assert_eq!((results.rows.len(), results.rows[0].height()), (1, 3));
         let place = format!("{}/", folder.path().display());
         let skipped: Vec<String> = results.skipped.iter().map(|file| file.to_string().replace(&place, "")).collect();
         assert_eq!(skipped.len(), 3, "{skipped:?}");
@@ -297,7 +297,7 @@ mod tests {
         written(folder.path(), "a");
         fs::write(folder.path().join("b.parquet"), bytes).unwrap();
         let results = read(folder.path()).unwrap();
-        assert!(results.rows.height() >= 3);
+        assert!(results.rows[0].height() == 3);
     }
 
     proptest! {

@@ -3,8 +3,7 @@
 use polars::prelude::*;
 
 use super::Error;
-use crate::figure::{Comparison, Difference, Figure as _, Table, TimeToTarget, digits, target};
-use crate::record::Results;
+use crate::figure::{Comparison, Data, Difference, Figure as _, Table, TimeToTarget, digits, target};
 use crate::stats::{self, ENOUGH, Verdict, median};
 
 /// A line of trials as the answer needs it.
@@ -18,8 +17,8 @@ struct Line {
 }
 
 /// Sentences, the one that matters most first.
-pub fn sentences(results: &Results, table: &Table) -> Result<Vec<String>, Error> {
-    let mut lines = lines(results, table)?;
+pub fn sentences(data: &Data, table: &Table) -> Result<Vec<String>, Error> {
+    let mut lines = lines(data, table)?;
     let diverged: u32 = table.frame().column("diverged")?.u32()?.iter().flatten().sum();
     lines.retain(|line| line.seeds > 0 && line.accuracy.is_finite());
     lines.sort_by(|a, b| b.accuracy.total_cmp(&a.accuracy));
@@ -36,7 +35,7 @@ pub fn sentences(results: &Results, table: &Table) -> Result<Vec<String>, Error>
     let mut said = vec![match runner_up {
         None => format!("Only {name} has finished: {level} final test accuracy over {}.", n(best)),
         Some(second) => {
-            let lead = &Comparison::new(results, name, &second.label)?.differences[0];
+            let lead = &Comparison::new(data, name, &second.label)?.differences[0];
             let sure = how_sure(lead, &second.label);
             format!("{name} has the highest final test accuracy, {level} over {}; {sure}.", n(best))
         }
@@ -45,13 +44,13 @@ pub fn sentences(results: &Results, table: &Table) -> Result<Vec<String>, Error>
     let mut rivals: Vec<&Line> = runner_up.into_iter().collect();
     rivals.extend(first_order.filter(|line| runner_up.is_none_or(|second| second.label != line.label)));
     for rival in rivals {
-        let comparison = Comparison::new(results, &best.label, &rival.label)?;
+        let comparison = Comparison::new(data, &best.label, &rival.label)?;
         let role = if rival.first_order && !best.first_order { ", the best without a preconditioner," } else { "" };
         let words = comparison.differences[0].words();
         said.push(format!("Against {}{role} with {}, paired by seed: {words}.", rival.label, accuracy(rival)));
     }
     said.extend(speed(&lines));
-    said.extend(time_to_target(results)?);
+    said.extend(time_to_target(data)?);
     said.extend(caveats(&lines, diverged, table.validated));
     Ok(said)
 }
@@ -67,14 +66,14 @@ fn how_sure(lead: &Difference, second: &str) -> String {
     }
 }
 
-fn lines(results: &Results, table: &Table) -> PolarsResult<Vec<Line>> {
+fn lines(data: &Data, table: &Table) -> PolarsResult<Vec<Line>> {
     let frame = table.frame();
     let numbers = |name: &str| -> PolarsResult<Vec<f64>> {
         Ok(frame.column(name)?.f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
     };
     let (means, sds, seconds) = (numbers("final_accuracy")?, numbers("final_accuracy_sd")?, numbers("epoch_seconds")?);
     let seeds = frame.column("seeds")?.u32()?;
-    let (arms, inverters) = (results.trials.column("arm")?.str()?, results.trials.column("inverter")?.str()?);
+    let (arms, inverters) = (data.results.trials.column("arm")?.str()?, data.results.trials.column("inverter")?.str()?);
     let is_first_order = |label: &str| {
         let of_arm = arms.iter().zip(inverters.iter()).filter(|(arm, _)| {
             arm.is_some_and(|arm| label == arm || label.strip_prefix(arm).is_some_and(|rest| rest.starts_with(", ")))
@@ -120,9 +119,9 @@ fn speed(lines: &[Line]) -> Option<String> {
 }
 
 /// Who is there first. A trial that never gets there counts as slower than any that does.
-fn time_to_target(results: &Results) -> Result<Option<String>, Error> {
-    let (target, said) = target(results)?;
-    let runs = TimeToTarget.query(results)?;
+fn time_to_target(data: &Data) -> Result<Option<String>, Error> {
+    let (target, said) = target(data)?;
+    let runs = TimeToTarget.query(data)?;
     let (labels, outcomes, seconds) =
         (runs.column("label")?.str()?, runs.column("outcome")?.str()?, runs.column("seconds")?.f64()?);
     let mut lines: Vec<(&str, Vec<f64>)> = Vec::new();

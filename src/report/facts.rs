@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use polars::prelude::*;
 
-use crate::figure::digits;
-use crate::record::{Metric, Results, Status};
+use crate::figure::{Data, digits};
+use crate::record::Status;
 
 /// The circumstances of results.
 pub struct Facts {
@@ -18,8 +18,8 @@ pub struct Facts {
 
 impl Facts {
     /// Gathers them from the trials' origins.
-    pub fn new(results: &Results) -> PolarsResult<Self> {
-        let trials = &results.trials;
+    pub fn new(data: &Data) -> PolarsResult<Self> {
+        let trials = &data.results.trials;
         let all = |name: &str| distinct(trials, name);
         let states = distinct_counts(trials, "status")?;
         let count = |status: Status| states.iter().filter(|state| **state == status.name()).count();
@@ -27,13 +27,13 @@ impl Facts {
         let started = floats(trials, "started")?;
         let first = started.iter().copied().fold(f64::INFINITY, f64::min);
         let last = started.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let seconds: f64 = sum(results, Metric::EpochSeconds)?;
+        let seconds: f64 = data.sums.iter().flat_map(|sums| &sums.epochs).sum();
         let load = floats(trials, "load")?.into_iter().fold(f64::NAN, f64::max);
         let mut rows = vec![
             ("data set", all("dataset")?),
             ("net", all("model")?),
-            ("parameters", values(results, Metric::Parameters)?),
-            ("training images", values(results, Metric::TrainImages)?),
+            ("parameters", values(data.sums.iter().filter_map(|sums| sums.parameters))),
+            ("training images", values(data.sums.iter().filter_map(|sums| sums.images))),
             ("epochs", all("epochs")?),
             ("batch", all("batch")?),
             ("seeds", all("seed")?),
@@ -96,23 +96,10 @@ fn floats(frame: &DataFrame, name: &str) -> PolarsResult<Vec<f64>> {
     Ok(frame.column(name)?.f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
 }
 
-fn of(results: &Results, metric: Metric) -> PolarsResult<Vec<f64>> {
-    let rows = results.rows.clone().lazy().filter(col("metric").eq(lit(metric.name()))).select([col("value")]);
-    floats(&rows.collect()?, "value")
-}
-
-fn sum(results: &Results, metric: Metric) -> PolarsResult<f64> {
-    Ok(of(results, metric)?.iter().sum())
-}
-
-/// The different values of a metric that is a whole number.
-fn values(results: &Results, metric: Metric) -> PolarsResult<String> {
-    let values: BTreeSet<u64> = of(results, metric)?.into_iter().map(|value| value as u64).collect();
-    Ok(if values.is_empty() {
-        "–".to_owned()
-    } else {
-        abridged(values.iter().map(|&value| grouped(value)).collect())
-    })
+/// The different whole numbers among `values`.
+fn values(values: impl Iterator<Item = f64>) -> String {
+    let values: BTreeSet<u64> = values.map(|value| value as u64).collect();
+    if values.is_empty() { "–".to_owned() } else { abridged(values.into_iter().map(grouped).collect()) }
 }
 
 /// Digits in groups of three.

@@ -20,8 +20,7 @@ mod tests;
 use polars::prelude::PolarsError;
 
 use crate::catalog::Entry;
-use crate::figure::{self, COLUMN, Canvas, Differences, PAGE, Table};
-use crate::record::Results;
+use crate::figure::{self, COLUMN, Canvas, Data, Differences, PAGE, Table};
 use facts::Facts;
 use verdict::Verdict;
 
@@ -56,14 +55,14 @@ struct Drawn {
 
 impl Report {
     /// Gathers everything that these results tell.
-    pub fn new(results: &Results) -> Result<Self, Error> {
-        let table = Table::new(results)?;
-        let differences = figure::differences(results)?;
+    pub fn new(data: &Data) -> Result<Self, Error> {
+        let table = Table::new(data)?;
+        let differences = figure::differences(data)?;
         Ok(Self {
-            facts: Facts::new(results)?,
-            answer: answer::sentences(results, &table)?,
-            verdicts: verdict::verdicts(results, &differences)?,
-            figures: figure::ALL.iter().map(|&figure| draw(figure, results)).collect::<Result<_, _>>()?,
+            facts: Facts::new(data)?,
+            answer: answer::sentences(data, &table)?,
+            verdicts: verdict::verdicts(data, &differences)?,
+            figures: figure::ALL.iter().map(|&figure| draw(figure, data)).collect::<Result<_, _>>()?,
             table,
             differences,
         })
@@ -88,10 +87,10 @@ impl Report {
     }
 }
 
-fn draw(figure: &dyn figure::Figure, results: &Results) -> Result<Drawn, figure::Error> {
+fn draw(figure: &dyn figure::Figure, data: &Data) -> Result<Drawn, figure::Error> {
     let entry = figure.entry();
     let failed = |source| figure::Error::Query { figure: entry.name, source };
-    let numbers = figure.query(results).map_err(failed)?;
+    let numbers = figure.query(data).map_err(failed)?;
     let canvas = |width| figure.draw(&numbers, width).map_err(failed);
     Ok(Drawn { entry, wide: canvas(PAGE)?, narrow: canvas(COLUMN)? })
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Report;
+use crate::figure::Data;
 use crate::record::{self, Metric, Origin, Row, Scope, Status};
 
 fn origin(place: usize, arm: &str, seed: u64, config: &str, status: Status) -> Origin {
@@ -58,7 +59,7 @@ fn write(folder: &Path, trials: &[(&str, u64, f64, Status)]) -> Report {
         let path = folder.join(format!("{place}.parquet"));
         record::write(&path, &origin(place, arm, seed, "{}", status), &rows(26, accuracy)).unwrap();
     }
-    Report::new(&record::read(folder).unwrap()).unwrap()
+    Report::new(&Data::new(record::read(folder).unwrap()).unwrap()).unwrap()
 }
 
 fn answer(trials: &[(&str, u64, f64, Status)]) -> String {

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Error;
-use crate::figure::{Comparison, Difference, Differences};
-use crate::record::Results;
+use crate::figure::{Comparison, Data, Difference, Differences};
 use crate::stats;
 
 #[derive(Debug, Deserialize)]
@@ -62,7 +61,7 @@ pub struct Row {
 }
 
 /// Every published table that these results have something to say about.
-pub fn verdicts(results: &Results, differences: &Differences) -> Result<Vec<Verdict>, Error> {
+pub fn verdicts(data: &Data, differences: &Differences) -> Result<Vec<Verdict>, Error> {
     let published: Published = toml::from_str(include_str!("published.toml"))?;
     let configs: Vec<BTreeMap<&str, &str>> =
         (0..differences.labels.len()).map(|line| config(differences, line)).collect();
@@ -74,7 +73,7 @@ pub fn verdicts(results: &Results, differences: &Differences) -> Result<Vec<Verd
         lines.dedup();
         // Two settings of one line would compare it with itself.
         if measured.len() > 1 && lines.len() == measured.len() {
-            verdicts.push(verdict(results, differences, &configs, table, &measured)?);
+            verdicts.push(verdict(data, differences, &configs, table, &measured)?);
         }
     }
     Ok(verdicts)
@@ -112,7 +111,7 @@ fn nearest(configs: &[BTreeMap<&str, &str>], table: &PublishedTable, row: &Publi
 }
 
 fn verdict(
-    results: &Results,
+    data: &Data,
     differences: &Differences,
     configs: &[BTreeMap<&str, &str>],
     table: &PublishedTable,
@@ -134,7 +133,7 @@ fn verdict(
     let label = |line: usize| differences.labels[line].as_str();
     let mut rows = Vec::new();
     for (row, line) in measured {
-        let comparison = Comparison::new(results, label(*line), label(first_line))?;
+        let comparison = Comparison::new(data, label(*line), label(first_line))?;
         rows.push(self::row(row, first, label(*line), &comparison, table.runs));
     }
     Ok(Verdict { name: table.name.clone(), source: table.source.clone(), scale, rows })
