@@ -5,9 +5,9 @@ use std::fmt::{self, Display};
 use std::fs::{self, File};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use polars::prelude::*;
-use rayon::prelude::*;
 
 use super::write::COLUMNS;
 use super::{Error, Scope};
@@ -44,8 +44,7 @@ pub fn read(folder: &Path) -> Result<Results, Error> {
     let paths = files(folder)?;
     let mut seen: HashMap<String, &Path> = HashMap::new();
     let (mut trials, mut rows, mut steps, mut skipped) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let read: Vec<Result<Trial, String>> = paths.par_iter().map(|path| read_trial(path)).collect();
-    for (path, outcome) in paths.iter().zip(read) {
+    for (path, outcome) in paths.iter().zip(read_trials(&paths)) {
         let outcome = outcome.and_then(|trial| match seen.insert(trial.id.clone(), path) {
             None => Ok(trial),
             Some(first) => Err(format!("trial `{}` is in `{}` already", trial.id, first.display())),
@@ -65,6 +64,21 @@ pub fn read(folder: &Path) -> Result<Results, Error> {
     }
     let stack = |frames| stack(frames).map_err(|source| Error::Stack { folder: folder.to_owned(), source });
     Ok(Results { trials: stack(trials)?, rows, steps: stack(steps)?, skipped })
+}
+
+/// Every trial, read side by side. Threads of their own, because polars has a pool: a worker of another one that waits for it would begin the
+/// next file meanwhile, and the next, until its stack is full.
+fn read_trials(paths: &[PathBuf]) -> Vec<Result<Trial, String>> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let read = |paths: &[PathBuf]| paths.iter().map(|path| read_trial(path)).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let parts = paths.chunks(paths.len().div_ceil(threads).max(1));
+        let workers: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// Every `*.parquet` in `folder`, in the order of their names; at least one.
@@ -93,13 +107,38 @@ const OF_A_ROW: [&str; 6] = ["epoch", "step", "seconds", "scope", "metric", "val
 
 /// All columns and rows of the trial in `path`, single steps too, or why there is none.
 pub fn read_file(path: &Path) -> Result<DataFrame, String> {
+    checked(read_parquet(path, |reader| reader)?)
+}
+
+/// What holds for all of a trial, in one row, and its numbers, with those columns alone that differ from row to row.
+pub fn parts(frame: &DataFrame) -> PolarsResult<(DataFrame, DataFrame)> {
+    let of_a_trial = COLUMNS.iter().map(|(name, _)| *name).filter(|name| !OF_A_ROW.contains(name));
+    Ok((frame.head(Some(1)).select(of_a_trial)?, frame.select(OF_A_ROW)?))
+}
+
+/// Reads what is repeated in every row from the first one alone.
+fn read_trial(path: &Path) -> Result<Trial, String> {
+    let first = checked(read_parquet(path, |reader| reader.with_slice(Some((0, 1))))?)?;
+    let of_a_row = OF_A_ROW.map(str::to_owned).to_vec();
+    let rows = read_parquet(path, |reader| reader.with_columns(Some(of_a_row)))?;
+    trial(&first, &rows).map_err(|error| error.to_string())
+}
+
+fn read_parquet(
+    path: &Path,
+    choose: impl FnOnce(ParquetReader<File>) -> ParquetReader<File>,
+) -> Result<DataFrame, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     // Some broken files make polars panic where others make it fail; here both are a broken file. What this cannot catch is a
     // damaged length that asks for more memory than there is. Files are read side by side, so each is read by one thread.
-    let read = || ParquetReader::new(file).read_parallel(ParallelStrategy::None).finish();
-    let frame = panic::catch_unwind(AssertUnwindSafe(read))
+    let read = || choose(ParquetReader::new(file).read_parallel(ParallelStrategy::None)).finish();
+    panic::catch_unwind(AssertUnwindSafe(read))
         .map_err(|_| "it is no intact Parquet file".to_owned())?
-        .map_err(|error| format!("it is no intact Parquet file: {error}"))?;
+        .map_err(|error| format!("it is no intact Parquet file: {error}"))
+}
+
+/// The frame, if it has rows and the columns of results.
+fn checked(frame: DataFrame) -> Result<DataFrame, String> {
     for (name, expected) in &COLUMNS {
         match frame.schema().get(name) {
             Some(found) if found == expected => {}
@@ -110,25 +149,14 @@ pub fn read_file(path: &Path) -> Result<DataFrame, String> {
     if frame.height() == 0 { Err("it has no rows".to_owned()) } else { Ok(frame) }
 }
 
-/// What holds for all of a trial, in one row, and its numbers, with those columns alone that differ from row to row.
-pub fn parts(frame: &DataFrame) -> PolarsResult<(DataFrame, DataFrame)> {
+fn trial(first: &DataFrame, rows: &DataFrame) -> PolarsResult<Trial> {
+    let id = first.column("trial")?.str()?.get(0).unwrap_or_default().to_owned();
     let of_a_trial = COLUMNS.iter().map(|(name, _)| *name).filter(|name| !OF_A_ROW.contains(name));
-    Ok((frame.head(Some(1)).select(of_a_trial)?, frame.select(OF_A_ROW)?))
-}
-
-fn read_trial(path: &Path) -> Result<Trial, String> {
-    split(&read_file(path)?).map_err(|error| error.to_string())
-}
-
-fn split(frame: &DataFrame) -> PolarsResult<Trial> {
-    let id = frame.column("trial")?.str()?.get(0).unwrap_or_default().to_owned();
-    let (origin, _) = parts(frame)?;
     let is_step: BooleanChunked =
-        frame.column("scope")?.str()?.iter().map(|scope| scope == Some(Scope::Step.name())).collect();
-    let rows = frame.select(OF_A_ROW)?.filter_seq(&!&is_step)?;
-    let seconds = frame.column("value")?.f64()?.filter(&is_step)?;
+        rows.column("scope")?.str()?.iter().map(|scope| scope == Some(Scope::Step.name())).collect();
+    let seconds = rows.column("value")?.f64()?.filter(&is_step)?;
     let steps = steps(&id, seconds.into_no_null_iter().collect())?;
-    Ok(Trial { id, origin, rows, steps })
+    Ok(Trial { origin: first.select(of_a_trial)?, rows: rows.select(OF_A_ROW)?.filter_seq(&!&is_step)?, steps, id })
 }
 
 /// The shares of steps for which [`Results::steps`] tells how long they took at least.
