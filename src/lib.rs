@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod random;
+pub mod stats;
 
 pub mod param;
 
@@ -20,4 +21,6 @@ pub mod train;
 
 pub mod bench;
 pub mod experiment;
+pub mod export;
 pub mod figure;
+pub mod report;

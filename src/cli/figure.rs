@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::output::line;
-use clap::Args;
-use nkfac_bench::figure::{self, Table};
+use clap::{Args, ValueEnum};
+use nkfac_bench::figure::{self, COLUMN, Data, PAGE, Style, Table, Theme};
 use nkfac_bench::record;
 
 /// Draw the figures of a results folder again
@@ -15,25 +15,48 @@ pub struct Figure {
     folder: PathBuf,
     /// Only these figures [default: all; see `list figures`]
     names: Vec<String>,
+    /// As wide as a paper's page (7 inches) or as one of its two columns (3⅜ inches)
+    #[arg(long, value_enum, default_value_t = Width::Page)]
+    width: Width,
+    /// Light ink on dark ground
+    #[arg(long)]
+    dark: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Width {
+    Column,
+    Page,
 }
 
 impl Figure {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        draw(&self.folder, &self.names, true)?;
+        let width = match self.width {
+            Width::Column => COLUMN,
+            Width::Page => PAGE,
+        };
+        let theme = if self.dark { Theme::Dark } else { Theme::Light };
+        draw(&self.folder, &self.names, Style { width, theme }, true)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// Draws into `folder/figures`; with `show`, prints the table and says where the figures are.
-pub fn draw(folder: &Path, names: &[String], show: bool) -> anyhow::Result<()> {
+pub fn draw(folder: &Path, names: &[String], style: Style, show: bool) -> anyhow::Result<()> {
+    let data = read(folder)?;
+    let written = figure::render(folder, &data, names, style)?;
+    if show {
+        line(format_args!("\n{}", Table::new(&data)?.terminal()));
+        line(format_args!("{} figures and tables in {}", written.len(), folder.join("figures").display()));
+    }
+    Ok(())
+}
+
+/// Reads a folder of results; what had to be skipped goes to standard error.
+pub fn read(folder: &Path) -> anyhow::Result<Data> {
     let results = record::read(folder)?;
     for skipped in &results.skipped {
         eprintln!("warning: {skipped}");
     }
-    let written = figure::render(folder, &results.rows, names)?;
-    if show {
-        line(format_args!("\n{}", Table::new(&results.rows)?.terminal()));
-        line(format_args!("{} figures and tables in {}", written.len(), folder.join("figures").display()));
-    }
-    Ok(())
+    Ok(Data::new(results)?)
 }

@@ -1,14 +1,17 @@
 //! The command line: one file a subcommand. This is the only place that prints.
 
 mod bench;
+mod compare;
 mod completions;
 mod data;
+mod export;
 mod figure;
 mod lines;
 mod list;
 mod output;
 mod plan;
 mod progress;
+mod report;
 mod run;
 mod selection;
 mod verify;
@@ -33,6 +36,9 @@ enum Command {
     Run(run::Run),
     Plan(plan::Plan),
     Figure(figure::Figure),
+    Report(report::Report),
+    Compare(compare::Compare),
+    Export(export::Export),
     List(list::List),
     Bench(bench::Bench),
     Data(data::Data),
@@ -47,6 +53,9 @@ impl Cli {
             Command::Run(run) => run.execute(),
             Command::Plan(plan) => plan.execute(),
             Command::Figure(figure) => figure.execute(),
+            Command::Report(report) => report.execute(),
+            Command::Compare(compare) => compare.execute(),
+            Command::Export(export) => export.execute(),
             Command::List(list) => list.execute(),
             Command::Bench(bench) => bench.execute(),
             Command::Data(data) => data.execute(),

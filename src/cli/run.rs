@@ -5,6 +5,7 @@ use anyhow::{Context, bail};
 use candle_core::Device;
 use clap::Args;
 use nkfac_bench::experiment::{self, Settings, Summary};
+use nkfac_bench::figure::Style;
 
 use super::figure;
 use super::lines::Lines;
@@ -84,7 +85,7 @@ fn conclude(settings: &Settings, summary: &Summary, json: bool) -> anyhow::Resul
     if finished + diverged + skipped == 0 {
         eprintln!("no trial left a result in `{}`: there is nothing to draw", settings.folder.display());
     } else {
-        figure::draw(&settings.folder, &[], !json)?;
+        figure::draw(&settings.folder, &[], Style::default(), !json)?;
     }
     if json {
         let counts =

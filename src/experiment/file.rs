@@ -26,6 +26,9 @@ pub struct File {
     pub data_dir: Option<PathBuf>,
     pub arms: Vec<Arm>,
     pub axes: Vec<Axis>,
+    /// The test accuracy that is wanted, as a fraction.
+    pub target: Option<f64>,
+    pub order: Order,
     /// From the command line.
     pub sets: Vec<(String, Value)>,
     pub warnings: Vec<String>,
@@ -34,7 +37,16 @@ pub struct File {
 /// Parts of a dotted key on the command line; no configuration is nearly as deep.
 const DEEPEST: usize = 16;
 
-const KEYS: [&str; 5] = ["name", "data_dir", "base", "arm", "sweep"];
+/// In which order trials are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// That of the file: arms, then axes, seeds innermost.
+    File,
+    /// Seed by seed, and for each seed in a random order, so that a machine that slows down favours no arm.
+    Interleaved,
+}
+
+const KEYS: [&str; 7] = ["name", "data_dir", "target", "order", "base", "arm", "sweep"];
 
 /// Reads a file, and overlays it with the command line.
 pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
@@ -51,6 +63,8 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
     };
     check_name(&name, root.locate("name"))?;
     let data_dir = root.get("data_dir").map(|folder| text_of(folder, "data_dir").map(PathBuf::from)).transpose()?;
+    let target = root.get("target").map(target).transpose()?;
+    let order = root.get("order").map_or(Ok(Order::File), order)?;
     let sets = overrides.set.iter().map(|set| assignment(set)).collect::<Result<Vec<_>, _>>()?;
     let arms = arms(&root, &sets)?;
     let mut axes = axes(&root)?;
@@ -62,11 +76,31 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
         }
         take_seeds(&mut axes, count, &root.origin);
     }
-    Ok(File { name, data_dir, arms, axes, sets, warnings })
+    Ok(File { name, data_dir, target, order, arms, axes, sets, warnings })
 }
 
 fn text_of<'a>(value: &'a Value, key: &str) -> Result<&'a str, config::Error> {
     value.as_str().ok_or_else(|| config::Error::mismatch(value, "a string").within(key).located(&value.origin))
+}
+
+/// Above 0, and at most 1.
+fn target(value: &Value) -> Result<f64, config::Error> {
+    let number = config::from_value::<f64>(value).map_err(|error| error.within("target").located(&value.origin))?;
+    if number > 0.0 && number <= 1.0 {
+        return Ok(number);
+    }
+    Err(config::Error::at(&value.origin, format!("`target` is {number}, a test accuracy above 0 and up to 1 expected"))
+        .hint("target = 0.9 stands for 90 %"))
+}
+
+fn order(value: &Value) -> Result<Order, config::Error> {
+    match text_of(value, "order")? {
+        "file" => Ok(Order::File),
+        "interleaved" => Ok(Order::Interleaved),
+        other => {
+            Err(config::Error::unknown_name(other, &["file", "interleaved"]).within("order").located(&value.origin))
+        }
+    }
 }
 
 /// The name is that of the results' folder.

@@ -24,7 +24,9 @@ pub struct Experiment {
     pub name: String,
     /// The folder with data that the file names.
     pub data_dir: Option<PathBuf>,
-    /// In the order of arms and axes, seeds innermost.
+    /// The test accuracy that trials are to reach, as a fraction.
+    pub target: Option<f64>,
+    /// In the order in which they are run.
     pub trials: Vec<Trial>,
     /// What is legal, but probably not meant.
     pub warnings: Vec<String>,
@@ -82,7 +84,10 @@ pub enum Error {
 /// # Errors
 /// A key is unknown, a value of the wrong type or impossible: the message names file, line and key.
 pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
-    let file::File { name, data_dir, arms, axes, sets, mut warnings } = file::read(path, overrides)?;
-    let trials = sweep::trials(&arms, &axes, &sets, &mut warnings)?;
-    Ok(Experiment { name, data_dir, trials, warnings })
+    let file::File { name, data_dir, target, order, arms, axes, sets, mut warnings } = file::read(path, overrides)?;
+    let mut trials = sweep::trials(&arms, &axes, &sets, &mut warnings)?;
+    if order == file::Order::Interleaved {
+        trials = sweep::interleaved(trials);
+    }
+    Ok(Experiment { name, data_dir, target, trials, warnings })
 }

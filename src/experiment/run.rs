@@ -10,7 +10,7 @@ use candle_core::Device;
 use super::{Error, Experiment, Trial, machine};
 use crate::data::{self, Broken, DataConfig, Dataset};
 use crate::optim::Precondition;
-use crate::record::{self, Origin, Status};
+use crate::record::{self, Metric, Origin, Row, Scope, Status};
 use crate::train::{self, Observer, Outcome};
 
 /// Where and on what trials are run.
@@ -122,9 +122,12 @@ fn run_trial(
 ) -> Result<Outcome, Error> {
     let (started, load) = (machine::now(), machine::load());
     let dataset = data.get(&trial.config.data)?;
-    let outcome = train::train(&trial.config, &dataset, &settings.device, reporter)?;
+    let mut outcome = train::train(&trial.config, &dataset, &settings.device, reporter)?;
     for broken in &dataset.broken() {
         reporter.event(&Event::Broken { trial, broken });
+    }
+    if let Some((target, last)) = experiment.target.zip(outcome.rows.last().cloned()) {
+        outcome.rows.push(Row { scope: Scope::Test, metric: Metric::Target, value: target, ..last });
     }
     let origin = origin(experiment, trial, settings, outcome.status, started, load);
     record::write(path, &origin, &outcome.rows)?;

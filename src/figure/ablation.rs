@@ -2,9 +2,9 @@
 
 use polars::prelude::*;
 
-use super::ink::style::{BELOW, LEADING, Look, MARGIN, PAGE};
-use super::ink::{Anchor, Canvas, Frame, Key, Legend, Panel, Scale, Swatch, text_width};
-use super::{Figure, counts, group, numbers, summary, texts};
+use super::ink::style::{BELOW, COLUMN, LEADING, LEFT, Look, MARGIN};
+use super::ink::{Anchor, Canvas, Frame, Grid, Key, Legend, Panel, Scale, Swatch, names};
+use super::{Data, Figure, counts, group, numbers, summary, table, texts};
 use crate::catalog::Entry;
 
 /// Final test accuracy and seconds an epoch against the swept key; a row for each line of trials where no numbers were swept.
@@ -19,25 +19,37 @@ impl Figure for Ablation {
         }
     }
 
-    /// `line, label, axis, at, seeds, diverged, final_accuracy, final_accuracy_sd, epoch_seconds, epoch_seconds_sd`. Where no
-    /// numbers were swept, `axis` and `at` are null.
-    fn query(&self, rows: &DataFrame) -> PolarsResult<DataFrame> {
-        let axis = group::axis(rows)?;
-        let lines = group::lines(rows, axis.as_deref())?;
+    /// `line, label, axis, at, seeds, diverged, final_accuracy, final_accuracy_sd, epoch_seconds, epoch_seconds_sd, omitted`. Where
+    /// no numbers were swept, `axis` and `at` are null.
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let axis = group::axis(data)?;
+        let lines = summary::leading(data, axis.as_deref())?;
         let name = axis.map_or(lit(NULL).cast(DataType::String), |axis| lit(group::short(&axis).to_owned()));
-        let kept =
-            ["at", "seeds", "diverged", "final_accuracy", "final_accuracy_sd", "epoch_seconds", "epoch_seconds_sd"];
+        let kept = [
+            "at",
+            "seeds",
+            "diverged",
+            "final_accuracy",
+            "final_accuracy_sd",
+            "epoch_seconds",
+            "epoch_seconds_sd",
+            "omitted",
+        ];
         let columns = [col("line"), col("label"), name.alias("axis")].into_iter().chain(kept.map(col));
-        summary::by_line(rows, &lines)?.lazy().select(columns.collect::<Vec<_>>()).collect()
+        summary::by_line(data, &lines)?.lazy().select(columns.collect::<Vec<_>>()).collect()
     }
 
-    fn draw(&self, numbers: &DataFrame) -> PolarsResult<Canvas> {
+    fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
         let points = points(numbers)?;
         let axis = texts(numbers, "axis")?.into_iter().find(|axis| !axis.is_empty());
+        let seeds: Vec<usize> = points.iter().map(|point| point.seeds).collect();
+        let caption = summary::caption(numbers, summary::spread(&seeds))?;
         Ok(match axis {
-            _ if points.iter().all(|point| point.seeds == 0) => Canvas::notice("No trial has finished."),
-            Some(axis) => against_numbers(&points, &axis),
-            None => by_line(&points),
+            _ if points.iter().all(|point| point.seeds == 0) => {
+                Canvas::notice(width, "No trial has finished, so there is nothing to compare.")
+            }
+            Some(axis) => against_numbers(&points, &axis, caption, width),
+            None => by_line(&points, caption, width),
         })
     }
 }
@@ -90,18 +102,19 @@ fn points(frame: &DataFrame) -> PolarsResult<Vec<Point>> {
 }
 
 /// One line for each arm against the values of the key; for an arm that has no such key a level to compare with.
-fn against_numbers(points: &[Point], axis: &str) -> Canvas {
+fn against_numbers(points: &[Point], axis: &str, caption: Option<String>, width: f64) -> Canvas {
     let lines: Vec<&[Point]> = points.chunk_by(|a, b| a.line == b.line).collect();
     let key = |line: &&[Point]| {
         let (seeds, diverged) = line.iter().fold((0, 0), |sums, point| (sums.0 + point.seeds, sums.1 + point.diverged));
         Key { swatch: Swatch::Line(Look::new(line[0].line)), text: summary::name(&line[0].label, seeds, diverged) }
     };
-    let legend = Legend::new(lines.iter().map(key).collect(), spread(points), PAGE);
-    let below = Frame::of_two(0, 0).bottom + BELOW;
-    let mut canvas = Canvas::new(PAGE, below + legend.height());
+    let legend = Legend::new(lines.iter().map(key).collect(), caption, width);
+    let grid = Grid::new(width, MEASURES.len());
+    let below = grid.below(MEASURES.len());
+    let mut canvas = Canvas::new(width, below + legend.height());
     for (column, measure) in MEASURES.iter().enumerate() {
         let at: Vec<f64> = points.iter().map(|point| point.at).filter(|at| at.is_finite()).collect();
-        let panel = Panel { frame: Frame::of_two(0, column), x: Scale::at(&at), y: measure.scale_for(points) };
+        let panel = Panel { frame: grid.frame(column), x: Scale::at(&at), y: measure.scale_for(points) };
         panel.axes(&mut canvas, axis, measure.name);
         for line in &lines {
             let look = Look::new(line[0].line);
@@ -117,25 +130,30 @@ fn against_numbers(points: &[Point], axis: &str) -> Canvas {
                 let (mean, sd) = (measure.of)(point);
                 panel.whisker(&mut canvas, (point.at, mean - sd), (point.at, mean + sd), &look);
                 panel.mark(&mut canvas, (point.at, mean), &look);
+                panel.hover(&mut canvas, (point.at, mean), measure.tell(point));
             }
         }
     }
-    legend.draw(&mut canvas, (PAGE / 2.0, below));
+    legend.draw(&mut canvas, (width / 2.0, below));
     canvas
 }
 
-/// A row for each line of trials, its name to the left of both panels.
-fn by_line(points: &[Point]) -> Canvas {
-    let names: Vec<String> =
+/// A row for each line of trials, its name to the left.
+fn by_line(points: &[Point], caption: Option<String>, page: f64) -> Canvas {
+    let labels: Vec<String> =
         points.iter().map(|point| summary::name(&point.label, point.seeds, point.diverged)).collect();
-    let left = MARGIN + names.iter().map(|name| text_width(name)).fold(0.0, f64::max) + 6.0;
-    let width = (PAGE - left - 3.0 * MARGIN) / 2.0;
-    let bottom = MARGIN + points.len() as f64 * PITCH;
-    let legend = Legend::new(Vec::new(), spread(points), PAGE);
-    let mut canvas = Canvas::new(PAGE, bottom + BELOW + legend.height());
+    let (labels, left) = names(&labels, page);
+    // Where there is no room beside each other, the panels are below each other.
+    let stacked = page <= COLUMN;
+    let width = if stacked { page - left - 2.0 * MARGIN } else { (page - left - LEFT / 2.0 - 2.0 * MARGIN) / 2.0 };
+    let height = points.len() as f64 * PITCH;
+    let bottom = MARGIN + height + if stacked { height + BELOW + MARGIN } else { 0.0 };
+    let legend = Legend::new(Vec::new(), caption, page);
+    let mut canvas = Canvas::new(page, bottom + BELOW + legend.height());
     for (column, measure) in MEASURES.iter().enumerate() {
-        let left = left + column as f64 * (width + MARGIN);
-        let frame = Frame { left, top: MARGIN, right: left + width, bottom };
+        let (right, down) = if stacked { (0.0, height + BELOW + MARGIN) } else { (width + LEFT / 2.0, 0.0) };
+        let (left, top) = (left + column as f64 * right, MARGIN + column as f64 * down);
+        let frame = Frame { left, top, right: left + width, bottom: top + height };
         let panel = Panel::of_rows(frame, measure.scale_for(points), points.len());
         panel.x_axis(&mut canvas, measure.name);
         for (row, point) in points.iter().enumerate() {
@@ -143,13 +161,14 @@ fn by_line(points: &[Point]) -> Canvas {
             let (y, (mean, sd)) = (panel.row(row), (measure.of)(point));
             panel.whisker(&mut canvas, (mean - sd, y), (mean + sd, y), &look);
             panel.mark(&mut canvas, (mean, y), &look);
-            if column == 0 {
-                canvas.text((left - 6.0, panel.at((mean, y)).1), &names[row], Anchor::End);
+            panel.hover(&mut canvas, (mean, y), measure.tell(point));
+            if column == 0 || stacked {
+                canvas.text((left - 6.0, panel.at((mean, y)).1), &labels[row], Anchor::End);
             }
         }
         panel.border(&mut canvas);
     }
-    legend.draw(&mut canvas, (PAGE / 2.0, bottom + BELOW));
+    legend.draw(&mut canvas, (page / 2.0, bottom + BELOW));
     canvas
 }
 
@@ -157,13 +176,14 @@ fn by_line(points: &[Point]) -> Canvas {
 const PITCH: f64 = LEADING + 3.0;
 
 impl Measure {
+    fn tell(&self, point: &Point) -> String {
+        let (mean, sd) = (self.of)(point);
+        format!("{}: {} {} (n = {})", point.label, self.name, table::spread(mean, sd, 3), point.seeds)
+    }
+
     /// An axis for means and what is one standard deviation from them.
     fn scale_for(&self, points: &[Point]) -> Scale {
         let values = points.iter().map(self.of).flat_map(|(mean, sd)| [mean - sd, mean, mean + sd]);
         (self.scale)(&values.collect::<Vec<_>>())
     }
-}
-
-fn spread(points: &[Point]) -> Option<String> {
-    summary::spread(&points.iter().map(|point| point.seeds).collect::<Vec<_>>())
 }

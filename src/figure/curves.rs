@@ -2,9 +2,9 @@
 
 use polars::prelude::*;
 
-use super::ink::style::{BELOW, Look, PAGE};
-use super::ink::{Canvas, Frame, Key, Legend, Panel, Point, Scale, Swatch};
-use super::{Figure, counts, group, numbers, summary, texts};
+use super::ink::style::Look;
+use super::ink::{Canvas, Frame, Grid, Key, Legend, Panel, Point, Scale, Swatch};
+use super::{Data, Figure, counts, numbers, summary, table, texts};
 use crate::catalog::Entry;
 use crate::record::{Metric, Scope};
 
@@ -20,31 +20,28 @@ impl Figure for Curves {
         }
     }
 
-    /// `line, label, seeds, diverged, metric, epoch, seconds, mean, sd`. `seconds` is the mean clock at the end of the epoch. A
+    /// `line, label, seeds, diverged, omitted, metric, epoch, seconds, mean, sd`. `seconds` is the mean clock at the end of the epoch. A
     /// line that never finished has one row without numbers.
-    fn query(&self, rows: &DataFrame) -> PolarsResult<DataFrame> {
-        let lines = group::lines(rows, None)?;
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let lines = summary::leading(data, None)?;
         let shown = summary::is(&Scope::Test, Metric::Accuracy).or(summary::is(&Scope::Train, Metric::Loss));
-        let curves = rows
-            .clone()
-            .lazy()
+        let curves = summary::rows(data, &lines)?
             .filter(shown.and(summary::finished()))
-            .join(lines.clone().lazy(), [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner))
             .group_by([col("line"), col("metric"), col("epoch")])
             .agg([col("seconds").mean(), col("value").mean().alias("mean"), col("value").std(1).alias("sd")]);
-        summary::by_line(rows, &lines)?
+        summary::by_line(data, &lines)?
             .lazy()
-            .select([col("line"), col("label"), col("seeds"), col("diverged")])
+            .select([col("line"), col("label"), col("seeds"), col("diverged"), col("omitted")])
             .join(curves, [col("line")], [col("line")], JoinArgs::new(JoinType::Left))
             .sort(["line", "metric", "epoch"], SortMultipleOptions::default())
             .collect()
     }
 
-    fn draw(&self, numbers: &DataFrame) -> PolarsResult<Canvas> {
+    fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
         let lines = lines(numbers)?;
         let ends: Vec<&Dot> = lines.iter().flat_map(|line| line.curves.iter().filter_map(|dots| dots.last())).collect();
         if ends.is_empty() {
-            return Ok(Canvas::notice("No trial has finished, so there are no curves to show."));
+            return Ok(Canvas::notice(width, "No trial has finished, so there are no curves to show."));
         }
         let epochs = ends.iter().map(|dot| dot.epoch).fold(0.0, f64::max);
         let seconds = ends.iter().map(|dot| dot.seconds).fold(0.0, f64::max);
@@ -58,15 +55,16 @@ impl Figure for Curves {
 
         let keys = lines.iter().map(|line| Key { swatch: Swatch::Line(line.look), text: line.name.clone() }).collect();
         let seeds: Vec<usize> = lines.iter().map(|line| line.seeds).collect();
-        let legend = Legend::new(keys, summary::spread(&seeds), PAGE);
-        let below = Frame::of_two(1, 0).bottom + BELOW;
-        let mut canvas = Canvas::new(PAGE, below + legend.height());
+        let legend = Legend::new(keys, summary::caption(numbers, summary::spread(&seeds))?, width);
+        let grid = Grid::new(width, 4);
+        let below = grid.below(4);
+        let mut canvas = Canvas::new(width, below + legend.height());
         for (row, quantity) in QUANTITIES.iter().enumerate() {
             for (column, x) in [&by_epoch, &by_time].into_iter().enumerate() {
-                draw_panel(&mut canvas, Frame::of_two(row, column), &lines, row, quantity, x);
+                draw_panel(&mut canvas, grid.frame(2 * row + column), &lines, row, quantity, x);
             }
         }
-        legend.draw(&mut canvas, (PAGE / 2.0, below));
+        legend.draw(&mut canvas, (width / 2.0, below));
         Ok(canvas)
     }
 }
@@ -88,6 +86,9 @@ const QUANTITIES: [Quantity; 2] = [
 
 /// Marks along a line, so that it is told apart without colour.
 const MARKS: usize = 8;
+
+/// Epochs along a line whose numbers a pointer is told.
+const TOLD: usize = 40;
 
 struct Line {
     look: Look,
@@ -149,6 +150,11 @@ fn draw_panel(canvas: &mut Canvas, frame: Frame, lines: &[Line], row: usize, qua
         let first = i * every / lines.len();
         for &point in points.iter().skip(first).step_by(every) {
             panel.mark(canvas, point, &line.look);
+        }
+        for dot in line.curves[row].iter().step_by(points.len().div_ceil(TOLD).max(1)) {
+            let (value, epoch, seconds) = (table::spread(dot.mean, dot.sd, 3), dot.epoch, table::digits(dot.seconds));
+            let text = format!("{}: {} {value} after epoch {epoch}, {seconds} s", line.name, quantity.name);
+            panel.hover(canvas, ((x.of)(dot), dot.mean), text);
         }
     }
 }

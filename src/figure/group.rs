@@ -5,16 +5,17 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use polars::prelude::*;
 use serde_json::{Map, Value};
 
-use super::{ink, numbers, texts};
+use super::{Data, ink, numbers, texts};
 
 /// The line of every trial: `trial, line, label`, and `at`, the value of the swept key `axis`, which then makes no lines of
 /// its own.
-pub fn lines(rows: &DataFrame, axis: Option<&str>) -> PolarsResult<DataFrame> {
-    let mut trials = trials(rows)?;
+pub fn lines(data: &Data, axis: Option<&str>) -> PolarsResult<DataFrame> {
+    let mut trials = data.trials.clone();
     let at: HashMap<String, f64> =
         trials.iter_mut().filter_map(|trial| Some((trial.id.clone(), trial.swept.remove(axis?)?.as_f64()?))).collect();
     trials.sort_by(Trial::order);
@@ -35,11 +36,93 @@ pub fn lines(rows: &DataFrame, axis: Option<&str>) -> PolarsResult<DataFrame> {
 }
 
 /// The swept key to be an axis of numbers: of those with numbers only, the one with most values.
-pub fn axis(rows: &DataFrame) -> PolarsResult<Option<String>> {
-    let mut values = values(&trials(rows)?);
+pub fn axis(data: &Data) -> PolarsResult<Option<String>> {
+    let mut values = values(&data.trials);
     values.retain(|_, values| values.iter().all(Value::is_number));
     let longest = values.into_iter().max_by(|a, b| a.1.len().cmp(&b.1.len()).then_with(|| b.0.cmp(&a.0)));
     Ok(longest.map(|(key, _)| key))
+}
+
+/// The two swept keys with most values, whatever their kind, the longer first, and where every trial stands: `trial, arm, x, y,
+/// x_rank, y_rank`, ranks in the order of the values. `None` if fewer than two keys were swept.
+pub fn plane(data: &Data) -> PolarsResult<Option<(String, String, DataFrame)>> {
+    let trials = data.trials.clone();
+    let mut all: Vec<(String, Vec<Value>)> = values(&trials).into_iter().collect();
+    all.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(&b.0)));
+    all.truncate(2);
+    for (_, values) in &mut all {
+        values.sort_by(compare);
+    }
+    let [(x, xs), (y, ys)] = all.as_slice() else { return Ok(None) };
+    let (mut ids, mut arms, mut labels, mut ranks) = (Vec::new(), Vec::new(), [vec![], vec![]], [vec![], vec![]]);
+    for trial in &trials {
+        let (Some(at_x), Some(at_y)) = (trial.swept.get(x), trial.swept.get(y)) else { continue };
+        ids.push(trial.id.as_str());
+        arms.push(trial.arm.as_str());
+        for (axis, (at, values)) in [(at_x, xs), (at_y, ys)].into_iter().enumerate() {
+            labels[axis].push(text(at));
+            ranks[axis].push(values.iter().position(|value| value == at).unwrap_or_default() as u32);
+        }
+    }
+    let ([x_labels, y_labels], [x_ranks, y_ranks]) = (labels, ranks);
+    let frame = df!(
+        "trial" => ids, "arm" => arms, "x" => x_labels, "y" => y_labels, "x_rank" => x_ranks, "y_rank" => y_ranks
+    )?;
+    Ok(Some((x.clone(), y.clone(), frame)))
+}
+
+/// For every trial the solver and the problem that it stands for: `trial, solver, solver_rank, problem`. Data, model, length and
+/// seed make the problem; arm and optimizer the solver.
+pub fn contests(data: &Data) -> PolarsResult<DataFrame> {
+    let mut trials = data.trials.clone();
+    trials.sort_by(Trial::order);
+    let seeds: HashMap<String, u64> = {
+        let (ids, seeds) = (texts(&data.results.trials, "trial")?, data.results.trials.column("seed")?.u64()?.clone());
+        ids.into_iter().zip(seeds.iter().map(Option::unwrap_or_default)).collect()
+    };
+    let is_problem = |key: &str| !key.starts_with("optimizer") && !key.starts_with("schedule");
+    let (mut ids, mut solvers, mut problems, mut ranks) = (Vec::new(), Vec::<String>::new(), Vec::new(), Vec::new());
+    let mut known: Vec<String> = Vec::new();
+    for trial in &mut trials {
+        let keys: Vec<String> = trial.swept.keys().filter(|key| is_problem(key)).cloned().collect();
+        let problem: Vec<String> =
+            keys.iter().filter_map(|key| Some(format!("{key} = {}", trial.swept.remove(key)?))).collect();
+        let solver = trial.label();
+        let rank = known.iter().position(|name| *name == solver).unwrap_or(known.len());
+        if rank == known.len() {
+            known.push(solver.clone());
+        }
+        problems.push(format!("{} seed = {}", problem.join(", "), seeds.get(&trial.id).copied().unwrap_or_default()));
+        ids.push(trial.id.clone());
+        solvers.push(solver);
+        ranks.push(rank as u32);
+    }
+    df!("trial" => ids, "solver" => solvers, "solver_rank" => ranks, "problem" => problems)
+}
+
+/// The keys in which lines differ and those in which they agree: `(label of each line, key → value of each line, key → value)`.
+pub struct Differences {
+    pub labels: Vec<String>,
+    pub differing: Vec<(String, Vec<String>)>,
+    pub common: Vec<(String, String)>,
+}
+
+/// How the configurations of lines differ. The first trial of a line speaks for all of it.
+pub fn differences(data: &Data) -> PolarsResult<Differences> {
+    let mut trials = data.trials.clone();
+    trials.sort_by(Trial::order);
+    trials.dedup_by(|a, b| a.order(b).is_eq());
+    let keys: BTreeSet<&String> = trials.iter().flat_map(|trial| trial.config.keys()).collect();
+    let (mut differing, mut common) = (Vec::new(), Vec::new());
+    for key in keys {
+        let values: Vec<Option<&Value>> = trials.iter().map(|trial| trial.config.get(key)).collect();
+        if values.windows(2).all(|pair| pair[0] == pair[1]) {
+            common.push((key.clone(), values[0].map(text).unwrap_or_default()));
+        } else {
+            differing.push((key.clone(), values.iter().map(|value| value.map(text).unwrap_or_default()).collect()));
+        }
+    }
+    Ok(Differences { labels: trials.iter().map(Trial::label).collect(), differing, common })
 }
 
 /// A key without the tables that go without saying.
@@ -48,7 +131,9 @@ pub fn short(key: &str) -> &str {
     ["precondition.", "update."].iter().find_map(|table| inner.strip_prefix(table)).unwrap_or(inner)
 }
 
-struct Trial {
+/// What tells a trial from others.
+#[derive(Debug, Clone)]
+pub struct Trial {
     id: String,
     arm: String,
     /// When the first trial of the arm started.
@@ -56,7 +141,7 @@ struct Trial {
     /// Without the seed.
     swept: Map<String, Value>,
     /// The resolved configuration by dotted key, without the seed.
-    config: BTreeMap<String, Value>,
+    config: Arc<BTreeMap<String, Value>>,
 }
 
 impl Trial {
@@ -101,8 +186,8 @@ fn text(value: &Value) -> String {
 }
 
 /// Every trial, with those swept keys that differ between trials.
-fn trials(rows: &DataFrame) -> PolarsResult<Vec<Trial>> {
-    let mut trials = all_trials(rows)?;
+pub fn trials(origins: &DataFrame) -> PolarsResult<Vec<Trial>> {
+    let mut trials = all_trials(origins)?;
     tell_apart(&mut trials);
     let values = values(&trials);
     for trial in &mut trials {
@@ -159,15 +244,9 @@ fn values(trials: &[Trial]) -> HashMap<String, Vec<Value>> {
     values
 }
 
-fn all_trials(rows: &DataFrame) -> PolarsResult<Vec<Trial>> {
-    let trials = rows
-        .clone()
-        .lazy()
-        .group_by_stable([col("trial")])
-        .agg([col("arm").first(), col("started").first(), col("swept").first(), col("config").first()])
-        .collect()?;
-    let (ids, arms, all_swept) = (texts(&trials, "trial")?, texts(&trials, "arm")?, texts(&trials, "swept")?);
-    let (started, configs) = (numbers(&trials, "started")?, texts(&trials, "config")?);
+fn all_trials(trials: &DataFrame) -> PolarsResult<Vec<Trial>> {
+    let (ids, arms, all_swept) = (texts(trials, "trial")?, texts(trials, "arm")?, texts(trials, "swept")?);
+    let (started, configs) = (numbers(trials, "started")?, texts(trials, "config")?);
     let mut arm_started: HashMap<&str, f64> = HashMap::new();
     for (arm, &started) in arms.iter().zip(&started) {
         let first = arm_started.entry(arm).or_insert(started);
@@ -186,7 +265,7 @@ fn all_trials(rows: &DataFrame) -> PolarsResult<Vec<Trial>> {
             swept.remove("seed");
             config.remove("seed");
             let arm_started = arm_started.get(arm.as_str()).copied().unwrap_or_default();
-            Ok(Trial { id: id.clone(), arm: arm.clone(), arm_started, swept, config })
+            Ok(Trial { id: id.clone(), arm: arm.clone(), arm_started, swept, config: Arc::new(config) })
         })
         .collect()
 }

@@ -12,46 +12,114 @@ mod summary;
 
 mod curves;
 
+mod time_to_target;
+
+mod performance_profile;
+
+mod pareto;
+
 mod phases;
+
+mod step_times;
+
+mod memory;
 
 mod ablation;
 
+mod heatmap;
+
 mod table;
+
+mod compare;
 
 mod ink;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
+use rayon::prelude::*;
 
 use crate::catalog::{self, Entry};
-pub use ink::Canvas;
-pub use table::Table;
+use crate::record::Results;
+pub use compare::{Comparison, Difference, MEASURES, Measure};
+pub use group::{Differences, differences};
+pub use ink::style::{COLUMN, PAGE};
+pub use ink::{Canvas, Theme, escape, svg};
+pub use summary::Sums;
+pub use table::{Best, Cell, Column, Table, digits};
+pub use time_to_target::{TimeToTarget, target};
 
 /// One figure.
 pub trait Figure: Sync {
     /// Its name, its line of help, and how to have it drawn.
     fn entry(&self) -> Entry;
 
-    /// The numbers to draw, from all rows of an experiment.
-    fn query(&self, rows: &DataFrame) -> PolarsResult<DataFrame>;
+    /// The numbers to draw, from all results of an experiment.
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame>;
 
-    /// The drawing of these numbers; of none, a drawing that says so.
-    fn draw(&self, numbers: &DataFrame) -> PolarsResult<Canvas>;
+    /// The drawing of these numbers in so many points; of none, a drawing that says so.
+    fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas>;
 }
 
 /// Every figure.
-pub const ALL: &[&dyn Figure] = &[&curves::Curves, &phases::Phases, &ablation::Ablation];
+pub const ALL: &[&dyn Figure] = &[
+    &curves::Curves,
+    &time_to_target::TimeToTarget,
+    &performance_profile::PerformanceProfile,
+    &pareto::Pareto,
+    &phases::Phases,
+    &step_times::StepTimes,
+    &memory::Memory,
+    &ablation::Ablation,
+    &heatmap::Heatmap,
+];
+
+/// Results with what every figure asks of them: each trial summed up and its configuration read, once.
+pub struct Data {
+    pub results: Results,
+    /// In the order of the trials.
+    pub sums: Vec<Sums>,
+    trials: Vec<group::Trial>,
+    /// Where a trial's id is.
+    places: HashMap<String, usize>,
+}
+
+impl Data {
+    /// Sums everything up.
+    pub fn new(results: Results) -> PolarsResult<Self> {
+        let ids = texts(&results.trials, "trial")?;
+        let places = ids.into_iter().enumerate().map(|(place, id)| (id, place)).collect();
+        let sums = results.rows.par_iter().map(Sums::new).collect::<PolarsResult<_>>()?;
+        Ok(Self { sums, trials: group::trials(&results.trials)?, places, results })
+    }
+}
+
+/// How figures are drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// In points: [`PAGE`] or [`COLUMN`].
+    pub width: f64,
+    pub theme: Theme,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { width: PAGE, theme: Theme::Light }
+    }
+}
 
 /// Why figures cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("unknown figure `{name}`\nhint: {hint}")]
     Unknown { name: String, hint: String },
+    #[error("no arm is called `{name}` here\nhint: {hint}")]
+    UnknownLine { name: String, hint: String },
     #[error("cannot make figure `{figure}` from these results: {source}")]
     Query { figure: &'static str, source: PolarsError },
     #[error("cannot write `{}`: {source}", path.display())]
@@ -62,25 +130,30 @@ pub enum Error {
 
 /// Draws the named figures, or all if none is named, into `folder/figures`, and the table beside them. Returns what was
 /// written.
-pub fn render(folder: &Path, rows: &DataFrame, names: &[String]) -> Result<Vec<PathBuf>, Error> {
+pub fn render(folder: &Path, data: &Data, names: &[String], style: Style) -> Result<Vec<PathBuf>, Error> {
     let figures = select(names)?;
     let folder = folder.join("figures");
     fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
     let mut written = Vec::new();
     for figure in figures {
         let name = figure.entry().name;
-        let canvas = figure.query(rows).and_then(|numbers| figure.draw(&numbers));
-        let canvas = canvas.map_err(|source| Error::Query { figure: name, source })?;
+        let canvas = draw(figure, data, style.width)?;
         let file = |extension: &str| folder.join(name).with_extension(extension);
-        write_text(file("svg"), &ink::svg(&canvas), &mut written)?;
+        write_text(file("svg"), &svg(&canvas, style.theme), &mut written)?;
         let path = file("png");
-        ink::write_png(&canvas, &path).map_err(|source| Error::Png { path: path.clone(), source })?;
+        ink::write_png(&canvas, style.theme, &path).map_err(|source| Error::Png { path: path.clone(), source })?;
         written.push(path);
     }
-    let table = Table::new(rows).map_err(|source| Error::Query { figure: "table", source })?;
+    let table = Table::new(data).map_err(|source| Error::Query { figure: "table", source })?;
     write_text(folder.join("table.md"), &table.markdown(), &mut written)?;
     write_text(folder.join("table.csv"), &table.csv(), &mut written)?;
     Ok(written)
+}
+
+/// One figure of these results.
+pub fn draw(figure: &dyn Figure, data: &Data, width: f64) -> Result<Canvas, Error> {
+    let canvas = figure.query(data).and_then(|numbers| figure.draw(&numbers, width));
+    canvas.map_err(|source| Error::Query { figure: figure.entry().name, source })
 }
 
 fn select(names: &[String]) -> Result<Vec<&'static dyn Figure>, Error> {

@@ -2,9 +2,9 @@
 
 use polars::prelude::*;
 
-use super::ink::style::{AREAS, BELOW, Color, INK, LEADING, MARGIN, PAGE, PAPER};
-use super::ink::{Anchor, Canvas, Frame, Key, Legend, Panel, Scale, Swatch, text_width};
-use super::{Figure, group, numbers, summary, texts};
+use super::ink::style::{AREAS, BELOW, Color, LEADING, MARGIN};
+use super::ink::{Anchor, Canvas, Frame, Key, Legend, Panel, Scale, Swatch, names, text_width};
+use super::{Data, Figure, numbers, summary, texts};
 use crate::catalog::Entry;
 use crate::record::{Metric, Scope};
 
@@ -20,53 +20,57 @@ impl Figure for Phases {
         }
     }
 
-    /// `line, label`, and for each phase milliseconds a step, the mean over epochs and finished trials.
-    fn query(&self, rows: &DataFrame) -> PolarsResult<DataFrame> {
-        let lines = group::lines(rows, None)?.lazy();
+    /// `line, label, omitted`, and for each phase milliseconds a step, the mean over epochs and finished trials.
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let lines = summary::leading(data, None)?;
         let train = || col("scope").eq(lit(Scope::Train.name().to_owned()));
-        let mut of_trial = vec![col("step").filter(train()).max().cast(DataType::Float64).alias("steps")];
-        let mut of_line = Vec::new();
+        let mut of_trial = vec![
+            col("line").first(),
+            col("label").first(),
+            col("omitted").first(),
+            col("step").filter(train()).max().cast(DataType::Float64).alias("steps"),
+        ];
+        let mut of_line = vec![col("omitted").first()];
         for phase in Metric::PHASES {
             of_trial.push(col("value").filter(summary::is(&Scope::Train, phase)).sum().alias(phase.name()));
             of_line.push((lit(1e3) * col(phase.name()) / col("steps")).mean().alias(title(phase)));
         }
-        rows.clone()
-            .lazy()
+        summary::rows(data, &lines)?
             .filter(summary::finished())
             .group_by([col("trial")])
             .agg(of_trial)
             .filter(col("steps").gt(lit(0.0)))
-            .join(lines, [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner))
             .group_by([col("line"), col("label")])
             .agg(of_line)
             .sort(["line"], SortMultipleOptions::default())
             .collect()
     }
 
-    fn draw(&self, numbers: &DataFrame) -> PolarsResult<Canvas> {
+    fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
         let labels = texts(numbers, "label")?;
         let phases = phases(numbers)?;
         let total = |bar: usize| phases.iter().map(|phase| phase.milliseconds[bar]).sum::<f64>();
         let longest = (0..labels.len()).map(total).fold(0.0, f64::max);
         if longest <= 0.0 {
-            return Ok(Canvas::notice("No trial has finished, so there are no phases to show."));
+            return Ok(Canvas::notice(width, "No trial has finished, so there are no phases to show."));
         }
-        let left = MARGIN + labels.iter().map(|label| text_width(label)).fold(0.0, f64::max) + 6.0;
+        let (names, left) = names(&labels, width);
         let bottom = MARGIN + labels.len() as f64 * PITCH;
-        let frame = Frame { left, top: MARGIN, right: PAGE - 2.0 * MARGIN, bottom };
+        let frame = Frame { left, top: MARGIN, right: width - 2.0 * MARGIN, bottom };
         // Room for the total behind the longest bar.
-        let panel = Panel::of_rows(frame, Scale::from_zero(&[1.1 * longest]), labels.len());
+        let room = 1.0 + 26.0 / (frame.right - left);
+        let panel = Panel::of_rows(frame, Scale::from_zero(&[room * longest]), labels.len());
         let keys = phases.iter().map(|phase| Key { swatch: Swatch::Area(phase.color), text: phase.title.into() });
-        let legend = Legend::new(keys.collect(), None, PAGE);
-        let mut canvas = Canvas::new(PAGE, bottom + BELOW + legend.height());
+        let legend = Legend::new(keys.collect(), summary::caption(numbers, None)?, width);
+        let mut canvas = Canvas::new(width, bottom + BELOW + legend.height());
         panel.x_axis(&mut canvas, "time per step (ms)");
-        for (bar, label) in labels.iter().enumerate() {
+        for (bar, name) in names.iter().enumerate() {
             let (_, middle) = panel.at((0.0, panel.row(bar)));
-            canvas.text((left - 6.0, middle), label, Anchor::End);
+            canvas.text((left - 6.0, middle), name, Anchor::End);
             draw_bar(&mut canvas, &panel, &phases, bar, middle);
         }
         panel.border(&mut canvas);
-        legend.draw(&mut canvas, (PAGE / 2.0, bottom + BELOW));
+        legend.draw(&mut canvas, (width / 2.0, bottom + BELOW));
         Ok(canvas)
     }
 }
@@ -110,9 +114,10 @@ fn draw_bar(canvas: &mut Canvas, panel: &Panel, phases: &[Phase], bar: usize, mi
         canvas.rectangle((left, top), (right, bottom), phase.color);
         let share = format!("{:.0} %", 100.0 * (to - from) / total);
         if text_width(&share) + 4.0 < right - left {
-            let color = if phase.color.is_dark() { PAPER } else { INK };
-            canvas.colored_text(((left + right) / 2.0, middle), &share, Anchor::Middle, color);
+            canvas.colored_text(((left + right) / 2.0, middle), &share, Anchor::Middle, phase.color.of_text());
         }
+        let told = super::table::digits(to - from);
+        canvas.hover((left, top), (right, bottom), format!("{}: {told} ms, {share}", phase.title));
         from = to;
     }
     canvas.text((panel.x_at(total) + 4.0, middle), &super::table::digits(total), Anchor::Start);

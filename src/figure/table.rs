@@ -1,59 +1,131 @@
-//! Each line of trials in numbers: for a terminal, for Markdown, and as CSV for whatever else.
+//! Each line of trials in numbers: for a terminal, for Markdown and LaTeX, and as CSV for whatever else.
 
-use polars::prelude::*;
+use std::collections::BTreeMap;
 
-use super::{counts, group, numbers, summary, texts};
+use polars::prelude::{DataFrame, IntoLazy as _, JoinArgs, JoinType, PolarsResult, col};
+
+use super::{Data, counts, group, numbers, summary, texts};
+use crate::record::csv;
+use crate::stats;
 
 /// One row for each line of trials: final and best test accuracy, seconds an epoch and peak memory, as means over finished
 /// trials with standard deviations, and how many trials finished and diverged.
 #[derive(Debug)]
 pub struct Table {
-    /// As a program wants it: `label, seeds, diverged`, means, and standard deviations as `…_sd`.
+    /// As a program wants it: `label, seeds, diverged`, means, standard deviations as `…_sd`, the 95 % bootstrap interval of the
+    /// final accuracy as `…_low` and `…_high`.
     frame: DataFrame,
-    /// As a reader wants it, the head first.
-    cells: Vec<[String; COLUMNS]>,
+    /// As a reader wants it, labels first.
+    pub columns: Vec<Column>,
+    /// Whether the best epochs were chosen on validation images; otherwise on the test images, which flatters.
+    pub validated: bool,
 }
 
-const COLUMNS: usize = 7;
+/// A column as a reader wants it.
+#[derive(Debug)]
+pub struct Column {
+    pub head: &'static str,
+    /// Whether more or less is better; neither where that makes no sense.
+    pub best: Option<Best>,
+    pub cells: Vec<Cell>,
+}
 
-const HEAD: [&str; COLUMNS] =
-    ["arm", "final acc. (%)", "best acc. (%)", "epoch (s)", "peak memory (MiB)", "seeds", "diverged"];
+/// What is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Best {
+    Most,
+    Least,
+}
+
+/// A cell: its text, and for sorting and comparing its number and what that may deviate by, in the column's unit; NaN if none.
+#[derive(Debug)]
+pub struct Cell {
+    pub text: String,
+    pub mean: f64,
+    pub deviation: f64,
+}
+
+impl Column {
+    /// The place of the best cell, if there is one.
+    #[must_use]
+    pub fn best(&self) -> Option<usize> {
+        let better = |a: f64, b: f64| match self.best {
+            Some(Best::Most) => a > b,
+            Some(Best::Least) => a < b,
+            None => false,
+        };
+        let best = |best: Option<usize>, (i, cell): (usize, &Cell)| match best {
+            _ if self.best.is_none() || cell.mean.is_nan() => best,
+            Some(place) if !better(cell.mean, self.cells[place].mean) => best,
+            _ => Some(i),
+        };
+        self.cells.iter().enumerate().fold(None, best)
+    }
+
+    /// Whether a cell is within one standard deviation, of the best or its own, of the best and not the best itself.
+    #[must_use]
+    pub fn is_near(&self, row: usize) -> bool {
+        let Some(best) = self.best().filter(|&best| best != row) else { return false };
+        let (best, cell) = (&self.cells[best], &self.cells[row]);
+        (best.mean - cell.mean).abs() <= best.deviation.max(cell.deviation)
+    }
+}
 
 impl Table {
-    /// Sums up all rows of an experiment.
-    pub fn new(rows: &DataFrame) -> PolarsResult<Self> {
-        let frame = summary::by_line(rows, &group::lines(rows, None)?)?.drop_many(["line", "at"]);
-        let measures = [
-            accuracies(&frame, "final_accuracy")?,
-            accuracies(&frame, "best_accuracy")?,
-            sizes(&frame, "epoch_seconds", 1.0)?,
-            sizes(&frame, "peak_rss_bytes", f64::from(1 << 20))?,
-        ];
-        let (seeds, diverged) = (counts(&frame, "seeds")?, counts(&frame, "diverged")?);
-        let mut cells = vec![HEAD.map(str::to_owned)];
-        for (i, label) in texts(&frame, "label")?.into_iter().enumerate() {
-            let [last, best, seconds, memory] = measures.each_ref().map(|column| column[i].clone());
-            cells.push([label, last, best, seconds, memory, seeds[i].to_string(), diverged[i].to_string()]);
+    /// Sums up all results of an experiment.
+    pub fn new(data: &Data) -> PolarsResult<Self> {
+        let lines = group::lines(data, None)?;
+        let mut frame = summary::by_line(data, &lines)?;
+        let trials = summary::by_trial(data)?;
+        let intervals = intervals(&trials, &lines)?;
+        let places = counts(&frame, "line")?;
+        for (name, end) in [("final_accuracy_low", 0), ("final_accuracy_high", 1)] {
+            let values: Vec<Option<f64>> =
+                places.iter().map(|line| intervals.get(line).copied().flatten().map(|ends| ends[end])).collect();
+            frame.with_column(polars::prelude::Column::new(name.into(), values))?;
         }
-        Ok(Self { frame, cells })
+        let validated = trials.column("validated")?.bool()?.iter().any(|validated| validated == Some(true));
+        let (seeds, diverged) = (counts(&frame, "seeds")?, counts(&frame, "diverged")?);
+        let columns = vec![
+            Column { head: "arm", best: None, cells: texts(&frame, "label")?.into_iter().map(Cell::text).collect() },
+            accuracies(&frame, "final acc. (%)", "final_accuracy")?,
+            interval_column(&frame)?,
+            accuracies(&frame, if validated { "best acc. (%, by val.)" } else { "best acc. (%)" }, "best_accuracy")?,
+            sizes(&frame, "epoch (s)", "epoch_seconds", 1.0)?,
+            sizes(&frame, "peak memory (MiB)", "peak_rss_bytes", f64::from(1 << 20))?,
+            Column { head: "seeds", best: None, cells: seeds.into_iter().map(Cell::count).collect() },
+            Column { head: "diverged", best: None, cells: diverged.into_iter().map(Cell::count).collect() },
+        ];
+        Ok(Self { frame: frame.drop_many(["line", "at"]), columns, validated })
+    }
+
+    /// How many lines there are.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.columns[0].cells.len()
+    }
+
+    /// The means and counts of every line, as a program wants them.
+    #[must_use]
+    pub const fn frame(&self) -> &DataFrame {
+        &self.frame
     }
 
     /// In columns, for a terminal.
     #[must_use]
     pub fn terminal(&self) -> String {
-        let widths = self.widths();
-        let line = |row: &[String; COLUMNS]| pad(row, &widths).join("  ").trim_end().to_owned() + "\n";
-        self.cells.iter().map(line).collect()
+        let texts = self.texts(str::to_owned);
+        let widths = widths(&texts);
+        texts.iter().map(|row| pad(row, &widths).join("  ").trim_end().to_owned() + "\n").collect()
     }
 
     /// As a Markdown table that is aligned as text too.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let cells = self.cells.iter().map(|row| row.each_ref().map(|cell| cell.replace('|', "\\|"))).collect();
-        let escaped = Self { frame: DataFrame::empty(), cells };
-        let widths = escaped.widths();
+        let texts = self.texts(|text| text.replace('|', "\\|"));
+        let widths = widths(&texts);
         let mut lines: Vec<String> =
-            escaped.cells.iter().map(|row| format!("| {} |\n", pad(row, &widths).join(" | "))).collect();
+            texts.iter().map(|row| format!("| {} |\n", pad(row, &widths).join(" | "))).collect();
         let rule = |(column, width): (usize, &usize)| match column {
             0 => "-".repeat(*width),
             _ => "-".repeat(width - 1) + ":",
@@ -65,33 +137,73 @@ impl Table {
     /// As CSV (RFC 4180) with all digits, in the units of the columns' names; accuracies are fractions.
     #[must_use]
     pub fn csv(&self) -> String {
-        let columns = self.frame.columns();
-        let names: Vec<String> = columns.iter().map(|column| column.name().to_string()).collect();
-        let row = |i: usize| {
-            columns.iter().map(|column| column.get(i).map_or_else(|_| String::new(), |value| field(&value))).collect()
-        };
-        let rows = std::iter::once(names).chain((0..self.frame.height()).map(row));
-        rows.map(|fields| fields.join(",") + "\n").collect()
+        csv(&self.frame)
     }
 
-    fn widths(&self) -> [usize; COLUMNS] {
-        std::array::from_fn(|column| self.cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
+    /// The head and every row as a reader wants them.
+    fn texts(&self, escape: impl Fn(&str) -> String) -> Vec<Vec<String>> {
+        let head = self.columns.iter().map(|column| escape(column.head)).collect();
+        let row = |i: usize| self.columns.iter().map(|column| escape(&column.cells[i].text)).collect();
+        std::iter::once(head).chain((0..self.height()).map(row)).collect()
     }
 }
 
-/// A mean of percentages with its standard deviation.
-fn accuracies(frame: &DataFrame, measure: &str) -> PolarsResult<Vec<String>> {
-    let (means, sds) = (numbers(frame, measure)?, numbers(frame, &format!("{measure}_sd"))?);
-    Ok(means.into_iter().zip(sds).map(|(mean, sd)| spread(100.0 * mean, 100.0 * sd, 2)).collect())
+impl Cell {
+    const fn text(text: String) -> Self {
+        Self { text, mean: f64::NAN, deviation: f64::NAN }
+    }
+
+    fn count(count: usize) -> Self {
+        Self { text: count.to_string(), mean: count as f64, deviation: f64::NAN }
+    }
 }
 
-/// A mean with its standard deviation in a `unit`, to three digits.
-fn sizes(frame: &DataFrame, measure: &str, unit: f64) -> PolarsResult<Vec<String>> {
-    let (means, sds) = (numbers(frame, measure)?, numbers(frame, &format!("{measure}_sd"))?);
-    Ok(means.into_iter().zip(sds).map(|(mean, sd)| spread(mean / unit, sd / unit, decimals(mean / unit))).collect())
+/// The bootstrap interval of the final accuracy of each line, of its finished trials.
+fn intervals(trials: &DataFrame, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, Option<[f64; 2]>>> {
+    let finished = trials
+        .clone()
+        .lazy()
+        .filter(summary::finished())
+        .join(lines.clone().lazy(), [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner))
+        // A resample draws by place, so the order counts.
+        .sort(["line", "seed"], Default::default())
+        .collect()?;
+    let mut values: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for (line, accuracy) in counts(&finished, "line")?.into_iter().zip(numbers(&finished, "final_accuracy")?) {
+        values.entry(line).or_default().push(accuracy);
+    }
+    let interval = |values: Vec<f64>| stats::bootstrap(&values).map(|interval| [interval.low, interval.high]);
+    Ok(values.into_iter().map(|(line, values)| (line, interval(values))).collect())
 }
 
-fn spread(mean: f64, sd: f64, decimals: usize) -> String {
+fn interval_column(frame: &DataFrame) -> PolarsResult<Column> {
+    let (low, high) = (numbers(frame, "final_accuracy_low")?, numbers(frame, "final_accuracy_high")?);
+    let cell = |(low, high): (f64, f64)| {
+        let text = if low.is_nan() { "–".into() } else { format!("{:.2} to {:.2}", 100.0 * low, 100.0 * high) };
+        Cell { text, mean: 100.0 * low, deviation: f64::NAN }
+    };
+    Ok(Column { head: "95 % interval", best: None, cells: low.into_iter().zip(high).map(cell).collect() })
+}
+
+/// Means of percentages with their standard deviations.
+fn accuracies(frame: &DataFrame, head: &'static str, measure: &str) -> PolarsResult<Column> {
+    let cell = |mean, sd| Cell { text: spread(mean, sd, 2), mean, deviation: sd };
+    Ok(Column { head, best: Some(Best::Most), cells: cells(frame, measure, 0.01, cell)? })
+}
+
+/// Means with their standard deviations in a `unit`, to three digits.
+fn sizes(frame: &DataFrame, head: &'static str, measure: &str, unit: f64) -> PolarsResult<Column> {
+    let cell = |mean, sd| Cell { text: spread(mean, sd, decimals(mean)), mean, deviation: sd };
+    Ok(Column { head, best: Some(Best::Least), cells: cells(frame, measure, unit, cell)? })
+}
+
+fn cells(frame: &DataFrame, measure: &str, unit: f64, cell: impl Fn(f64, f64) -> Cell) -> PolarsResult<Vec<Cell>> {
+    let (means, sds) = (numbers(frame, measure)?, numbers(frame, &format!("{measure}_sd"))?);
+    Ok(means.into_iter().zip(sds).map(|(mean, sd)| cell(mean / unit, sd / unit)).collect())
+}
+
+/// A mean with its standard deviation, if there is one.
+pub fn spread(mean: f64, sd: f64, decimals: usize) -> String {
     match (mean.is_finite(), sd.is_finite()) {
         (false, _) => "–".into(),
         (true, false) => format!("{mean:.decimals$}"),
@@ -100,6 +212,7 @@ fn spread(mean: f64, sd: f64, decimals: usize) -> String {
 }
 
 /// A number to three digits.
+#[must_use]
 pub fn digits(value: f64) -> String {
     format!("{value:.0$}", decimals(value))
 }
@@ -114,21 +227,15 @@ fn decimals(value: f64) -> usize {
     }
 }
 
-/// Labels to the left, numbers to the right.
-fn pad(row: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> [String; COLUMNS] {
-    std::array::from_fn(|column| {
-        let (cell, width) = (&row[column], widths[column]);
-        if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-    })
+fn widths(rows: &[Vec<String>]) -> Vec<usize> {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    (0..rows.first().map_or(0, Vec::len)).map(width).collect()
 }
 
-fn field(value: &AnyValue<'_>) -> String {
-    match (value.get_str(), value) {
-        (Some(text), _) if text.contains([',', '"', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
-        (Some(text), _) => text.to_owned(),
-        (None, AnyValue::Null) => String::new(),
-        // Not polars' own way, which shortens numbers for reading.
-        (None, AnyValue::Float64(number)) => number.to_string(),
-        (None, other) => other.to_string(),
-    }
+/// Labels to the left, numbers to the right.
+fn pad(row: &[String], widths: &[usize]) -> Vec<String> {
+    let cell = |(column, (cell, &width)): (usize, (&String, &usize))| {
+        if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+    };
+    row.iter().zip(widths).enumerate().map(cell).collect()
 }

@@ -41,6 +41,8 @@ pub enum Metric {
     InversionSeconds,
     /// How often a factor was inverted.
     Refreshes,
+    /// The test accuracy that the experiment wants to be reached.
+    Target,
 }
 
 impl Metric {
@@ -88,6 +90,7 @@ impl Metric {
             Self::FactorSize => "factor_size",
             Self::InversionSeconds => "inversion_seconds",
             Self::Refreshes => "refreshes",
+            Self::Target => "target",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A row is one number of one trial, in long format, so that a new metric is no new schema. This layer knows files, not what the
 //! numbers mean.
 
+mod csv;
 mod error;
 mod metric;
 mod origin;
@@ -10,9 +11,10 @@ mod read;
 mod row;
 mod write;
 
+pub use csv::csv;
 pub use error::Error;
 pub use metric::Metric;
 pub use origin::{Origin, Status};
-pub use read::{Results, Skipped, read};
+pub use read::{Results, Skipped, files, parts, read, read_file};
 pub use row::{Row, Scope};
 pub use write::write;

@@ -1,22 +1,27 @@
-//! A folder of trials into one table. A folder may hold files of other origin, or broken ones: they are named, not fatal.
+//! A folder of trials into three tables. A folder may hold files of other origin, or broken ones: they are named, not fatal.
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::fs::{self, File};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use polars::prelude::*;
 
 use super::write::COLUMNS;
 use super::{Error, Scope};
 
-/// All that could be read in a folder.
+/// All that could be read in a folder. What holds for all of a trial is told once, so that thousands of trials fit into memory.
 #[derive(Debug)]
 pub struct Results {
-    /// The rows of every trial, with the columns that [`super::write`] gives them. Those of single steps outnumber all others
-    /// by far and are left out.
-    pub rows: DataFrame,
+    /// One row a trial, in the order of the files' names: the columns of [`super::Origin`].
+    pub trials: DataFrame,
+    /// The numbers of each of them, in the same order: `epoch, step, seconds, scope, metric, value`. Those of single steps outnumber all
+    /// others by far and are left out.
+    pub rows: Vec<DataFrame>,
+    /// How long single steps took: `trial, share, seconds`: `share` of the trial's steps took `seconds` or longer.
+    pub steps: DataFrame,
     /// Files that hold no results, or the same again.
     pub skipped: Vec<Skipped>,
 }
@@ -36,34 +41,48 @@ impl Display for Skipped {
 
 /// Reads every `*.parquet` in `folder`, in the order of their names.
 pub fn read(folder: &Path) -> Result<Results, Error> {
-    let paths = parquet_files(folder)?;
-    let mut trials: HashMap<String, &Path> = HashMap::new();
-    let mut frames = Vec::new();
-    let mut skipped = Vec::new();
-    for path in &paths {
-        let outcome = read_trial(path).and_then(|(trial, frame)| match trials.insert(trial.clone(), path) {
-            None => Ok(frame),
-            Some(first) => Err(format!("trial `{trial}` is in `{}` already", first.display())),
+    let paths = files(folder)?;
+    let mut seen: HashMap<String, &Path> = HashMap::new();
+    let (mut trials, mut rows, mut steps, mut skipped) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (path, outcome) in paths.iter().zip(read_trials(&paths)) {
+        let outcome = outcome.and_then(|trial| match seen.insert(trial.id.clone(), path) {
+            None => Ok(trial),
+            Some(first) => Err(format!("trial `{}` is in `{}` already", trial.id, first.display())),
         });
         match outcome {
-            Ok(frame) => frames.push(frame),
+            Ok(trial) => {
+                trials.push(trial.origin);
+                rows.push(trial.rows);
+                steps.push(trial.steps);
+            }
             Err(reason) => skipped.push(Skipped { path: path.clone(), reason }),
         }
     }
-    if frames.is_empty() {
-        return Err(match skipped.first() {
-            None => Error::Empty { folder: folder.to_owned() },
-            Some(first) => {
-                Error::NoneReadable { folder: folder.to_owned(), count: skipped.len(), first: first.to_string() }
-            }
-        });
+    if let Some(first) = skipped.first().filter(|_| trials.is_empty()) {
+        let (folder, count, first) = (folder.to_owned(), skipped.len(), first.to_string());
+        return Err(Error::NoneReadable { folder, count, first });
     }
-    let stack = |source| Error::Stack { folder: folder.to_owned(), source };
-    let rows = concat(frames, UnionArgs::default()).and_then(LazyFrame::collect).map_err(stack)?;
-    Ok(Results { rows, skipped })
+    let stack = |frames| stack(frames).map_err(|source| Error::Stack { folder: folder.to_owned(), source });
+    Ok(Results { trials: stack(trials)?, rows, steps: stack(steps)?, skipped })
 }
 
-fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+/// Every trial, read side by side. Threads of their own, because polars has a pool: a worker of another one that waits for it would begin the
+/// next file meanwhile, and the next, until its stack is full.
+fn read_trials(paths: &[PathBuf]) -> Vec<Result<Trial, String>> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let read = |paths: &[PathBuf]| paths.iter().map(|path| read_trial(path)).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let parts = paths.chunks(paths.len().div_ceil(threads).max(1));
+        let workers: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
+            .collect()
+    })
+}
+
+/// Every `*.parquet` in `folder`, in the order of their names; at least one.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let fail = |source| Error::Folder { folder: folder.to_owned(), source };
     let entries: Vec<fs::DirEntry> = fs::read_dir(folder).and_then(Iterator::collect).map_err(fail)?;
     let mut paths: Vec<PathBuf> = entries
@@ -72,17 +91,54 @@ fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "parquet"))
         .collect();
     paths.sort();
-    Ok(paths)
+    if paths.is_empty() { Err(Error::Empty { folder: folder.to_owned() }) } else { Ok(paths) }
 }
 
-/// The id and the rows of the trial in `path`, or why there is none.
-fn read_trial(path: &Path) -> Result<(String, LazyFrame), String> {
+/// One file's part of [`Results`].
+struct Trial {
+    id: String,
+    origin: DataFrame,
+    rows: DataFrame,
+    steps: DataFrame,
+}
+
+/// The columns that differ from row to row.
+const OF_A_ROW: [&str; 6] = ["epoch", "step", "seconds", "scope", "metric", "value"];
+
+/// All columns and rows of the trial in `path`, single steps too, or why there is none.
+pub fn read_file(path: &Path) -> Result<DataFrame, String> {
+    checked(read_parquet(path, |reader| reader)?)
+}
+
+/// What holds for all of a trial, in one row, and its numbers, with those columns alone that differ from row to row.
+pub fn parts(frame: &DataFrame) -> PolarsResult<(DataFrame, DataFrame)> {
+    let of_a_trial = COLUMNS.iter().map(|(name, _)| *name).filter(|name| !OF_A_ROW.contains(name));
+    Ok((frame.head(Some(1)).select(of_a_trial)?, frame.select(OF_A_ROW)?))
+}
+
+/// Reads what is repeated in every row from the first one alone.
+fn read_trial(path: &Path) -> Result<Trial, String> {
+    let first = checked(read_parquet(path, |reader| reader.with_slice(Some((0, 1))))?)?;
+    let of_a_row = OF_A_ROW.map(str::to_owned).to_vec();
+    let rows = read_parquet(path, |reader| reader.with_columns(Some(of_a_row)))?;
+    trial(&first, &rows).map_err(|error| error.to_string())
+}
+
+fn read_parquet(
+    path: &Path,
+    choose: impl FnOnce(ParquetReader<File>) -> ParquetReader<File>,
+) -> Result<DataFrame, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     // Some broken files make polars panic where others make it fail; here both are a broken file. What this cannot catch is a
-    // damaged length that asks for more memory than there is.
-    let frame = panic::catch_unwind(AssertUnwindSafe(|| ParquetReader::new(file).finish()))
+    // damaged length that asks for more memory than there is. Files are read side by side, so each is read by one thread.
+    let read = || choose(ParquetReader::new(file).read_parallel(ParallelStrategy::None)).finish();
+    panic::catch_unwind(AssertUnwindSafe(read))
         .map_err(|_| "it is no intact Parquet file".to_owned())?
-        .map_err(|error| format!("it is no intact Parquet file: {error}"))?;
+        .map_err(|error| format!("it is no intact Parquet file: {error}"))
+}
+
+/// The frame, if it has rows and the columns of results.
+fn checked(frame: DataFrame) -> Result<DataFrame, String> {
     for (name, expected) in &COLUMNS {
         match frame.schema().get(name) {
             Some(found) if found == expected => {}
@@ -90,11 +146,44 @@ fn read_trial(path: &Path) -> Result<(String, LazyFrame), String> {
             None => return Err(format!("it has no column `{name}`")),
         }
     }
-    let trial = frame.column("trial").and_then(|trials| trials.str().map(|trials| trials.first().map(str::to_owned)));
-    let trial = trial.map_err(|error| error.to_string())?.ok_or("it has no rows")?;
-    let columns: Vec<Expr> = COLUMNS.iter().map(|(name, _)| col(*name)).collect();
-    let epochs = frame.lazy().filter(col("scope").neq(lit(Scope::Step.name().to_owned()))).select(columns).collect();
-    Ok((trial, epochs.map_err(|error| error.to_string())?.lazy()))
+    if frame.height() == 0 { Err("it has no rows".to_owned()) } else { Ok(frame) }
+}
+
+fn trial(first: &DataFrame, rows: &DataFrame) -> PolarsResult<Trial> {
+    let id = first.column("trial")?.str()?.get(0).unwrap_or_default().to_owned();
+    let of_a_trial = COLUMNS.iter().map(|(name, _)| *name).filter(|name| !OF_A_ROW.contains(name));
+    let is_step: BooleanChunked =
+        rows.column("scope")?.str()?.iter().map(|scope| scope == Some(Scope::Step.name())).collect();
+    let seconds = rows.column("value")?.f64()?.filter(&is_step)?;
+    let steps = steps(&id, seconds.into_no_null_iter().collect())?;
+    Ok(Trial { origin: first.select(of_a_trial)?, rows: rows.select(OF_A_ROW)?.filter_seq(&!&is_step)?, steps, id })
+}
+
+/// The shares of steps for which [`Results::steps`] tells how long they took at least.
+const SHARES: [f64; 14] = [1.0, 0.9, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
+
+fn steps(trial: &str, mut seconds: Vec<f64>) -> PolarsResult<DataFrame> {
+    seconds.sort_by(|a, b| b.total_cmp(a));
+    // Shares of less than one step tell nothing.
+    let rank = |share: f64| (share * seconds.len() as f64 * (1.0 + 1e-12)).floor() as usize;
+    let told: Vec<(f64, f64)> =
+        SHARES.iter().filter(|&&share| rank(share) > 0).map(|&share| (share, seconds[rank(share) - 1])).collect();
+    let (shares, seconds): (Vec<f64>, Vec<f64>) = told.into_iter().unzip();
+    df!("trial" => vec![trial; shares.len()], "share" => shares, "seconds" => seconds)
+}
+
+/// All rows in one table, in one piece.
+fn stack(frames: Vec<DataFrame>) -> PolarsResult<DataFrame> {
+    let mut all = DataFrame::empty();
+    for frame in frames {
+        if all.width() == 0 {
+            all = frame;
+        } else {
+            all.vstack_mut_owned(frame)?;
+        }
+    }
+    all.rechunk_mut();
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -161,16 +250,30 @@ mod tests {
         written(folder.path(), "a");
         let results = read(folder.path()).unwrap();
         assert!(results.skipped.is_empty());
-        let found: Vec<(String, DataType)> =
-            results.rows.schema().iter().map(|(name, kind)| (name.to_string(), kind.clone())).collect();
+        let columns = |frame: &DataFrame| -> Vec<(String, DataType)> {
+            frame.schema().iter().map(|(name, kind)| (name.to_string(), kind.clone())).collect()
+        };
+        let mut found = [columns(&results.trials), columns(&results.rows[0])].concat();
+        found.sort_by_key(|(name, _)| COLUMNS.iter().position(|(known, _)| known == name));
+        found.dedup();
         assert_eq!(found, COLUMNS.map(|(name, kind)| (name.to_owned(), kind)));
-        assert_eq!(texts(&results.rows, "scope"), ["train", "test", "layer1.0.conv1/a"]);
-        assert_eq!(texts(&results.rows, "metric"), ["loss", "accuracy", "factor_size"]);
-        let values = results.rows.column("value").unwrap().f64().unwrap().clone();
+        assert_eq!(texts(&results.rows[0], "scope"), ["train", "test", "layer1.0.conv1/a"]);
+        assert_eq!(texts(&results.rows[0], "metric"), ["loss", "accuracy", "factor_size"]);
+        let values = results.rows[0].column("value").unwrap().f64().unwrap().clone();
         let bits: Vec<u64> = values.into_no_null_iter().map(f64::to_bits).collect();
         assert_eq!(bits, [f64::NAN, 0.1 + 0.2, 577.0].map(f64::to_bits));
-        assert_eq!(results.rows.column("seed").unwrap().u64().unwrap().get(2), Some(u64::MAX));
-        assert_eq!(results.rows.column("load").unwrap().null_count(), 3);
+        assert_eq!(results.trials.height(), 1);
+        assert_eq!(results.trials.column("seed").unwrap().u64().unwrap().get(0), Some(u64::MAX));
+        assert_eq!(results.trials.column("load").unwrap().null_count(), 1);
+    }
+
+    #[test]
+    fn single_steps_are_told_by_how_many_took_so_long() {
+        let frame = super::steps("a", (1..=20).map(f64::from).collect()).unwrap();
+        let column = |name: &str| frame.column(name).unwrap().f64().unwrap().into_no_null_iter().collect::<Vec<_>>();
+        assert_eq!(column("share"), [1.0, 0.9, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05]);
+        assert_eq!(column("seconds"), [1.0, 3.0, 6.0, 11.0, 14.0, 16.0, 18.0, 19.0, 20.0]);
+        assert_eq!(super::steps("a", Vec::new()).unwrap().height(), 0);
     }
 
     #[test]
@@ -193,7 +296,7 @@ mod tests {
         ParquetWriter::new(fs::File::create(folder.path().join("d.parquet")).unwrap()).finish(&mut foreign).unwrap();
 
         let results = read(folder.path()).unwrap();
-        assert_eq!(results.rows.height(), 3);
+        assert_eq!((results.rows.len(), results.rows[0].height()), (1, 3));
         let place = format!("{}/", folder.path().display());
         let skipped: Vec<String> = results.skipped.iter().map(|file| file.to_string().replace(&place, "")).collect();
         assert_eq!(skipped.len(), 3, "{skipped:?}");
@@ -222,7 +325,7 @@ mod tests {
         written(folder.path(), "a");
         fs::write(folder.path().join("b.parquet"), bytes).unwrap();
         let results = read(folder.path()).unwrap();
-        assert!(results.rows.height() >= 3);
+        assert!(results.rows[0].height() == 3);
     }
 
     proptest! {

@@ -13,5 +13,6 @@ mod inverters;
 mod models;
 mod program;
 mod server;
+mod report;
 mod sweep;
 mod tidy;

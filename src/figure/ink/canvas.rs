@@ -21,6 +21,8 @@ pub(super) const MIDDLE: f64 = 0.36;
 pub struct Canvas {
     pub width: f64,
     pub height: f64,
+    /// Why there is nothing to draw, if so.
+    pub notice: Option<String>,
     pub(super) marks: Vec<Mark>,
 }
 
@@ -46,6 +48,12 @@ pub(super) enum Mark {
         anchor: Anchor,
         turned: bool,
     },
+    /// Nothing to see: what a pointer over this rectangle is told, where there are pointers.
+    Hover {
+        from: Point,
+        to: Point,
+        text: String,
+    },
 }
 
 /// Which part of a text is at its point.
@@ -60,14 +68,18 @@ impl Canvas {
     /// An empty white sheet.
     #[must_use]
     pub const fn new(width: f64, height: f64) -> Self {
-        Self { width, height, marks: Vec::new() }
+        Self { width, height, notice: None, marks: Vec::new() }
     }
 
     /// A sheet that says why there is nothing to draw.
     #[must_use]
-    pub fn notice(text: &str) -> Self {
-        let mut canvas = Self::new(super::style::PAGE, 60.0);
-        canvas.text((canvas.width / 2.0, canvas.height / 2.0), text, Anchor::Middle);
+    pub fn notice(width: f64, text: &str) -> Self {
+        let lines = wrap(text, width - 2.0 * super::style::MARGIN);
+        let mut canvas = Self::new(width, (lines.len() as f64 + 3.0) * super::style::LEADING);
+        canvas.notice = Some(text.to_owned());
+        for (i, line) in lines.iter().enumerate() {
+            canvas.text((width / 2.0, (i as f64 + 2.0) * super::style::LEADING), line.trim(), Anchor::Middle);
+        }
         canvas
     }
 
@@ -86,6 +98,11 @@ impl Canvas {
     /// A filled upright rectangle.
     pub fn rectangle(&mut self, (left, top): Point, (right, bottom): Point, color: Color) {
         self.area(vec![(left, top), (right, top), (right, bottom), (left, bottom)], color);
+    }
+
+    /// What a pointer over an upright rectangle is told.
+    pub fn hover(&mut self, from: Point, to: Point, text: String) {
+        self.marks.push(Mark::Hover { from, to, text });
     }
 
     /// A line of text in the usual size.
@@ -115,6 +132,32 @@ pub fn text_width(text: &str) -> f64 {
         Err(_) => 0.6 * text.chars().count() as f64,
     };
     ems * TEXT
+}
+
+/// A text cut to at most this width, where need be with an ellipsis.
+#[must_use]
+pub fn fit(text: &str, width: f64) -> String {
+    let mut kept = text.to_owned();
+    while text_width(&kept) > width && kept.pop().is_some() {
+        kept = kept.trim_end_matches('…').to_owned();
+        kept.pop();
+        kept.push('…');
+    }
+    kept
+}
+
+/// A text in lines of at most this width, broken between words.
+#[must_use]
+pub fn wrap(text: &str, width: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let longer = lines.last().map(|line| format!("{line} {word}")).filter(|line| text_width(line) <= width);
+        match (lines.last_mut(), longer) {
+            (Some(last), Some(longer)) => *last = longer,
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// The font of all figures, by plotters' measure of `size`.

@@ -1,6 +1,6 @@
 //! What stands for what, in columns below a figure, where it covers no data.
 
-use super::canvas::{Anchor, Canvas, Point, text_width};
+use super::canvas::{Anchor, Canvas, Point, text_width, wrap};
 use super::style::{Color, LEADING, Look, MARGIN};
 
 const SWATCH: f64 = 22.0;
@@ -17,6 +17,7 @@ pub struct Key {
 #[derive(Debug, Clone)]
 pub enum Swatch {
     Line(Look),
+    Mark(Look),
     Area(Color),
 }
 
@@ -24,7 +25,8 @@ pub enum Swatch {
 #[derive(Debug)]
 pub struct Legend {
     keys: Vec<Key>,
-    caption: Option<String>,
+    /// Its lines.
+    caption: Vec<String>,
     columns: usize,
     column_width: f64,
 }
@@ -37,13 +39,14 @@ impl Legend {
         let column_width = SWATCH + 4.0 + widest + GAP;
         let fitting = ((width + GAP) / column_width).floor() as usize;
         let columns = fitting.clamp(1, keys.len().max(1));
+        let caption = caption.map_or(Vec::new(), |caption| wrap(&caption, width - 2.0 * MARGIN));
         Self { keys, caption, columns, column_width }
     }
 
     /// How much room it takes downwards.
     #[must_use]
     pub fn height(&self) -> f64 {
-        self.rows() * LEADING + if self.caption.is_some() { LEADING } else { 0.0 } + MARGIN / 2.0
+        (self.rows() + self.caption.len() as f64) * LEADING + MARGIN / 2.0
     }
 
     fn rows(&self) -> f64 {
@@ -62,12 +65,13 @@ impl Legend {
                     canvas.line(vec![(x, y), (x + SWATCH, y)], look.color, 1.1, look.dash);
                     look.mark(canvas, middle);
                 }
+                Swatch::Mark(look) => look.mark(canvas, (x + SWATCH - 4.0, y)),
                 Swatch::Area(color) => canvas.rectangle((x + SWATCH - 10.0, y - 3.5), (x + SWATCH, y + 3.5), *color),
             }
             canvas.text((x + SWATCH + 4.0, y), &key.text, Anchor::Start);
         }
-        if let Some(caption) = &self.caption {
-            canvas.text((center, top + (self.rows() + 0.5) * LEADING), caption, Anchor::Middle);
+        for (i, line) in self.caption.iter().enumerate() {
+            canvas.text((center, top + (self.rows() + i as f64 + 0.5) * LEADING), line, Anchor::Middle);
         }
     }
 }

@@ -19,7 +19,8 @@ mod png;
 
 pub use canvas::{Anchor, Canvas, Point, text_width};
 pub use legend::{Key, Legend, Swatch};
-pub use panel::{Frame, Panel};
+pub use panel::{Frame, Grid, Panel, names};
 pub use png::write_png;
 pub use scale::{Scale, number};
-pub use svg::svg;
+pub use style::Theme;
+pub use svg::{escape, svg};

@@ -1,8 +1,8 @@
 //! A rectangle with two axes, and marks placed by their numbers.
 
-use super::canvas::{Anchor, Canvas, Point, text_width};
+use super::canvas::{Anchor, Canvas, Point, fit, text_width};
 use super::scale::Scale;
-use super::style::{BELOW, FRAME, GRID, LEADING, LEFT, Look, MARGIN, PAGE};
+use super::style::{BELOW, COLUMN, FRAME, GRID, LEADING, LEFT, Look, MARGIN};
 
 const HEIGHT: f64 = 122.0;
 const TICK: f64 = 3.0;
@@ -16,15 +16,43 @@ pub struct Frame {
     pub bottom: f64,
 }
 
-impl Frame {
-    /// The rectangle in a grid of two columns that fill the page.
+/// Panels beside and below each other that fill a figure: two in a row, or one where the figure is as wide as one column of a paper.
+#[derive(Debug, Clone, Copy)]
+pub struct Grid {
+    width: f64,
+    columns: usize,
+}
+
+impl Grid {
+    /// For so many panels in a figure of this width.
     #[must_use]
-    pub fn of_two(row: usize, column: usize) -> Self {
-        let width = (PAGE - 2.0 * LEFT - 2.0 * MARGIN) / 2.0;
+    pub fn new(width: f64, panels: usize) -> Self {
+        Self { width, columns: if width > COLUMN { panels.clamp(1, 2) } else { 1 } }
+    }
+
+    /// The rectangle of a panel, counted from 0 along rows.
+    #[must_use]
+    pub fn frame(&self, index: usize) -> Frame {
+        let (row, column) = (index / self.columns, index % self.columns);
+        let width = self.width / self.columns as f64 - LEFT - MARGIN;
         let left = LEFT + column as f64 * (width + MARGIN + LEFT);
         let top = MARGIN + row as f64 * (HEIGHT + BELOW + MARGIN);
-        Self { left, top, right: left + width, bottom: top + HEIGHT }
+        Frame { left, top, right: left + width, bottom: top + HEIGHT }
     }
+
+    /// Where a legend below so many panels starts.
+    #[must_use]
+    pub fn below(&self, panels: usize) -> f64 {
+        self.frame(panels.max(1) - 1).bottom + BELOW
+    }
+}
+
+/// The names of rows as they fit to the left of a panel, and where that panel starts.
+#[must_use]
+pub fn names(names: &[String], width: f64) -> (Vec<String>, f64) {
+    let names: Vec<String> = names.iter().map(|name| fit(name, 0.4 * width)).collect();
+    let widest = names.iter().map(|name| text_width(name)).fold(0.0, f64::max);
+    (names, MARGIN + widest + 6.0)
 }
 
 /// A rectangle in which numbers have places.
@@ -108,6 +136,15 @@ impl Panel {
     pub fn mark(&self, canvas: &mut Canvas, point: Point, look: &Look) {
         if is_finite(&point) {
             look.mark(canvas, self.at(point));
+        }
+    }
+
+    /// What a pointer near a point is told.
+    pub fn hover(&self, canvas: &mut Canvas, point: Point, text: String) {
+        const REACH: f64 = 4.0;
+        if is_finite(&point) {
+            let (x, y) = self.at(point);
+            canvas.hover((x - REACH, y - REACH), (x + REACH, y + REACH), text);
         }
     }
 

@@ -8,7 +8,7 @@ use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::style::{FontTransform, RGBAColor};
 
 use super::canvas::{Anchor, Canvas, MIDDLE, Mark, Point, SIZE_PER_EM, font, text_width};
-use super::style::Color;
+use super::style::{Color, PAPER, Theme};
 
 /// Pixels a point: a screen has 96 pixels an inch, of 72 points.
 const SCALE: f64 = 2.0 * 96.0 / 72.0;
@@ -17,14 +17,14 @@ const SCALE: f64 = 2.0 * 96.0 / 72.0;
 const OVER: usize = 3;
 
 /// Writes the image to `path`.
-pub fn write_png(canvas: &Canvas, path: &Path) -> anyhow::Result<()> {
+pub fn write_png(canvas: &Canvas, theme: Theme, path: &Path) -> anyhow::Result<()> {
     let pixels = |length: f64| (length * SCALE).round() as usize;
     let (width, height) = (pixels(canvas.width), pixels(canvas.height));
     let size = |times: usize| ((width * times) as u32, (height * times) as u32);
-    let mut large = vec![u8::MAX; 3 * width * OVER * height * OVER];
+    let mut large = theme.color(PAPER).rgb.repeat(width * OVER * height * OVER);
     let mut backend = BitMapBackend::with_buffer(&mut large, size(OVER));
     for mark in &canvas.marks {
-        draw(&mut backend, mark)?;
+        draw(&mut backend, mark, theme)?;
     }
     drop(backend);
     let mut file = BitMapBackend::new(path, size(1));
@@ -33,14 +33,17 @@ pub fn write_png(canvas: &Canvas, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn draw(backend: &mut BitMapBackend<'_>, mark: &Mark) -> anyhow::Result<()> {
+fn draw(backend: &mut BitMapBackend<'_>, mark: &Mark, theme: Theme) -> anyhow::Result<()> {
     match mark {
+        Mark::Hover { .. } => {}
         Mark::Line { points, color, width, dash } => {
             for stroke in strokes(points, dash) {
-                draw_stroke(backend, &stroke, *color, *width)?;
+                draw_stroke(backend, &stroke, theme.color(*color), *width)?;
             }
         }
-        Mark::Area { points, color } => backend.fill_polygon(points.iter().copied().map(pixel), &rgba(*color))?,
+        Mark::Area { points, color } => {
+            backend.fill_polygon(points.iter().copied().map(pixel), &rgba(theme.color(*color)))?
+        }
         Mark::Text { at, text, size, color, anchor, turned } => {
             let size = *size * SCALE * OVER as f64 * SIZE_PER_EM;
             let ahead = match anchor {
@@ -57,7 +60,7 @@ fn draw(backend: &mut BitMapBackend<'_>, mark: &Mark) -> anyhow::Result<()> {
             } else {
                 (FontTransform::None, (x, y + above))
             };
-            backend.draw_text(text, &font(size).transform(transform).color(&rgba(*color)), start)?;
+            backend.draw_text(text, &font(size).transform(transform).color(&rgba(theme.color(*color))), start)?;
         }
     }
     Ok(())

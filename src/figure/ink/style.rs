@@ -4,6 +4,8 @@ use super::canvas::{Canvas, Point};
 
 /// The width of a figure across both columns, in points: seven inches.
 pub const PAGE: f64 = 504.0;
+/// The same for one column: three and three eighths.
+pub const COLUMN: f64 = 243.0;
 /// The size of all text.
 pub const TEXT: f64 = 7.5;
 /// From one line of text to the next.
@@ -35,13 +37,70 @@ impl Color {
         Self { rgb: self.rgb, alpha: 0.18 }
     }
 
-    /// Whether white text is easier to read on it than black text.
+    /// The colour in which text is easiest to read on it.
     #[must_use]
-    pub fn is_dark(self) -> bool {
+    pub fn of_text(self) -> Self {
         let [red, green, blue] = self.rgb.map(f64::from);
-        0.299 * red + 0.587 * green + 0.114 * blue < 140.0
+        if 0.299 * red + 0.587 * green + 0.114 * blue < 140.0 { ON_DARK } else { ON_LIGHT }
+    }
+
+    /// Between dark blue for 0 and yellow for 1, through grey: an ordered scale that colour-blind readers see too (after cividis).
+    #[must_use]
+    pub fn of_share(share: f64) -> Self {
+        const STOPS: [[f64; 3]; 5] = [
+            [0.0, 34.0, 78.0],
+            [65.0, 77.0, 107.0],
+            [124.0, 123.0, 120.0],
+            [188.0, 174.0, 108.0],
+            [254.0, 232.0, 56.0],
+        ];
+        let place = share.clamp(0.0, 1.0) * (STOPS.len() - 1) as f64;
+        let below = (place as usize).min(STOPS.len() - 2);
+        let between = place - below as f64;
+        let rgb = std::array::from_fn(|i| {
+            let (low, high) = (STOPS[below][i], STOPS[below + 1][i]);
+            (low + between * (high - low)).round() as u8
+        });
+        Self { rgb, alpha: 1.0 }
     }
 }
+
+/// What a figure lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Theme {
+    #[default]
+    Light,
+    Dark,
+    /// A page of HTML that defines `--ink`, `--paper`, `--grid` and `--frame`.
+    Page,
+}
+
+impl Theme {
+    /// The colour that stands for another here. Those of data are the same everywhere.
+    #[must_use]
+    pub fn color(self, color: Color) -> Color {
+        let dark = [(INK, 0x00e6_e6e6), (PAPER, 0x0015_181c), (GRID, 0x0034_383e), (FRAME, 0x0082_868c)];
+        let found = dark.into_iter().find(|(light, _)| light.rgb == color.rgb && self == Self::Dark);
+        found.map_or(color, |(_, hex)| Color { alpha: color.alpha, ..Color::new(hex) })
+    }
+
+    /// The same as CSS.
+    #[must_use]
+    pub fn css(self, color: Color) -> String {
+        let variables = [(INK, "ink"), (PAPER, "paper"), (GRID, "grid"), (FRAME, "frame")];
+        match variables.into_iter().find(|(light, _)| light.rgb == color.rgb && self == Self::Page) {
+            Some((_, name)) => format!("var(--{name})"),
+            None => {
+                let [red, green, blue] = self.color(color).rgb;
+                format!("#{red:02x}{green:02x}{blue:02x}")
+            }
+        }
+    }
+}
+
+/// Text on a light and on a dark area, whatever the theme.
+const ON_LIGHT: Color = Color::new(0x0011_1111);
+const ON_DARK: Color = Color::new(0x00fe_fefe);
 
 pub const INK: Color = Color::new(0x0022_2222);
 pub const PAPER: Color = Color::new(0x00ff_ffff);
@@ -103,7 +162,19 @@ impl Look {
     }
 
     /// Puts this line's mark at a point.
-    pub fn mark(&self, canvas: &mut Canvas, (x, y): Point) {
+    pub fn mark(&self, canvas: &mut Canvas, at: Point) {
+        canvas.area(self.outline(at), self.color);
+    }
+
+    /// The same, hollow: for what was not reached.
+    pub fn hollow_mark(&self, canvas: &mut Canvas, at: Point) {
+        let mut outline = self.outline(at);
+        canvas.area(outline.clone(), PAPER);
+        outline.push(outline[0]);
+        canvas.line(outline, self.color, 0.9, &[]);
+    }
+
+    fn outline(&self, (x, y): Point) -> Vec<Point> {
         let polygon = |corners: u32, radius: f64, turn: f64| {
             let corner = |i: u32| {
                 let angle = std::f64::consts::TAU * (f64::from(i) / f64::from(corners) + turn);
@@ -111,12 +182,11 @@ impl Look {
             };
             (0..corners).map(corner).collect()
         };
-        let points = match self.shape {
+        match self.shape {
             Shape::Circle => polygon(24, 2.0, 0.0),
             Shape::Square => polygon(4, 2.5, 0.125),
             Shape::Triangle => polygon(3, 2.7, 0.0),
             Shape::Diamond => polygon(4, 2.7, 0.0),
-        };
-        canvas.area(points, self.color);
+        }
     }
 }

@@ -3,27 +3,27 @@
 use std::fmt::Write as _;
 
 use super::canvas::{Anchor, Canvas, FONT, MIDDLE, Mark, Point};
-use super::style::{Color, PAPER};
+use super::style::{PAPER, Theme};
 
 /// The whole document.
 #[must_use]
-pub fn svg(canvas: &Canvas) -> String {
+pub fn svg(canvas: &Canvas, theme: Theme) -> String {
     let (width, height) = (canvas.width, canvas.height);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}pt\" height=\"{height}pt\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"{FONT}\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"{}\"/>\n",
-        hex(PAPER)
+        theme.css(PAPER)
     );
     for mark in &canvas.marks {
-        svg.push_str(&element(mark));
+        svg.push_str(&element(mark, theme));
         svg.push('\n');
     }
     svg.push_str("</svg>\n");
     svg
 }
 
-fn element(mark: &Mark) -> String {
+fn element(mark: &Mark, theme: Theme) -> String {
     match mark {
         Mark::Line { points, color, width, dash } => {
             let dash = match dash {
@@ -37,13 +37,20 @@ fn element(mark: &Mark) -> String {
                 "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{width}\" \
                  stroke-linejoin=\"round\"{dash}/>",
                 coordinates(points),
-                hex(*color)
+                theme.css(*color)
             )
         }
         Mark::Area { points, color } => {
             let opacity = if color.alpha < 1.0 { format!(" fill-opacity=\"{}\"", color.alpha) } else { String::new() };
-            format!("<polygon points=\"{}\" fill=\"{}\"{opacity}/>", coordinates(points), hex(*color))
+            format!("<polygon points=\"{}\" fill=\"{}\"{opacity}/>", coordinates(points), theme.css(*color))
         }
+        Mark::Hover { from: (left, top), to: (right, bottom), text } => format!(
+            "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"none\" pointer-events=\"all\">\
+             <title>{}</title></rect>",
+            right - left,
+            bottom - top,
+            escape(text)
+        ),
         Mark::Text { at: (x, y), text, size, color, anchor, turned } => {
             let anchor = match anchor {
                 Anchor::Start => "start",
@@ -55,7 +62,7 @@ fn element(mark: &Mark) -> String {
                 "<text transform=\"translate({x:.2} {y:.2}){turn}\" y=\"{:.2}\" font-size=\"{size}\" fill=\"{}\" \
                  text-anchor=\"{anchor}\">{}</text>",
                 MIDDLE * size,
-                hex(*color),
+                theme.css(*color),
                 escape(text)
             )
         }
@@ -71,23 +78,20 @@ fn coordinates(points: &[Point]) -> String {
     })
 }
 
-fn hex(color: Color) -> String {
-    let [red, green, blue] = color.rgb;
-    format!("#{red:02x}{green:02x}{blue:02x}")
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// Text that cannot be taken for markup.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Anchor, Canvas, svg};
+    use super::{Anchor, Canvas, Theme, svg};
 
     #[test]
     fn names_cannot_break_the_document() {
         let mut canvas = Canvas::new(10.0, 10.0);
         canvas.text((5.0, 5.0), "a<b & \"c\">", Anchor::Start);
-        assert!(svg(&canvas).contains(">a&lt;b &amp; \"c\"&gt;</text>"));
+        assert!(svg(&canvas, Theme::Light).contains(">a&lt;b &amp; &quot;c&quot;&gt;</text>"));
     }
 }

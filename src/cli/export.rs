@@ -1,0 +1,49 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use nkfac_bench::export::{self, Exported};
+
+use super::output::line;
+
+/// Write results for other programs: CSV, or event files for TensorBoard
+///
+/// CSV: trials.csv tells where each trial's numbers come from, <trial>.csv are its numbers. TensorBoard: a folder for each trial, to be
+/// shown by tensorboard --logdir. Every number goes out, those of single steps too.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// A results folder, such as results/quickstart
+    folder: PathBuf,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Target {
+    /// Write CSV to this folder
+    #[arg(long, value_name = "DIR")]
+    csv: Option<PathBuf>,
+    /// Write event files to this folder
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
+}
+
+impl Export {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        if let Some(to) = self.target.csv {
+            tell(&export::to_csv(&self.folder, &to)?, &to);
+        }
+        if let Some(to) = self.target.tensorboard {
+            tell(&export::to_tensorboard(&self.folder, &to)?, &to);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn tell(exported: &Exported, to: &std::path::Path) {
+    for skipped in &exported.skipped {
+        eprintln!("warning: {skipped}");
+    }
+    line(format_args!("{} trials in {}", exported.trials, to.display()));
+}

@@ -1,0 +1,86 @@
+//! Results for other programs: CSV, and TensorBoard's event files. Every number goes out, single steps too.
+
+mod tensorboard;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use polars::prelude::{DataFrame, PolarsError, PolarsResult};
+
+use crate::record::{self, Skipped, csv};
+
+/// Why results cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Record(#[from] record::Error),
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("cannot export `{}`: {source}", path.display())]
+    Query { path: PathBuf, source: PolarsError },
+}
+
+/// What an export did.
+#[derive(Debug)]
+pub struct Exported {
+    /// Trials that were written.
+    pub trials: usize,
+    /// Files that hold no results.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Writes `trials.csv` (a row for each trial: where its numbers come from) and `<trial>.csv` (its numbers, accuracies as fractions, seconds
+/// as in the Parquet files).
+pub fn to_csv(results: &Path, folder: &Path) -> Result<Exported, Error> {
+    make(folder)?;
+    let mut trials = String::new();
+    let exported = each(results, |name, frame| {
+        let (origin, rows) = record::parts(frame)?;
+        let origin = csv(&origin);
+        let (head, row) = origin.split_at(origin.find('\n').map_or(origin.len(), |end| end + 1));
+        if trials.is_empty() {
+            trials += head;
+        }
+        trials += row;
+        Ok((folder.join(name).with_extension("csv"), csv(&rows).into_bytes()))
+    })?;
+    let path = folder.join("trials.csv");
+    fs::write(&path, trials).map_err(|source| Error::Write { path, source })?;
+    Ok(exported)
+}
+
+/// Writes a folder for each trial, named by arm, seed and id, with an event file: `tensorboard --logdir` shows it.
+pub fn to_tensorboard(results: &Path, folder: &Path) -> Result<Exported, Error> {
+    make(folder)?;
+    each(results, |_, frame| {
+        let run = tensorboard::run(frame)?;
+        Ok((folder.join(run.folder).join(run.file), run.bytes))
+    })
+}
+
+fn make(folder: &Path) -> Result<(), Error> {
+    fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.to_owned(), source })
+}
+
+/// Turns the file of every trial into another one.
+fn each(
+    results: &Path,
+    mut convert: impl FnMut(&str, &DataFrame) -> PolarsResult<(PathBuf, Vec<u8>)>,
+) -> Result<Exported, Error> {
+    let mut exported = Exported { trials: 0, skipped: Vec::new() };
+    for path in record::files(results)? {
+        let frame = match record::read_file(&path) {
+            Ok(frame) => frame,
+            Err(reason) => {
+                exported.skipped.push(Skipped { path, reason });
+                continue;
+            }
+        };
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let (target, bytes) = convert(&name, &frame).map_err(|source| Error::Query { path, source })?;
+        let written = target.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&target, bytes));
+        written.map_err(|source| Error::Write { path: target, source })?;
+        exported.trials += 1;
+    }
+    Ok(exported)
+}

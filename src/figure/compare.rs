@@ -1,0 +1,156 @@
+//! Two lines of trials against each other, seed by seed: the same seed is the same start and the same batches.
+
+use std::collections::BTreeMap;
+
+use polars::prelude::*;
+
+use super::{Data, Error, counts, group, numbers, summary, texts};
+use crate::catalog;
+use crate::record::Status;
+use crate::stats::{self, Paired, Verdict};
+
+/// What lines are compared by.
+#[derive(Debug, Clone, Copy)]
+pub struct Measure {
+    /// Its column in the sums of a trial.
+    pub name: &'static str,
+    pub title: &'static str,
+    /// What a difference is in: points or seconds.
+    pub unit: &'static str,
+    /// How many of these units make one.
+    pub units: f64,
+    /// Whether more is better.
+    pub more: bool,
+}
+
+/// Every measure, the one that matters most first.
+pub const MEASURES: [Measure; 5] = [
+    Measure { name: "final_accuracy", title: "final test accuracy", unit: "points", units: 100.0, more: true },
+    Measure { name: "best_accuracy", title: "best test accuracy", unit: "points", units: 100.0, more: true },
+    Measure { name: "train_seconds", title: "training time", unit: "s", units: 1.0, more: false },
+    Measure { name: "epoch_seconds", title: "time per epoch", unit: "s", units: 1.0, more: false },
+    Measure { name: "inverse_seconds", title: "damping and inversion", unit: "s", units: 1.0, more: false },
+];
+
+/// One measure of both lines, over the seeds that finished in both.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    pub measure: Measure,
+    /// Means, in the measure's unit.
+    pub a: f64,
+    pub b: f64,
+    /// Of *a* − *b*.
+    pub paired: Paired,
+}
+
+/// Two lines compared.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    pub a: String,
+    pub b: String,
+    /// The seeds that finished in both.
+    pub seeds: Vec<u64>,
+    /// How many trials have no partner: diverged, or of a seed that the other line has not.
+    pub unpaired: usize,
+    /// In the order of [`MEASURES`].
+    pub differences: Vec<Difference>,
+}
+
+impl Comparison {
+    /// Compares the lines labelled `a` and `b`.
+    ///
+    /// # Errors
+    /// There is no such line: the message names the nearest or all.
+    pub fn new(data: &Data, a: &str, b: &str) -> Result<Self, Error> {
+        let query = |source| Error::Query { figure: "compare", source };
+        let lines = group::lines(data, None).map_err(query)?;
+        let labels = texts(&lines, "label").map_err(query)?;
+        let trials = [of_line(data, &lines, &labels, a)?, of_line(data, &lines, &labels, b)?];
+        let [a_trials, b_trials] = &trials;
+        let seeds: Vec<u64> = a_trials.0.keys().filter(|seed| b_trials.0.contains_key(seed)).copied().collect();
+        let unpaired = trials.iter().map(|(_, all)| all - seeds.len()).sum();
+        let difference = |(i, &measure): (usize, &Measure)| {
+            let values = |of: &BTreeMap<u64, [f64; MEASURES.len()]>| -> Vec<f64> {
+                seeds.iter().map(|seed| measure.units * of[seed][i]).collect()
+            };
+            let (a, b) = (values(&a_trials.0), values(&b_trials.0));
+            let differences: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+            Difference { measure, a: stats::mean(&a), b: stats::mean(&b), paired: Paired::new(&differences) }
+        };
+        let differences = MEASURES.iter().enumerate().map(difference).collect();
+        Ok(Self { a: a.to_owned(), b: b.to_owned(), seeds, unpaired, differences })
+    }
+}
+
+impl Difference {
+    /// What it says, in a sentence without its end: `higher by 1.20 points, 95 % interval 0.50 to 1.90`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Measure { unit, .. } = self.measure;
+        let paired = &self.paired;
+        let size = format!("{} by {:.2} {unit}", if paired.mean < 0.0 { "lower" } else { "higher" }, paired.mean.abs());
+        let interval = paired
+            .student
+            .map_or(String::new(), |of| format!(", 95 % interval {:+.2} to {:+.2} {unit}", of.low, of.high));
+        match paired.verdict() {
+            _ if paired.pairs == 0 => "no seed finished in both, so nothing can be said".to_owned(),
+            _ if paired.mean.is_nan() => "not recorded".to_owned(),
+            Verdict::TooFew => format!("{size}; {} too few to tell", pairs_are(paired.pairs)),
+            Verdict::Open { needed } => {
+                let more = match needed {
+                    Some(needed) => format!("; were it to stay so, {needed} pairs would tell"),
+                    None => String::new(),
+                };
+                format!("cannot be told apart by {} ({size}{interval}){more}", pairs(paired.pairs))
+            }
+            Verdict::Higher | Verdict::Lower => format!("{size}{interval}, {}", pairs(paired.pairs)),
+        }
+    }
+}
+
+fn pairs(count: usize) -> String {
+    if count == 1 { "1 pair".to_owned() } else { format!("{count} pairs") }
+}
+
+fn pairs_are(count: usize) -> String {
+    format!("{} {}", pairs(count), if count == 1 { "is" } else { "are" })
+}
+
+/// The measures of a line's finished trials by seed, and how many trials it has.
+fn of_line(
+    data: &Data,
+    lines: &DataFrame,
+    labels: &[String],
+    label: &str,
+) -> Result<(BTreeMap<u64, [f64; MEASURES.len()]>, usize), Error> {
+    let query = |source| Error::Query { figure: "compare", source };
+    let Some(place) = labels.iter().position(|known| known == label) else {
+        let mut known: Vec<&str> = labels.iter().map(String::as_str).collect();
+        known.dedup();
+        return Err(Error::UnknownLine { name: label.to_owned(), hint: hint(label, &known) });
+    };
+    let line = counts(lines, "line").map_err(query)?[place] as u32;
+    let trials = summary::by_trial(data)
+        .and_then(|trials| {
+            let lines = lines.clone().lazy().filter(col("line").eq(lit(line)));
+            trials.lazy().join(lines, [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner)).collect()
+        })
+        .map_err(query)?;
+    let columns = MEASURES.map(|measure| numbers(&trials, measure.name));
+    let mut values = Vec::new();
+    for column in columns {
+        values.push(column.map_err(query)?);
+    }
+    let states = texts(&trials, "status").map_err(query)?;
+    let seeds = trials.column("seed").and_then(|seeds| seeds.u64().cloned()).map_err(query)?;
+    let finished = (0..trials.height()).filter(|&i| states[i] == Status::Finished.name());
+    let row = |i: usize| (seeds.get(i).unwrap_or_default(), std::array::from_fn(|measure| values[measure][i]));
+    Ok((finished.map(row).collect(), trials.height()))
+}
+
+fn hint(name: &str, known: &[&str]) -> String {
+    match catalog::nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("there are `{}`", known.join("`, `")),
+    }
+}

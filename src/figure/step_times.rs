@@ -1,0 +1,77 @@
+//! How the times of single steps are distributed: refreshes of inverses are rare and long.
+
+use polars::prelude::*;
+
+use super::ink::style::Look;
+use super::ink::{Canvas, Grid, Key, Legend, Panel, Scale, Swatch};
+use super::{Data, Figure, counts, summary, table, texts};
+use crate::catalog::Entry;
+
+/// For each line the share of steps that take so long or longer, both axes logarithmic, so that a step in a thousand is seen.
+pub struct StepTimes;
+
+impl Figure for StepTimes {
+    fn entry(&self) -> Entry {
+        Entry {
+            name: "step-times",
+            help: "the distribution of the times of single steps",
+            example: "nkfac-bench figure results/quickstart step-times",
+        }
+    }
+
+    /// `line, label, share, milliseconds, seeds, omitted`: `share` of a line's steps take so long or longer, the mean over finished
+    /// trials.
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let lines = summary::leading(data, None)?.lazy();
+        let trials = data.results.trials.clone().lazy().filter(summary::finished()).select([col("trial")]);
+        let join = || JoinArgs::new(JoinType::Inner);
+        data.results
+            .steps
+            .clone()
+            .lazy()
+            .join(trials, [col("trial")], [col("trial")], join())
+            .join(lines, [col("trial")], [col("trial")], join())
+            .group_by([col("line"), col("label"), col("share")])
+            .agg([
+                (lit(1e3) * col("seconds")).mean().alias("milliseconds"),
+                col("seconds").count().cast(DataType::UInt32).alias("seeds"),
+                col("omitted").first(),
+            ])
+            .sort(["line", "share"], SortMultipleOptions::default().with_order_descending_multi([false, true]))
+            .collect()
+    }
+
+    fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
+        let (lines, labels) = (counts(numbers, "line")?, texts(numbers, "label")?);
+        let (shares, times) = (super::numbers(numbers, "share")?, super::numbers(numbers, "milliseconds")?);
+        if times.is_empty() {
+            return Ok(Canvas::notice(width, "No trial has finished and told the times of its steps."));
+        }
+        let points: Vec<(usize, f64, f64)> = (0..lines.len()).map(|i| (i, times[i], 100.0 * shares[i])).collect();
+        let curves: Vec<&[(usize, f64, f64)]> = points.chunk_by(|a, b| lines[a.0] == lines[b.0]).collect();
+        let key = |curve: &&[(usize, f64, f64)]| {
+            let first = curve[0].0;
+            Key { swatch: Swatch::Line(Look::new(lines[first])), text: labels[first].clone() }
+        };
+        let keys = curves.iter().map(key).collect();
+        let legend = Legend::new(keys, summary::caption(numbers, Some("means over seeds".into()))?, width);
+        let grid = Grid::new(width, 1);
+        let below = grid.below(1);
+        let mut canvas = Canvas::new(width, below + legend.height());
+        let percent: Vec<f64> = points.iter().map(|point| point.2).collect();
+        let panel = Panel { frame: grid.frame(0), x: Scale::fitting(&times), y: Scale::fitting(&percent) };
+        panel.axes(&mut canvas, "time of a step (ms)", "steps as long or longer (%)");
+        for curve in curves {
+            let look = Look::new(lines[curve[0].0]);
+            let path: Vec<(f64, f64)> = curve.iter().map(|&(_, time, share)| (time, share)).collect();
+            panel.line(&mut canvas, &path, &look);
+            for &(i, time, share) in curve {
+                panel.mark(&mut canvas, (time, share), &look);
+                let text = format!("{}: {share} % of steps take {} ms or longer", labels[i], table::digits(time));
+                panel.hover(&mut canvas, (time, share), text);
+            }
+        }
+        legend.draw(&mut canvas, (width / 2.0, below));
+        Ok(canvas)
+    }
+}

@@ -1,0 +1,147 @@
+//! Pictures, tables and comparisons.
+
+use std::fs;
+
+use polars::prelude::DataFrame;
+
+use super::super::{ALL, COLUMN, Comparison, Data, Style, Table, Theme, render};
+use super::{Trial, arms, results, sweep};
+use crate::record::{self, Metric, Results, Row, Scope};
+
+#[test]
+fn lines_are_named_by_what_differs_and_tables_by_their_kind() {
+    let trial = |swept| Trial::new("kfac", 1, 0.5, 1.0).swept(swept);
+    let trials = [
+        trial(r#"{"model.width":64,"optimizer.precondition.inverter":{"kind":"newton","steps":2}}"#),
+        trial(r#"{"model.width":64,"optimizer.precondition.inverter":{"kind":"newton","steps":1}}"#),
+        trial(r#"{"model.width":64,"optimizer.precondition.inverter":"lu"}"#),
+    ];
+    let table = Table::new(&results(&trials).1).unwrap().csv();
+    let labels: Vec<&str> = table.lines().skip(1).map(|line| line.split(",1,0,").next().unwrap()).collect();
+    let expected =
+        ["kfac, inverter = lu", "kfac, inverter = newton (steps = 1)", "kfac, inverter = newton (steps = 2)"];
+    assert_eq!(labels, expected.map(|label| format!("\"{label}\"")));
+}
+
+#[test]
+fn the_table_is_for_terminals_and_markdown_and_csv() {
+    let table = Table::new(&results(&arms()).1).unwrap();
+    insta::assert_snapshot!(table.terminal(), @r"
+    arm    final acc. (%)   95 % interval  best acc. (%)    epoch (s)  peak memory (MiB)  seeds  diverged
+    sgd     60.00 ± 14.14  50.00 to 70.00   75.00 ± 0.00  3.00 ± 1.41        1.00 ± 0.00      2         0
+    nkfac           80.00               –          80.00         3.00               1.00      1         1
+    adam                –               –              –            –                  –      0         2
+    ");
+    insta::assert_snapshot!(table.markdown(), @r"
+    | arm   | final acc. (%) |  95 % interval | best acc. (%) |   epoch (s) | peak memory (MiB) | seeds | diverged |
+    | ----- | -------------: | -------------: | ------------: | ----------: | ----------------: | ----: | -------: |
+    | sgd   |  60.00 ± 14.14 | 50.00 to 70.00 |  75.00 ± 0.00 | 3.00 ± 1.41 |       1.00 ± 0.00 |     2 |        0 |
+    | nkfac |          80.00 |              – |         80.00 |        3.00 |              1.00 |     1 |        1 |
+    | adam  |              – |              – |             – |           – |                 – |     0 |        2 |
+    ");
+    insta::assert_snapshot!(table.csv(), @r"
+    label,seeds,diverged,final_accuracy,final_accuracy_sd,best_accuracy,best_accuracy_sd,epoch_seconds,epoch_seconds_sd,train_seconds,train_seconds_sd,inverse_seconds,inverse_seconds_sd,peak_rss_bytes,peak_rss_bytes_sd,final_accuracy_low,final_accuracy_high
+    sgd,2,0,0.6,0.14142135623730948,0.75,0,3,1.4142135623730951,6,2.8284271247461903,3,1.4142135623730951,1048576,0,0.5,0.7
+    nkfac,1,1,0.8,,0.8,,3,,6,,3,,1048576,,,
+    adam,0,2,,,,,,,,,,,,,,
+    ");
+}
+
+#[test]
+fn every_figure_is_drawn_from_any_results_and_says_so_if_there_is_nothing_to_draw() {
+    let one = [Trial::new("sgd", 1, 0.5, 2.0)];
+    let diverged = [Trial::new("sgd", 1, 0.5, 2.0).diverged()];
+    for (trials, drawn) in [(&arms()[..], true), (&sweep()[..], true), (&one[..], true), (&diverged[..], false)] {
+        let (folder, found) = results(trials);
+        let written = render(folder.path(), &found, &[], Style::default()).unwrap();
+        assert_eq!(written.len(), 2 * ALL.len() + 2);
+        for figure in ALL {
+            let path = folder.path().join("figures").join(figure.entry().name);
+            let svg = fs::read_to_string(path.with_extension("svg")).unwrap();
+            let name = figure.entry().name;
+            // A heat map needs two swept keys, and no problem is one that all solvers tried here.
+            let drawn = drawn && name != "heatmap" && (name != "performance-profile" || !svg.contains("No problem"));
+            assert_eq!(svg.contains("polyline"), drawn, "{name}");
+            let says = ["No trial has finished", "No problem was solved", "Fewer than two keys"];
+            assert_eq!(says.iter().any(|reason| svg.replace("</text>", "").contains(reason)), !drawn, "{name}");
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", figure.entry().name);
+            assert!(fs::read(path.with_extension("png")).unwrap().starts_with(b"\x89PNG"));
+        }
+    }
+}
+
+#[test]
+fn no_rows_at_all_are_drawn_too() {
+    let (folder, found) = results(&arms());
+    let none = |frame: &DataFrame| frame.head(Some(0));
+    let (trials, steps) = (none(&found.results.trials), none(&found.results.steps));
+    let nothing = Data::new(Results { trials, rows: Vec::new(), steps, skipped: Vec::new() }).unwrap();
+    assert!(render(folder.path(), &nothing, &[], Style::default()).is_ok());
+}
+
+#[test]
+fn figures_are_chosen_by_name() {
+    let (folder, found) = results(&arms());
+    let choose = |name: &str| render(folder.path(), &found, &[name.to_owned()], Style::default());
+    let written = choose("phases").unwrap();
+    let names: Vec<_> = written.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["phases.svg", "phases.png", "table.md", "table.csv"]);
+    assert_eq!(choose("curve").unwrap_err().to_string(), "unknown figure `curve`\nhint: did you mean `curves`?");
+    let known = "unknown figure `x`\nhint: there are `curves`, `time-to-target`, `performance-profile`, `pareto`, `phases`, `step-times`, `memory`, `ablation`, `heatmap`";
+    assert_eq!(choose("x").unwrap_err().to_string(), known);
+}
+
+#[test]
+fn the_best_epoch_is_chosen_on_validation_images_where_there_are_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |epoch, scope, value| Row { epoch, step: 1, seconds: 1.0, scope, metric: Metric::Accuracy, value };
+    let mut rows = vec![row(1, Scope::Test, 0.9), row(2, Scope::Test, 0.6), row(3, Scope::Test, 0.7)];
+    let origin = Trial::new("sgd", 1, 0.0, 0.0).origin(0);
+    let path = folder.path().join("a.parquet");
+    let best = || {
+        let table = Table::new(&Data::new(record::read(folder.path()).unwrap()).unwrap()).unwrap();
+        (table.validated, table.frame().column("best_accuracy").unwrap().f64().unwrap().get(0).unwrap())
+    };
+    record::write(&path, &origin, &rows).unwrap();
+    assert_eq!(best(), (false, 0.9));
+    rows.extend([row(1, Scope::Validation, 0.5), row(2, Scope::Validation, 0.8), row(3, Scope::Validation, 0.8)]);
+    record::write(&path, &origin, &rows).unwrap();
+    assert_eq!(best(), (true, 0.6));
+}
+
+#[test]
+fn arms_are_compared_seed_by_seed() {
+    let trials = [
+        Trial::new("nkfac", 1, 0.82, 3.0),
+        Trial::new("nkfac", 2, 0.92, 3.0),
+        Trial::new("nkfac", 3, 0.87, 3.0),
+        Trial::new("nkfac", 4, 0.5, 3.0).diverged(),
+        Trial::new("sgd", 1, 0.80, 2.0),
+        Trial::new("sgd", 2, 0.90, 2.0),
+        Trial::new("sgd", 3, 0.84, 2.0),
+        Trial::new("sgd", 4, 0.84, 2.0),
+        Trial::new("once", 1, 0.84, 2.0),
+        Trial::new("never", 9, 0.84, 2.0),
+    ];
+    let (_folder, found) = results(&trials);
+    let compare = |a, b| Comparison::new(&found, a, b).unwrap();
+    let all = compare("nkfac", "sgd");
+    assert_eq!((all.seeds.as_slice(), all.unpaired), (&[1, 2, 3][..], 2));
+    let words = |comparison: &Comparison| comparison.differences[0].words();
+    // Unpaired, the arms' spread of 5 points would hide the difference.
+    assert_eq!(words(&all), "higher by 2.33 points, 95 % interval +0.90 to +3.77 points, 3 pairs");
+    assert_eq!(words(&compare("sgd", "nkfac")), "lower by 2.33 points, 95 % interval -3.77 to -0.90 points, 3 pairs");
+    assert_eq!(words(&compare("once", "sgd")), "higher by 4.00 points; 1 pair is too few to tell");
+    assert_eq!(words(&compare("never", "sgd")), "no seed finished in both, so nothing can be said");
+    let unknown = Comparison::new(&found, "nkfca", "sgd").unwrap_err().to_string();
+    assert_eq!(unknown, "no arm is called `nkfca` here\nhint: did you mean `nkfac`?");
+}
+
+#[test]
+fn dark_figures_are_light_on_dark_and_narrow_ones_narrow() {
+    let (folder, found) = results(&arms());
+    let style = Style { width: COLUMN, theme: Theme::Dark };
+    render(folder.path(), &found, &["curves".to_owned()], style).unwrap();
+    let svg = fs::read_to_string(folder.path().join("figures/curves.svg")).unwrap();
+    assert!(svg.contains("width=\"243pt\"") && svg.contains("fill=\"#15181c\"") && !svg.contains("#ffffff"), "{svg}");
+}

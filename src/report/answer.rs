@@ -1,0 +1,171 @@
+//! The answer in plain words: which, by how much, how sure.
+
+use polars::prelude::*;
+
+use super::Error;
+use crate::figure::{Comparison, Data, Difference, Figure as _, Table, TimeToTarget, digits, target};
+use crate::stats::{self, ENOUGH, Verdict, median};
+
+/// A line of trials as the answer needs it.
+struct Line {
+    label: String,
+    seeds: usize,
+    accuracy: f64,
+    deviation: f64,
+    epoch_seconds: f64,
+    first_order: bool,
+}
+
+/// Sentences, the one that matters most first.
+pub fn sentences(data: &Data, table: &Table) -> Result<Vec<String>, Error> {
+    let mut lines = lines(data, table)?;
+    let diverged: u32 = table.frame().column("diverged")?.u32()?.iter().flatten().sum();
+    lines.retain(|line| line.seeds > 0 && line.accuracy.is_finite());
+    lines.sort_by(|a, b| b.accuracy.total_cmp(&a.accuracy));
+    let Some(best) = lines.first() else {
+        return Ok(vec![format!("No trial has finished ({diverged} diverged), so there is nothing to compare.")]);
+    };
+    let n = |line: &Line| if line.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", line.seeds) };
+    let accuracy = |line: &Line| match line.deviation.is_finite() {
+        true => format!("{:.2} ± {:.2} %", 100.0 * line.accuracy, 100.0 * line.deviation),
+        false => format!("{:.2} %", 100.0 * line.accuracy),
+    };
+    let runner_up = lines.get(1);
+    let (name, level) = (&best.label, accuracy(best));
+    let mut said = vec![match runner_up {
+        None => format!("Only {name} has finished: {level} final test accuracy over {}.", n(best)),
+        Some(second) => {
+            let lead = &Comparison::new(data, name, &second.label)?.differences[0];
+            let sure = how_sure(lead, &second.label);
+            format!("{name} has the highest final test accuracy, {level} over {}; {sure}.", n(best))
+        }
+    }];
+    let first_order = lines.iter().find(|line| line.first_order && line.label != best.label);
+    let mut rivals: Vec<&Line> = runner_up.into_iter().collect();
+    rivals.extend(first_order.filter(|line| runner_up.is_none_or(|second| second.label != line.label)));
+    for rival in rivals {
+        let comparison = Comparison::new(data, &best.label, &rival.label)?;
+        let role = if rival.first_order && !best.first_order { ", the best without a preconditioner," } else { "" };
+        let words = comparison.differences[0].words();
+        said.push(format!("Against {}{role} with {}, paired by seed: {words}.", rival.label, accuracy(rival)));
+    }
+    said.extend(speed(&lines));
+    said.extend(time_to_target(data)?);
+    said.extend(caveats(&lines, diverged, table.validated));
+    Ok(said)
+}
+
+/// How sure a lead over the second is.
+fn how_sure(lead: &Difference, second: &str) -> String {
+    let by = format!("{:.2} points ahead of {second}", lead.paired.mean);
+    match lead.paired.verdict() {
+        _ if lead.paired.pairs == 0 => format!("no seed finished both with it and with {second}, so that is not sure"),
+        Verdict::TooFew => format!("it is {by}, but so few seeds cannot tell"),
+        Verdict::Open { .. } => format!("it is {by}, but that may be chance"),
+        Verdict::Higher | Verdict::Lower => format!("it is {by}, more than chance explains (95 %)"),
+    }
+}
+
+fn lines(data: &Data, table: &Table) -> PolarsResult<Vec<Line>> {
+    let frame = table.frame();
+    let numbers = |name: &str| -> PolarsResult<Vec<f64>> {
+        Ok(frame.column(name)?.f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
+    };
+    let (means, sds, seconds) = (numbers("final_accuracy")?, numbers("final_accuracy_sd")?, numbers("epoch_seconds")?);
+    let seeds = frame.column("seeds")?.u32()?;
+    let (arms, inverters) = (data.results.trials.column("arm")?.str()?, data.results.trials.column("inverter")?.str()?);
+    let is_first_order = |label: &str| {
+        let of_arm = arms.iter().zip(inverters.iter()).filter(|(arm, _)| {
+            arm.is_some_and(|arm| label == arm || label.strip_prefix(arm).is_some_and(|rest| rest.starts_with(", ")))
+        });
+        of_arm.map(|(_, inverter)| inverter).all(|inverter| inverter.is_none_or(str::is_empty))
+    };
+    let line = |(i, label): (usize, Option<&str>)| {
+        let label = label.unwrap_or_default().to_owned();
+        Line {
+            first_order: is_first_order(&label),
+            label,
+            seeds: seeds.get(i).unwrap_or_default() as usize,
+            accuracy: means[i],
+            deviation: sds[i],
+            epoch_seconds: seconds[i],
+        }
+    };
+    Ok(frame.column("label")?.str()?.iter().enumerate().map(line).collect())
+}
+
+/// What an epoch of the best costs.
+fn speed(lines: &[Line]) -> Option<String> {
+    let best = lines.first()?;
+    let fastest = lines
+        .iter()
+        .filter(|line| line.epoch_seconds > 0.0)
+        .min_by(|a, b| a.epoch_seconds.total_cmp(&b.epoch_seconds))?;
+    if lines.len() < 2 {
+        return None;
+    }
+    let ratio = best.epoch_seconds / fastest.epoch_seconds;
+    Some(if fastest.label == best.label {
+        format!("Its epochs are also the fastest: {} s each.", digits(best.epoch_seconds))
+    } else {
+        format!(
+            "An epoch of {} takes {} s, {ratio:.2} times as long as one of {}, the fastest ({} s).",
+            best.label,
+            digits(best.epoch_seconds),
+            fastest.label,
+            digits(fastest.epoch_seconds)
+        )
+    })
+}
+
+/// Who is there first. A trial that never gets there counts as slower than any that does.
+fn time_to_target(data: &Data) -> Result<Option<String>, Error> {
+    let (target, said) = target(data)?;
+    let runs = TimeToTarget.query(data)?;
+    let (labels, outcomes, seconds) =
+        (runs.column("label")?.str()?, runs.column("outcome")?.str()?, runs.column("seconds")?.f64()?);
+    let mut lines: Vec<(&str, Vec<f64>)> = Vec::new();
+    for ((label, outcome), seconds) in labels.iter().zip(outcomes.iter()).zip(seconds.iter()) {
+        let (Some(label), Some(seconds)) = (label, seconds) else { continue };
+        let time = if outcome == Some("reached") { seconds } else { f64::INFINITY };
+        match lines.last_mut().filter(|last| last.0 == label) {
+            Some((_, times)) => times.push(time),
+            None => lines.push((label, vec![time])),
+        }
+    }
+    let mut medians: Vec<(&str, f64)> = lines.iter().map(|(label, times)| (*label, median(times))).collect();
+    medians.retain(|(_, median)| median.is_finite());
+    medians.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let percent = digits(100.0 * target);
+    let why = if said { "" } else { ", which half of the arms end above," };
+    Ok(match medians.as_slice() {
+        [] => None,
+        [(only, time)] => Some(format!(
+            "Only {only} reaches {percent} %{why} in half of its trials, after {} s of training.",
+            digits(*time)
+        )),
+        [(first, time), (second, later), ..] => Some(format!(
+            "{first} is the first at {percent} %{why} after {} s of training (median over seeds), then {second} after {} s.",
+            digits(*time),
+            digits(*later)
+        )),
+    })
+}
+
+fn caveats(lines: &[Line], diverged: u32, validated: bool) -> Vec<String> {
+    let most = lines.iter().map(|line| line.seeds).max().unwrap_or_default();
+    let mut said = Vec::new();
+    if most < ENOUGH {
+        let floor = if most < stats::FEWEST { "Fewer than three seeds tell nothing of the spread. " } else { "" };
+        said.push(format!(
+            "{floor}Intervals of differences are Student's, which take them for normal; from {ENOUGH} seeds on the bootstrap must agree."
+        ));
+    }
+    if diverged > 0 {
+        said.push(format!("{diverged} trials diverged; they are counted, and never averaged."));
+    }
+    if !validated {
+        said.push("There are no validation images, so best epochs are chosen on the test images, which flatters; judge by the last epoch.".into());
+    }
+    said
+}

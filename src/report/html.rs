@@ -1,0 +1,172 @@
+//! The page: everything inline, light and dark, for screens from 400 pixels on and for paper.
+
+use super::verdict::Verdict;
+use super::{Drawn, Report};
+use crate::figure::{Column, Table, Theme, escape, svg};
+
+pub fn page(report: &Report) -> String {
+    let sections = [
+        section("answer", "The answer", &list(&report.answer)),
+        section("table", "Every arm", &main_table(&report.table)),
+        section("figures", "Figures", &figures(&report.figures)),
+        section("verdicts", "Published and measured", &verdicts(&report.verdicts)),
+        section("configurations", "How the arms differ", &configurations(report)),
+        section("facts", "What was run", &facts(report)),
+        section("again", "Again", &format!("<pre><code>{}</code></pre>", escape(&report.facts.commands.join("\n")))),
+    ];
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{name} – nkfac-bench</title>\n\
+         <style>\n{}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n{}</main>\n<script>\n{}</script>\n</body>\n</html>\n",
+        include_str!("page.css"),
+        sections.concat(),
+        include_str!("sort.js"),
+        name = escape(&report.facts.experiment),
+    )
+}
+
+fn section(id: &str, title: &str, body: &str) -> String {
+    format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>\n")
+}
+
+/// The first sentence is the answer, the others what it rests on.
+fn list(sentences: &[String]) -> String {
+    let rest: String = sentences.iter().skip(1).map(|sentence| format!("<li>{}</li>\n", escape(sentence))).collect();
+    let first = sentences.first().map(|sentence| format!("<p class=\"lead\">{}</p>\n", escape(sentence)));
+    let rest = if rest.is_empty() { rest } else { format!("<ul>\n{rest}</ul>\n") };
+    first.unwrap_or_default() + &rest
+}
+
+fn main_table(table: &Table) -> String {
+    let head =
+        |column: &Column| format!("<th scope=\"col\"><button type=\"button\">{}</button></th>", escape(column.head));
+    let head: String = table.columns.iter().map(head).collect();
+    let row = |row: usize| {
+        let cells: String =
+            table.columns.iter().enumerate().map(|(place, column)| cell(column, row, place == 0)).collect();
+        format!("<tr>{cells}</tr>\n")
+    };
+    let rows: String = (0..table.height()).map(row).collect();
+    let chosen = if table.validated { "validation" } else { "test" };
+    format!(
+        "<div class=\"scroll\"><table class=\"sortable\">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n\
+         <p class=\"note\">Mean ± standard deviation over finished trials; 95 % bootstrap interval of the mean final accuracy. Bold: \
+         best; underlined: within one deviation of it. Best epochs are chosen on the {chosen} images. Click a head to sort.</p>\n"
+    )
+}
+
+fn cell(column: &Column, row: usize, is_label: bool) -> String {
+    let cell = &column.cells[row];
+    let text = escape(&cell.text);
+    if is_label {
+        return format!("<th scope=\"row\">{text}</th>");
+    }
+    let text = match column.best() {
+        Some(best) if best == row => format!("<strong>{text}</strong>"),
+        _ if column.is_near(row) => format!("<u>{text}</u>"),
+        _ => text,
+    };
+    let key = if cell.mean.is_nan() { String::new() } else { cell.mean.to_string() };
+    format!("<td data-key=\"{key}\">{text}</td>")
+}
+
+fn figures(figures: &[Drawn]) -> String {
+    let mut html = String::new();
+    let mut missing = String::new();
+    for Drawn { entry, wide, narrow } in figures {
+        if let Some(reason) = &wide.notice {
+            missing += &format!("<li>{}: {}</li>\n", entry.name, escape(reason));
+            continue;
+        }
+        html += &format!(
+            "<figure id=\"{}\">\n<div class=\"wide\">{}</div>\n<div class=\"narrow\">{}</div>\n<figcaption>{}</figcaption>\n</figure>\n",
+            entry.name,
+            svg(wide, Theme::Page),
+            svg(narrow, Theme::Page),
+            escape(entry.help)
+        );
+    }
+    if missing.is_empty() {
+        html
+    } else {
+        format!("{html}<p class=\"note\">Not drawn:</p>\n<ul class=\"note\">\n{missing}</ul>\n")
+    }
+}
+
+fn verdicts(verdicts: &[Verdict]) -> String {
+    if verdicts.is_empty() {
+        return "<p class=\"note\">No published table has two settings that were measured here.</p>\n".to_owned();
+    }
+    verdicts.iter().map(verdict).collect()
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    let head =
+        ["setting", "arm", "published (%)", "measured (%)", "published difference", "measured difference (95 %)"];
+    let head: String = head
+        .iter()
+        .chain(&["damping and inversion", "verdict"])
+        .map(|title| format!("<th scope=\"col\">{title}</th>"))
+        .collect();
+    let row = |row: &super::verdict::Row| {
+        let cells = [
+            &row.line,
+            &row.published,
+            &row.measured,
+            &row.published_difference,
+            &row.measured_difference,
+            &row.seconds,
+        ];
+        let cells: String = cells.iter().map(|text| format!("<td>{}</td>", escape(text))).collect();
+        format!("<tr><th scope=\"row\">{}</th>{cells}<td>{}</td></tr>\n", escape(&row.setting), row.verdict)
+    };
+    let rows: String = verdict.rows.iter().map(row).collect();
+    let scale = if verdict.scale.is_empty() {
+        "<p>The scale is the published one.</p>".to_owned()
+    } else {
+        let items: String = verdict.scale.iter().map(|item| format!("<li>{}</li>", escape(item))).collect();
+        format!("<p>Levels do not compare, because the scale differs:</p><ul class=\"scale\">{items}</ul>")
+    };
+    format!(
+        "<h3>{}</h3>\n<p class=\"note\">{}</p>\n{scale}\n<div class=\"scroll\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\
+         </tbody>\n</table></div>\n",
+        escape(&verdict.name),
+        escape(&verdict.source)
+    )
+}
+
+/// Lines that a page can show beside each other.
+const MOST_COLUMNS: usize = 16;
+
+fn configurations(report: &Report) -> String {
+    let differences = &report.differences;
+    let shown = differences.labels.len().min(MOST_COLUMNS);
+    let head: String =
+        differences.labels[..shown].iter().map(|label| format!("<th scope=\"col\">{}</th>", escape(label))).collect();
+    let row = |(key, values): &(String, Vec<String>)| {
+        let cells: String = values[..shown].iter().map(|value| format!("<td>{}</td>", escape(value))).collect();
+        format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escape(key))
+    };
+    let differing: String = differences.differing.iter().map(row).collect();
+    let common: String = differences
+        .common
+        .iter()
+        .map(|(key, value)| format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(key), escape(value)))
+        .collect();
+    let omitted = match differences.labels.len() - shown {
+        0 => String::new(),
+        omitted => format!("<p class=\"note\">{omitted} more arms are left out here.</p>\n"),
+    };
+    format!(
+        "<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">key</th>{head}</tr></thead>\n<tbody>\n{differing}</tbody>\n\
+         </table></div>\n{omitted}<details><summary>What all arms share</summary>\n<div class=\"scroll\"><table>\n<tbody>\n{common}\
+         </tbody>\n</table></div></details>\n"
+    )
+}
+
+fn facts(report: &Report) -> String {
+    let row =
+        |(name, value): &(&str, String)| format!("<tr><th scope=\"row\">{name}</th><td>{}</td></tr>\n", escape(value));
+    let rows: String = report.facts.rows.iter().map(row).collect();
+    format!("<div class=\"scroll\"><table class=\"facts\">\n<tbody>\n{rows}</tbody>\n</table></div>\n")
+}
