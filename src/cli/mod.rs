@@ -1,13 +1,16 @@
 //! The command line: one file a subcommand. This is the only place that prints.
 
 mod completions;
+mod evaluate;
 mod figure;
 mod lines;
 mod list;
+mod man;
 mod output;
 mod plan;
 mod progress;
 mod run;
+mod schema;
 mod selection;
 mod verify;
 
@@ -31,9 +34,12 @@ enum Command {
     Run(run::Run),
     Plan(plan::Plan),
     Figure(figure::Figure),
+    Evaluate(evaluate::Evaluate),
     List(list::List),
     Verify(verify::Verify),
+    Schema(schema::Schema),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Cli {
@@ -43,8 +49,11 @@ impl Cli {
             Command::Run(run) => run.execute(),
             Command::Plan(plan) => plan.execute(),
             Command::Figure(figure) => figure.execute(),
+            Command::Evaluate(evaluate) => evaluate.execute(),
             Command::List(list) => list.execute(),
             Command::Verify(verify) => verify.execute(),
+            Command::Schema(schema) => schema.execute(),
+            Command::Man(man) => man.execute(),
             Command::Completions(completions) => completions.execute(),
         }
     }

@@ -15,6 +15,7 @@ mod synthetic;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use augment::Augment;
@@ -24,7 +25,7 @@ pub use loader::{Batch, Loader, eval_batches};
 use crate::catalog::Entry;
 
 /// Data as an experiment file names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     pub kind: Kind,
@@ -40,7 +41,7 @@ pub struct DataConfig {
 }
 
 /// A data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Digits,

@@ -9,6 +9,7 @@ use candle_core::Device;
 
 use super::{Error, Experiment, Trial, machine};
 use crate::data::{self, DataConfig, Dataset};
+use crate::nn::weights;
 use crate::optim::Precondition;
 use crate::record::{self, Origin, Status};
 use crate::train::{self, Observer, Outcome};
@@ -22,6 +23,8 @@ pub struct Settings {
     /// `cpu`, `cuda:0`.
     pub device_name: String,
     pub threads: usize,
+    /// Whether to write each trial's final parameters beside its result.
+    pub save_weights: bool,
 }
 
 /// What happens in a sweep.
@@ -118,6 +121,9 @@ fn run_trial(
     let (started, load) = (machine::now(), machine::load());
     let dataset = data.get(&trial.config.data)?;
     let outcome = train::train(&trial.config, &dataset, &settings.device, reporter)?;
+    if settings.save_weights && outcome.status == Status::Finished {
+        weights::save(&outcome.params, &path.with_extension("safetensors"))?;
+    }
     let origin = origin(experiment, trial, settings, outcome.status, started, load);
     record::write(path, &origin, &outcome.rows)?;
     Ok(outcome)

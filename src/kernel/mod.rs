@@ -4,14 +4,19 @@
 //! batch and tiles; what is summed is summed in an order that depends on the number of threads alone.
 
 pub mod conv;
+pub mod depthwise;
 mod direct;
+pub mod elementary;
 pub mod elementwise;
+pub mod gelu;
 pub mod geometry;
 pub mod gram;
+pub mod layer_norm;
 pub mod norm;
 pub mod pool;
 pub mod product;
 pub mod real;
+pub mod softmax;
 mod tiles;
 mod weight;
 mod winograd;

@@ -4,12 +4,18 @@
 //! one [`Operation`] over whole tensors. This is the seam for fast kernels too: an operation may compute on slices or in candle
 //! operations, its callers cannot tell. Activations are `N×H×W×C` throughout.
 
+#[cfg(test)]
+mod check;
 pub mod conv;
+pub mod depthwise;
+pub mod gelu;
 mod host;
+pub mod layer_norm;
 pub mod loss;
 pub mod norm;
 pub mod pool;
 pub mod relu;
+pub mod softmax;
 pub mod window;
 
 use std::sync::{Mutex, PoisonError};
