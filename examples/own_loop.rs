@@ -56,7 +56,7 @@ pub fn train(steps: usize) -> anyhow::Result<Outcome> {
         let pass = Pass::Training { tap, clock: clock.clone() };
         let loss = candle_nn::loss::cross_entropy(&net.forward(&x, &pass)?, &y)?;
         let gradients = params.gradients(&loss.backward()?)?;
-        let lr = 0.1 * (1.0 - index as f64 / steps as f64);
+        let lr = 0.3 * (1.0 - index as f64 / steps as f64);
         optimizer.step(gradients, &Step { index, lr, params: &params, clock: &clock })?;
     }
     Ok(Outcome { before, after: score(&net, &x, &y)? })
@@ -86,10 +86,10 @@ fn score(net: &Net, x: &Tensor, y: &Tensor) -> candle_core::Result<(f32, f32)> {
 fn spirals(device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
     let point = |i: usize| {
         let radius = 0.2 + (i / 2) as f32 / 100.0;
-        let angle = 3.0 * PI * radius + PI * (i % 2) as f32;
+        let angle = 1.5 * PI * radius + PI * (i % 2) as f32;
         [radius * angle.cos(), radius * angle.sin()]
     };
-    let points: Vec<[f32; 2]> = (0..200).map(point).collect();
+    let points: Vec<f32> = (0..200).flat_map(point).collect();
     let labels: Vec<u32> = (0..200).map(|i| i % 2).collect();
-    Ok((Tensor::new(points, device)?, Tensor::new(labels, device)?))
+    Ok((Tensor::from_vec(points, (200, 2), device)?, Tensor::new(labels, device)?))
 }

@@ -61,9 +61,13 @@ fn simplify(schema: &mut Value) {
     if let Some(Value::Array(items)) = schema.get("oneOf")
         && items.iter().all(is_variant)
     {
-        let forms = Value::from(items.iter().flat_map(forms).collect::<Vec<_>>());
+        // Without any content it is a choice of names and no table.
+        let forms = match items.iter().any(|item| content(item).is_some()) {
+            true => items.iter().flat_map(forms).collect(),
+            false => items.clone(),
+        };
         remove(schema, "oneOf");
-        schema["anyOf"] = forms;
+        schema["anyOf"] = forms.into();
     }
 }
 

@@ -79,6 +79,9 @@ pub fn first_problem(config: &Config) -> Option<Problem> {
     check.count("epochs", config.epochs, 1_000_000);
     check.count("batch", config.batch, 1_000_000);
     check.share("label_smoothing", config.label_smoothing);
+    if let Some(path) = config.init_from.as_ref().filter(|path| !path.is_file()) {
+        check.fail("init_from", format!("is `{}`, where no file is", path.display()));
+    }
     schedule(&mut check, &config.schedule, config.epochs);
     data(&mut check, config);
     optimizer(&mut check, &config.optimizer);

@@ -69,4 +69,6 @@ fn weights_of_another_net_are_refused_in_words() {
     assert!(ran.err.contains("is [8, 64], [9, 64] expected\nhint: these weights are of another net"), "{}", ran.err);
     let ran = run(folder.path(), &["evaluate", "tiny.toml", "--weights", "nowhere.safetensors"]);
     assert!(ran.code == 1 && ran.err.contains("cannot read `nowhere.safetensors`"), "{}", ran.err);
+    let ran = run(folder.path(), &["plan", "tiny.toml", "--set", "init_from=nowhere.safetensors"]);
+    assert!(ran.code == 1 && ran.err.contains("`init_from` is `nowhere.safetensors`, where no file is"), "{}", ran.err);
 }
