@@ -19,12 +19,14 @@ pub type BlockId = usize;
 /// How PyTorch lays out a tensor that we keep as `d_in × d_out`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// Biases, norms, running statistics: the same on both sides.
+    /// Biases, norms, running statistics, tokens: the same on both sides.
     Vector,
     /// `[in, out]` here, `[out, in]` there.
     Linear,
     /// `[k, k, C_in, C_out]` here, `[C_out, C_in, k, k]` there.
     Conv,
+    /// `[k, k, C]` here, `[C, 1, k, k]` there.
+    Depthwise,
 }
 
 impl Layout {
@@ -34,6 +36,7 @@ impl Layout {
             Self::Vector => Ok(ours.clone()),
             Self::Linear => ours.t()?.contiguous(),
             Self::Conv => ours.permute((3, 2, 0, 1))?.contiguous(),
+            Self::Depthwise => ours.permute((2, 0, 1))?.contiguous()?.unsqueeze(1),
         }
     }
 
@@ -43,6 +46,7 @@ impl Layout {
             Self::Vector => Ok(theirs.clone()),
             Self::Linear => theirs.t()?.contiguous(),
             Self::Conv => theirs.permute((2, 3, 1, 0))?.contiguous(),
+            Self::Depthwise => theirs.squeeze(1)?.permute((1, 2, 0))?.contiguous(),
         }
     }
 }
@@ -230,11 +234,21 @@ mod tests {
 
     #[test]
     fn layouts_go_to_pytorch_and_back() -> Result<()> {
-        let conv = Tensor::arange(0f32, 3. * 3. * 2. * 5., &Device::Cpu)?.reshape((3, 3, 2, 5))?;
-        let torch = Layout::Conv.to_torch(&conv)?;
-        assert_eq!(torch.dims(), [5, 2, 3, 3]);
-        let back = Layout::Conv.from_torch(&torch)?;
-        assert_eq!(back.flatten_all()?.to_vec1::<f32>()?, conv.flatten_all()?.to_vec1::<f32>()?);
+        let cases: [(Layout, &[usize], &[usize]); 4] = [
+            (Layout::Vector, &[1, 5, 2], &[1, 5, 2]),
+            (Layout::Linear, &[3, 4], &[4, 3]),
+            (Layout::Conv, &[3, 3, 2, 5], &[5, 2, 3, 3]),
+            (Layout::Depthwise, &[3, 3, 4], &[4, 1, 3, 3]),
+        ];
+        for (layout, ours, theirs) in cases {
+            let count: usize = ours.iter().product();
+            let tensor = Tensor::arange(0f32, count as f32, &Device::Cpu)?.reshape(ours)?;
+            let torch = layout.to_torch(&tensor)?;
+            assert_eq!(torch.dims(), theirs);
+            let back = layout.from_torch(&torch)?;
+            assert_eq!(back.dims(), ours);
+            assert_eq!(back.flatten_all()?.to_vec1::<f32>()?, tensor.flatten_all()?.to_vec1::<f32>()?);
+        }
         Ok(())
     }
 

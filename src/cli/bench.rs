@@ -106,7 +106,7 @@ impl Step {
             model,
             shape,
             batch: self.batch as usize,
-            optimizer: experiment::optimizer(&self.optimizer)?,
+            optimizer: experiment::optimizer(&format!("preset = {:?}", self.optimizer))?,
             engine: self.engine,
             steps: self.steps.into(),
         };

@@ -5,14 +5,17 @@ mod compare;
 mod completions;
 mod data;
 mod export;
+mod evaluate;
 mod figure;
 mod lines;
 mod list;
+mod man;
 mod output;
 mod plan;
 mod progress;
 mod report;
 mod run;
+mod schema;
 mod selection;
 mod verify;
 
@@ -39,11 +42,14 @@ enum Command {
     Report(report::Report),
     Compare(compare::Compare),
     Export(export::Export),
+    Evaluate(evaluate::Evaluate),
     List(list::List),
     Bench(bench::Bench),
     Data(data::Data),
     Verify(verify::Verify),
+    Schema(schema::Schema),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Cli {
@@ -56,10 +62,13 @@ impl Cli {
             Command::Report(report) => report.execute(),
             Command::Compare(compare) => compare.execute(),
             Command::Export(export) => export.execute(),
+            Command::Evaluate(evaluate) => evaluate.execute(),
             Command::List(list) => list.execute(),
             Command::Bench(bench) => bench.execute(),
             Command::Data(data) => data.execute(),
             Command::Verify(verify) => verify.execute(),
+            Command::Schema(schema) => schema.execute(),
+            Command::Man(man) => man.execute(),
             Command::Completions(completions) => completions.execute(),
         }
     }

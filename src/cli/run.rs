@@ -30,6 +30,11 @@ pub struct Run {
     /// Threads to compute with [default: all cores]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Write each trial's final weights beside its result, as safetensors with PyTorch's names and layouts
+    ///
+    /// A trial that is finished already is not run again for them.
+    #[arg(long)]
+    save_weights: bool,
     /// Print one JSON object a line for scripts
     #[arg(long)]
     json: bool,
@@ -44,6 +49,7 @@ impl Run {
             // `cuda` and `cuda:0` are one device and get one name.
             device_name: if self.device == "cuda" { "cuda:0".into() } else { self.device.clone() },
             threads: threads(self.threads)?,
+            save_weights: self.save_weights,
         };
         let summary = if self.json {
             experiment::run(&experiment, &settings, &mut Lines::default())?
@@ -58,7 +64,7 @@ impl Run {
     }
 }
 
-fn device(name: &str) -> anyhow::Result<Device> {
+pub fn device(name: &str) -> anyhow::Result<Device> {
     let ordinal = match name.split_once(':').unwrap_or((name, "0")) {
         ("cpu", "0") => return Ok(Device::Cpu),
         ("cuda", ordinal) => ordinal.parse().ok(),

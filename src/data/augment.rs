@@ -1,12 +1,13 @@
 //! Augmentation of training images, on bytes; that of image files begins with the window that is decoded.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Shape;
 use crate::random::Random;
 
 /// A random change of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Augment {
     /// Padded by 4 pixels of zeros on every side, then cropped to its size at random. The zeros are black before normalisation, as in

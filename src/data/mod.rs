@@ -27,6 +27,7 @@ mod unpack;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use augment::{Augment, check as check_augment};
@@ -38,7 +39,7 @@ pub use loader::{Batch, Loader, eval_batches};
 pub use source::{Archive, Source};
 
 /// Data as an experiment file names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     pub kind: Kind,

@@ -7,16 +7,18 @@ mod file;
 mod machine;
 mod preset;
 mod run;
+mod schema;
 mod sweep;
 mod validate;
 mod warning;
 
 use std::path::{Path, PathBuf};
 
-pub use preset::optimizer;
 pub use run::{Event, Reporter, Settings, Summary, run};
+pub use schema::schema;
 
-use crate::{config, data, optim, record, train};
+use crate::optim::OptimizerConfig;
+use crate::{config, data, nn, optim, record, train};
 
 /// What is run.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ pub enum Error {
     #[error(transparent)]
     Record(#[from] record::Error),
     #[error(transparent)]
+    Weights(#[from] nn::weights::Error),
+    #[error(transparent)]
     Train(#[from] optim::Error),
     #[error("the trial panicked: {message}")]
     Panicked { message: String },
@@ -90,4 +94,21 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
         trials = sweep::interleaved(trials);
     }
     Ok(Experiment { name, data_dir, target, trials, warnings })
+}
+
+/// The optimizer that TOML text describes, as it would stand under `optimizer` in an experiment: a preset's name and what
+/// overlays it, or the stages spelled out.
+///
+/// # Errors
+/// A key is unknown, a value of the wrong type or impossible: the message names line and key.
+pub fn optimizer(text: &str) -> Result<OptimizerConfig, Error> {
+    let table = config::Value::parse("optimizer", text)?;
+    let root = config::Value { origin: table.origin.clone(), node: config::Node::Table(Vec::new()) };
+    let (value, _) = preset::expand(root.set("optimizer", table))?;
+    let Some(table) = value.get("optimizer") else { return Err(config::Error::missing_key("optimizer").into()) };
+    let optimizer = config::from_value(table)?;
+    match validate::problem_of_optimizer(&optimizer) {
+        Some(problem) => Err(problem.at(&value).into()),
+        None => Ok(optimizer),
+    }
 }

@@ -1,16 +1,7 @@
 //! Presets: `optimizer = { preset = "nkfac", … }` stands for the preset's table, overlaid by the other keys.
 
-use crate::config::{Error, Value, from_value};
-use crate::optim::{OptimizerConfig, PRESETS};
-
-/// The optimizer that a preset names, as it stands.
-pub fn optimizer(name: &str) -> Result<OptimizerConfig, Error> {
-    let (value, _) = expand(Value::parse("command line", &format!("optimizer = {{ preset = {name:?} }}"))?)?;
-    match value.get("optimizer") {
-        Some(optimizer) => from_value(optimizer).map_err(|error| error.within("optimizer")),
-        None => Err(Error::missing_key("optimizer")),
-    }
-}
+use crate::config::{Error, Value};
+use crate::optim::PRESETS;
 
 /// The configuration with its preset expanded, and the preset's name; as it is if it has none.
 pub fn expand(value: Value) -> Result<(Value, Option<String>), Error> {

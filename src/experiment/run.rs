@@ -9,6 +9,7 @@ use candle_core::Device;
 
 use super::{Error, Experiment, Trial, machine};
 use crate::data::{self, Broken, DataConfig, Dataset};
+use crate::nn::weights;
 use crate::optim::Precondition;
 use crate::record::{self, Metric, Origin, Row, Scope, Status};
 use crate::train::{self, Observer, Outcome};
@@ -22,6 +23,8 @@ pub struct Settings {
     /// `cpu`, `cuda:0`.
     pub device_name: String,
     pub threads: usize,
+    /// Whether to write each trial's final parameters beside its result.
+    pub save_weights: bool,
 }
 
 /// What happens in a sweep.
@@ -125,6 +128,9 @@ fn run_trial(
     let mut outcome = train::train(&trial.config, &dataset, &settings.device, reporter)?;
     for broken in &dataset.broken() {
         reporter.event(&Event::Broken { trial, broken });
+    }
+    if settings.save_weights && outcome.status == Status::Finished {
+        weights::save(&outcome.params, &path.with_extension("safetensors"))?;
     }
     if let Some((target, last)) = experiment.target.zip(outcome.rows.last().cloned()) {
         outcome.rows.push(Row { scope: Scope::Test, metric: Metric::Target, value: target, ..last });

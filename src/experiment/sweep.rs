@@ -84,11 +84,7 @@ fn complete(arm: &Arm, axes: &[Axis]) -> Result<Json, config::Error> {
 /// The configuration as JSON, unless something in it is impossible.
 fn checked(config: &train::Config, value: &Value) -> Result<Json, config::Error> {
     if let Some(problem) = validate::first_problem(config) {
-        let error = config::Error::at(value.locate(&problem.path), format!("`{}` {}", problem.path, problem.message));
-        return Err(match problem.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        });
+        return Err(problem.at(value));
     }
     to_json(config).map_err(|error| config::Error::at(&value.origin, error.to_string()))
 }

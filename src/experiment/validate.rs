@@ -1,6 +1,7 @@
 //! Values that have the right type and are impossible all the same.
 
-use crate::optim::{Damping, InverterConfig, KfacConfig, Precondition, Rescale, Update};
+use crate::config::{self, Value};
+use crate::optim::{Damping, InverterConfig, KfacConfig, OptimizerConfig, Precondition, Rescale, Update};
 use crate::train::{Config, Schedule, shape};
 
 /// What is wrong with one key.
@@ -10,6 +11,17 @@ pub struct Problem {
     /// Goes on behind the path: `is 0, at least 1 expected`.
     pub message: String,
     pub hint: Option<String>,
+}
+
+impl Problem {
+    /// As an error at the place in `value` where the key was written.
+    pub fn at(self, value: &Value) -> config::Error {
+        let error = config::Error::at(value.locate(&self.path), format!("`{}` {}", self.path, self.message));
+        match self.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
 }
 
 /// Collects problems.
@@ -67,13 +79,27 @@ pub fn first_problem(config: &Config) -> Option<Problem> {
     check.count("epochs", config.epochs, 1_000_000);
     check.count("batch", config.batch, 1_000_000);
     check.share("label_smoothing", config.label_smoothing);
+    if let Some(path) = config.init_from.as_ref().filter(|path| !path.is_file()) {
+        check.fail("init_from", format!("is `{}`, where no file is", path.display()));
+    }
     schedule(&mut check, &config.schedule, config.epochs);
     data(&mut check, config);
-    if let Some(Precondition::Kfac(kfac)) = &config.optimizer.precondition {
-        self::kfac(&mut check, kfac);
-    }
-    update(&mut check, &config.optimizer.update);
+    optimizer(&mut check, &config.optimizer);
     check.0.into_iter().next()
+}
+
+/// The first thing that is impossible in an optimizer; its path starts with `optimizer`.
+pub fn problem_of_optimizer(optimizer: &OptimizerConfig) -> Option<Problem> {
+    let mut check = Check::default();
+    self::optimizer(&mut check, optimizer);
+    check.0.into_iter().next()
+}
+
+fn optimizer(check: &mut Check, optimizer: &OptimizerConfig) {
+    if let Some(Precondition::Kfac(kfac)) = &optimizer.precondition {
+        self::kfac(check, kfac);
+    }
+    update(check, &optimizer.update);
 }
 
 fn schedule(check: &mut Check, schedule: &Schedule, epochs: usize) {

@@ -16,11 +16,16 @@ pub mod geometry;
 pub mod gram;
 pub mod matrix;
 pub mod memory;
+pub mod depthwise;
+pub mod elementary;
+pub mod gelu;
+pub mod layer_norm;
 pub mod norm;
 pub mod pool;
 pub mod product;
 pub mod real;
 mod scratch;
+pub mod softmax;
 mod tiles;
 
 pub use geometry::Geometry;

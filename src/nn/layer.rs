@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor, Var};
 
 use super::Pass;
 use super::op::window::Window;
-use super::op::{concat, conv, norm, pool, relu};
+use super::op::{concat, conv, depthwise, gelu, layer_norm, norm, pool, relu};
 use super::store::{Affine, Store};
 
 /// A part of a net, from tensor to tensor.
@@ -56,6 +56,25 @@ impl Layer for Conv2d {
         let Affine { weight, bias, block, engine } = &self.affine;
         let bias = bias.as_ref().map(|bias| pass.read(bias));
         conv::conv2d(x, &pass.read(weight), bias.as_ref(), self.window, pass.recorder(*block), *engine)
+    }
+}
+
+/// A convolution in which every channel has a window of its own, without bias and without a block of curvature.
+pub struct DepthwiseConv2d {
+    weight: Var,
+    window: Window,
+}
+
+impl DepthwiseConv2d {
+    /// As many channels out as in.
+    pub fn new(store: &Store, channels: usize, window: Window) -> Result<Self> {
+        Ok(Self { weight: store.depthwise(window.kernel, channels)?, window })
+    }
+}
+
+impl Layer for DepthwiseConv2d {
+    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        depthwise::depthwise(x, &pass.read(&self.weight), self.window)
     }
 }
 
@@ -130,6 +149,36 @@ impl Layer for BatchNorm {
         let scale = ((self.variance.as_detached_tensor() + Self::EPSILON)?.sqrt()?.recip()? * gamma)?;
         let shift = (beta - (self.mean.as_detached_tensor() * &scale)?)?;
         norm::affine(x, &scale, &shift, self.rectified)
+    }
+}
+
+/// Layer normalisation over the last axis: ε = 1e-6, as in vision transformers.
+pub struct LayerNorm {
+    gamma: Var,
+    beta: Var,
+}
+
+impl LayerNorm {
+    const EPSILON: f64 = 1e-6;
+
+    /// Scale one, shift zero.
+    pub fn new(store: &Store, channels: usize) -> Result<Self> {
+        Ok(Self { gamma: store.vector("weight", channels, 1.0)?, beta: store.vector("bias", channels, 0.0)? })
+    }
+}
+
+impl Layer for LayerNorm {
+    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        layer_norm::layer_norm(x, &pass.read(&self.gamma), &pass.read(&self.beta), Self::EPSILON)
+    }
+}
+
+/// `x·Φ(x)`.
+pub struct Gelu;
+
+impl Layer for Gelu {
+    fn forward(&self, x: &Tensor, _pass: &Pass) -> Result<Tensor> {
+        gelu::gelu(x)
     }
 }
 

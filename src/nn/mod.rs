@@ -7,6 +7,7 @@ pub mod layer;
 pub mod op;
 mod pass;
 pub mod store;
+pub mod weights;
 pub mod zoo;
 
 pub use layer::{Layer, Sequential};

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::conv::Engine;
@@ -11,7 +12,7 @@ use crate::param::{Block, BlockId, Layout, Param, ParamId, Params};
 use crate::random::Random;
 
 /// How weights of linear and convolution layers start; biases of norms and such are always PyTorch's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Init {
     /// PyTorch's default: weights and biases uniform within ±1/√fan_in.
@@ -87,17 +88,37 @@ impl Store {
         self.affine(Layout::Linear, &[inputs, outputs], weight, bias)
     }
 
+    /// A depthwise convolution's weight, `[k, k, channels]`: a parameter without a block of curvature.
+    pub fn depthwise(&self, kernel: usize, channels: usize) -> Result<Var> {
+        let taps = (kernel * kernel) as f64;
+        let fill = match self.init {
+            Init::Torch => Fill::Uniform(1.0 / taps.sqrt()),
+            // PyTorch counts a grouped convolution's fan_out as if every output channel saw every input channel.
+            Init::Kaiming => Fill::Normal((2.0 / (taps * channels as f64)).sqrt()),
+        };
+        self.trained("weight", Layout::Depthwise, &[kernel, kernel, channels], fill)
+    }
+
+    /// A trained tensor of normal numbers with this deviation, such as a token; the same layout in PyTorch, and without a block.
+    pub fn normal(&self, name: &str, dims: &[usize], deviation: f64) -> Result<Var> {
+        self.trained(name, Layout::Vector, dims, Fill::Normal(deviation))
+    }
+
     /// A trained vector of one value, such as a norm's scale.
     pub fn vector(&self, name: &str, size: usize, value: f64) -> Result<Var> {
-        let param = self.param(name, Layout::Vector, &[size], Fill::Constant(value))?;
-        self.shared.borrow_mut().params.push(param.clone());
-        Ok(param.var)
+        self.trained(name, Layout::Vector, &[size], Fill::Constant(value))
     }
 
     /// A remembered vector of one value, such as a running mean.
     pub fn buffer(&self, name: &str, size: usize, value: f64) -> Result<Var> {
         let param = self.param(name, Layout::Vector, &[size], Fill::Constant(value))?;
         self.shared.borrow_mut().buffers.push(param.clone());
+        Ok(param.var)
+    }
+
+    fn trained(&self, name: &str, layout: Layout, dims: &[usize], fill: Fill) -> Result<Var> {
+        let param = self.param(name, layout, dims, fill)?;
+        self.shared.borrow_mut().params.push(param.clone());
         Ok(param.var)
     }
 

@@ -1,9 +1,10 @@
 //! What an optimizer is made of, as an experiment file spells it: every axis a key, every value written out in the presets.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An optimizer: an optional preconditioner, and the rule that turns its result into a step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerConfig {
     #[serde(default)]
@@ -12,7 +13,7 @@ pub struct OptimizerConfig {
 }
 
 /// How gradients are preconditioned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Precondition {
     /// `V = G⁻¹ ∇ A⁻¹` by layer.
@@ -20,7 +21,7 @@ pub enum Precondition {
 }
 
 /// The independent axes of KFAC.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KfacConfig {
     /// Steps between statistics (`T_stat`, `TCov`).
@@ -36,7 +37,7 @@ pub struct KfacConfig {
 }
 
 /// Whose gradients the output factor `G` is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fisher {
     /// The batch's own labels; costs nothing.
@@ -49,7 +50,7 @@ pub enum Fisher {
 }
 
 /// How second moments become factors.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MomentsConfig {
     pub scale: Scale,
@@ -59,7 +60,7 @@ pub struct MomentsConfig {
 }
 
 /// Scaling of `XᵀX` and `DᵀD` on a batch of N samples with S positions each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
     /// `XᵀX / (N·S)` and `DᵀD`, each divided by its Frobenius norm (NKFAC).
@@ -69,7 +70,7 @@ pub enum Scale {
 }
 
 /// Where the moving average starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
     Zero,
@@ -77,7 +78,7 @@ pub enum Start {
 }
 
 /// What is added to a factor before it is inverted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Damping {
     /// `δ = max(floor, factor · λ_max)`.
@@ -89,7 +90,7 @@ pub enum Damping {
 }
 
 /// How a damped factor is inverted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum InverterConfig {
     /// Newton's iteration from the last inverse.
@@ -129,7 +130,7 @@ const fn five_hundred() -> usize {
 }
 
 /// What brings the length of the preconditioned gradient back into bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Rescale {
     None,
@@ -142,7 +143,7 @@ pub enum Rescale {
 }
 
 /// How a (preconditioned) gradient becomes a step.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Update {
     /// Heavy-ball momentum without dampening, weight decay added to the gradient.
@@ -197,7 +198,7 @@ const fn adam_eps() -> f64 {
 }
 
 /// What Adam's weight decay is multiplied by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decay {
     /// `lr` alone (AdamW, Loshchilov & Hutter 2019; PyTorch).

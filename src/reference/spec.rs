@@ -33,6 +33,7 @@ pub struct Model {
     /// Channels, height, width.
     input: [usize; 3],
     hidden: Option<Vec<usize>>,
+    patch: Option<usize>,
 }
 
 /// An optimizer, in the references' words.
@@ -115,6 +116,7 @@ impl Model {
         }
         let mut fields = serde_json::Map::new();
         fields.extend(self.width.map(|width| ("width".to_owned(), json!(width))));
+        fields.extend(self.patch.map(|patch| ("patch".to_owned(), json!(patch))));
         fields.extend(self.hidden.as_ref().map(|hidden| ("hidden".to_owned(), json!(hidden))));
         let config: ModelConfig = serde_json::from_value(json!({ name: fields }))
             .map_err(|error| trace.error(format!("model `{name}`: {error}")))?;

@@ -10,20 +10,23 @@ mod recorder;
 pub mod schedule;
 mod tally;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use evaluate::{Evaluation, evaluate};
 pub use schedule::Schedule;
 pub use tally::Score;
 
 use crate::clock::{Clock, Phase};
 use crate::data::{Batch, DataConfig, Dataset, Loader};
 use crate::nn::zoo::{ModelConfig, Shape};
-use crate::nn::{self, Net, Pass, cross_entropy};
+use crate::nn::{self, Net, Pass, cross_entropy, weights};
 use crate::optim::{self, Optimizer, OptimizerConfig, Step};
-use crate::param::Updates;
+use crate::param::{Params, Updates};
 use crate::random::Random;
 use crate::record::{Row, Status};
 use recorder::Recorder;
@@ -31,7 +34,7 @@ use schedule::Moment;
 use tally::Tally;
 
 /// Everything that decides a trial's numbers, besides the machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub epochs: usize,
@@ -43,6 +46,9 @@ pub struct Config {
     pub dtype: Dtype,
     #[serde(default)]
     pub label_smoothing: f64,
+    /// Start from these weights (safetensors, PyTorch's names) instead of random ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
     pub data: DataConfig,
     pub model: ModelConfig,
     pub schedule: Schedule,
@@ -54,7 +60,7 @@ const fn first_seed() -> u64 {
 }
 
 /// What the net computes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
     #[default]
@@ -111,6 +117,8 @@ pub struct Outcome {
     /// Why it diverged.
     pub reason: Option<String>,
     pub rows: Vec<Row>,
+    /// The net's parameters at the end.
+    pub params: Params,
 }
 
 /// Trains as `config` says. A loss that is not finite, or a factor that cannot be inverted, ends the trial as diverged.
@@ -143,7 +151,7 @@ pub fn train(
     trial.recorder.broken(data.broken().len());
     trial.recorder.end(&trial.clock, data.train.len(), trial.net.params.count(), trial.optimizer.kfac());
     let status = if ended.is_some() { Status::Diverged } else { Status::Finished };
-    Ok(Outcome { status, reason: ended, rows: trial.recorder.rows })
+    Ok(Outcome { status, reason: ended, rows: trial.recorder.rows, params: trial.net.params })
 }
 
 /// What the net is to take and give for the data of a trial.
@@ -175,6 +183,9 @@ impl<'a> Trial<'a> {
     fn new(config: &'a Config, data: &Dataset, device: &'a Device) -> candle_core::Result<Self> {
         let shape = shape(&config.data);
         let net = config.model.build(shape, config.seed, config.dtype.candle(), device)?;
+        if let Some(path) = &config.init_from {
+            weights::load(&net.params, path).map_err(candle_core::Error::wrap)?;
+        }
         Ok(Self {
             optimizer: Optimizer::new(&config.optimizer, &net.params),
             loader: Loader::new(data.train.clone(), &config.data.augment, config.batch, config.seed)?,

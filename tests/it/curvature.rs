@@ -138,3 +138,26 @@ fn a_duplicated_batch_changes_no_mean() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_transformer_captures_a_row_a_token() -> Result<()> {
+    let model: ModelConfig =
+        serde_json::from_value(serde_json::json!({ "vit-tiny": { "patch": 8, "width": 2 } })).unwrap();
+    let net = model.build(Shape { channels: 3, height: 16, width: 16, classes: 10 }, 1, DType::F64, &Device::Cpu)?;
+    let (x, y) = images(3);
+    let captures = captures(&net, &x, &y)?;
+    assert_eq!(captures.len(), net.params.blocks.len());
+    for (capture, block) in captures.iter().zip(&net.params.blocks) {
+        let rows = match block.name.as_str() {
+            "patch_embed.proj" => (3, 4),
+            "head" => (3, 1),
+            _ => (3 * 5, 1),
+        };
+        assert_eq!((capture.samples, capture.positions), rows, "{}", block.name);
+        // The ones appended for the bias count the rows.
+        let inputs = capture.inputs.as_ref().unwrap();
+        let last = inputs.dim(0)? - 1;
+        assert_eq!(inputs.get(last)?.get(last)?.to_scalar::<f64>()?, (rows.0 * rows.1) as f64);
+    }
+    Ok(())
+}

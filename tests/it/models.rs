@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use nkfac_bench::clock::Clock;
 use nkfac_bench::nn::zoo::{CATALOG, ModelConfig, Shape};
 use nkfac_bench::nn::{Net, Pass, cross_entropy};
+use nkfac_bench::param::Layout;
 use nkfac_bench::random::Random;
 
 const SHAPE: Shape = Shape { channels: 3, height: 16, width: 16, classes: 5 };
@@ -49,7 +50,8 @@ fn the_catalog_and_the_models_agree() {
 
 #[test]
 fn gradients_are_those_of_finite_differences() -> Result<()> {
-    for model in models().into_iter().take(3) {
+    let checked = ["mlp", "lenet", "resnet18", "preact-resnet18", "vit-tiny"];
+    for model in models().into_iter().filter(|model| checked.contains(&model.name())) {
         let net = model.build(SHAPE, 3, DType::F64, &Device::Cpu)?;
         let gradients = net.params.gradients(&loss(&net, &training())?.backward()?)?;
         for (param, gradient) in net.params.params.iter().zip(&gradients.0) {
@@ -72,6 +74,27 @@ fn gradients_are_those_of_finite_differences() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn every_linear_layer_and_convolution_is_a_block_except_the_depthwise() {
+    for model in models() {
+        let net = model.build(LARGE, 1, DType::F32, &Device::Cpu).unwrap();
+        for (id, param) in net.params.params.iter().enumerate() {
+            let is_matrix = matches!(param.layout, Layout::Linear | Layout::Conv);
+            let blocks = net.params.blocks.iter().filter(|block| block.weight == id).count();
+            assert_eq!(blocks, usize::from(is_matrix), "{} {}", model.name(), param.name);
+        }
+        let depthwise = net.params.params.iter().filter(|param| param.layout == Layout::Depthwise).count();
+        assert_eq!(depthwise, if model.name() == "mobilenet-v2" { 17 } else { 0 });
+    }
+}
+
+#[test]
+fn images_that_cannot_be_cut_into_patches_are_refused() {
+    let vit: ModelConfig = serde_json::from_value(serde_json::json!({ "vit-tiny": { "patch": 5 } })).unwrap();
+    assert_eq!(vit.check(LARGE).unwrap_err(), "images of 32×32 cannot be cut into patches of 5×5");
+    assert!(vit.check(Shape { height: 20, width: 25, ..SHAPE }).is_ok());
 }
 
 #[test]

@@ -6,12 +6,18 @@
 
 mod backward;
 pub mod concat;
+#[cfg(test)]
+mod check;
 pub mod conv;
+pub mod depthwise;
+pub mod gelu;
 mod host;
+pub mod layer_norm;
 pub mod loss;
 pub mod norm;
 pub mod pool;
 pub mod relu;
+pub mod softmax;
 pub mod window;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,17 +1,23 @@
 //! The model zoo: nets as the public pytorch-cifar collection builds and names them, with a `width`.
 
+mod catalog;
 mod densenet;
 mod googlenet;
 mod lenet;
 mod mlp;
+mod mobilenet;
+mod preact;
 mod resnet;
 mod vgg;
+mod vit;
 
 use candle_core::{DType, Device, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use catalog::CATALOG;
+
 use super::{Init, Net, Store};
-use crate::catalog::Entry;
 use crate::kernel::conv::Engine;
 
 /// What a net takes and gives.
@@ -24,7 +30,7 @@ pub struct Shape {
 }
 
 /// A model as an experiment file names it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ModelConfig {
     Mlp {
@@ -50,10 +56,19 @@ pub enum ModelConfig {
     Densenet169(Wide),
     Densenet201(Wide),
     Googlenet(Wide),
+    PreactResnet18(Wide),
+    MobilenetV2(Wide),
+    Resnet18Imagenet(Wide),
+    Resnet34Imagenet(Wide),
+    Resnet50Imagenet(Wide),
+    Resnet101Imagenet(Wide),
+    Resnet152Imagenet(Wide),
+    VitTiny(Vit),
+    VitSmall(Vit),
 }
 
 /// A model that comes in any width.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wide {
     /// Channels behind the stem; 64 is the published size.
@@ -61,6 +76,34 @@ pub struct Wide {
     pub width: usize,
     #[serde(default)]
     pub init: Init,
+}
+
+/// A vision transformer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vit {
+    /// Pixels along the edge of a patch; a token each.
+    #[serde(default = "small_patch")]
+    pub patch: usize,
+    /// Channels of an attention head; 64 is the published size.
+    #[serde(default = "published_width")]
+    pub width: usize,
+    #[serde(default)]
+    pub init: Init,
+}
+
+impl Vit {
+    fn check(&self, shape: Shape) -> std::result::Result<(), String> {
+        let (height, width, patch) = (shape.height, shape.width, self.patch);
+        if patch == 0 || !height.is_multiple_of(patch) || !width.is_multiple_of(patch) {
+            return Err(format!("images of {height}×{width} cannot be cut into patches of {patch}×{patch}"));
+        }
+        Wide { width: self.width, init: self.init }.check(1)
+    }
+}
+
+const fn small_patch() -> usize {
+    4
 }
 
 impl Wide {
@@ -75,81 +118,6 @@ impl Wide {
 const fn published_width() -> usize {
     64
 }
-
-/// Every model there is.
-pub const CATALOG: &[Entry] = &[
-    Entry {
-        name: "mlp",
-        help: "fully connected, ReLU between layers",
-        example: r#"model = { kind = "mlp", hidden = [64, 32] }"#,
-    },
-    Entry { name: "lenet", help: "LeNet-5 with ReLU and max pooling", example: r#"model = { kind = "lenet" }"# },
-    Entry {
-        name: "resnet18",
-        help: "ResNet-18 with the 3×3 stem for small images",
-        example: r#"model = { kind = "resnet18", width = 16 }"#,
-    },
-    Entry {
-        name: "resnet34",
-        help: "ResNet-34 with the 3×3 stem for small images",
-        example: r#"model = { kind = "resnet34", width = 16 }"#,
-    },
-    Entry {
-        name: "resnet50",
-        help: "ResNet-50 (bottlenecks) with the 3×3 stem for small images",
-        example: r#"model = { kind = "resnet50", width = 16 }"#,
-    },
-    Entry {
-        name: "resnet101",
-        help: "ResNet-101 (bottlenecks) with the 3×3 stem for small images",
-        example: r#"model = { kind = "resnet101", width = 16 }"#,
-    },
-    Entry {
-        name: "resnet152",
-        help: "ResNet-152 (bottlenecks) with the 3×3 stem for small images",
-        example: r#"model = { kind = "resnet152", width = 16 }"#,
-    },
-    Entry {
-        name: "vgg11",
-        help: "VGG-11 with batch norm, for images of 32 to 63 pixels",
-        example: r#"model = { kind = "vgg11", width = 16 }"#,
-    },
-    Entry {
-        name: "vgg13",
-        help: "VGG-13 with batch norm, for images of 32 to 63 pixels",
-        example: r#"model = { kind = "vgg13", width = 16 }"#,
-    },
-    Entry {
-        name: "vgg16",
-        help: "VGG-16 with batch norm, for images of 32 to 63 pixels",
-        example: r#"model = { kind = "vgg16", width = 16 }"#,
-    },
-    Entry {
-        name: "vgg19",
-        help: "VGG-19 with batch norm, for images of 32 to 63 pixels",
-        example: r#"model = { kind = "vgg19", width = 16 }"#,
-    },
-    Entry {
-        name: "densenet121",
-        help: "DenseNet-121 with the 3×3 stem, growth half the width",
-        example: r#"model = { kind = "densenet121", width = 16 }"#,
-    },
-    Entry {
-        name: "densenet169",
-        help: "DenseNet-169 with the 3×3 stem, growth half the width",
-        example: r#"model = { kind = "densenet169", width = 16 }"#,
-    },
-    Entry {
-        name: "densenet201",
-        help: "DenseNet-201 with the 3×3 stem, growth half the width",
-        example: r#"model = { kind = "densenet201", width = 16 }"#,
-    },
-    Entry {
-        name: "googlenet",
-        help: "GoogLeNet with batch norm and the 3×3 stem",
-        example: r#"model = { kind = "googlenet", width = 16 }"#,
-    },
-];
 
 impl ModelConfig {
     /// The name in the [`CATALOG`].
@@ -171,7 +139,22 @@ impl ModelConfig {
             Self::Densenet169(_) => "densenet169",
             Self::Densenet201(_) => "densenet201",
             Self::Googlenet(_) => "googlenet",
+            Self::PreactResnet18(_) => "preact-resnet18",
+            Self::MobilenetV2(_) => "mobilenet-v2",
+            Self::Resnet18Imagenet(_) => "resnet18-imagenet",
+            Self::Resnet34Imagenet(_) => "resnet34-imagenet",
+            Self::Resnet50Imagenet(_) => "resnet50-imagenet",
+            Self::Resnet101Imagenet(_) => "resnet101-imagenet",
+            Self::Resnet152Imagenet(_) => "resnet152-imagenet",
+            Self::VitTiny(_) => "vit-tiny",
+            Self::VitSmall(_) => "vit-small",
         }
+    }
+
+    /// Whether it has convolutions without a block of curvature.
+    #[must_use]
+    pub const fn has_depthwise(&self) -> bool {
+        matches!(self, Self::MobilenetV2(_))
     }
 
     /// Whether this net can be built for images of this shape; says why not.
@@ -210,7 +193,15 @@ impl ModelConfig {
             | Self::Resnet34(wide)
             | Self::Resnet50(wide)
             | Self::Resnet101(wide)
-            | Self::Resnet152(wide) => wide.check(1),
+            | Self::Resnet152(wide)
+            | Self::PreactResnet18(wide)
+            | Self::Resnet18Imagenet(wide)
+            | Self::Resnet34Imagenet(wide)
+            | Self::Resnet50Imagenet(wide)
+            | Self::Resnet101Imagenet(wide)
+            | Self::Resnet152Imagenet(wide) => wide.check(1),
+            Self::MobilenetV2(wide) => wide.check(mobilenet::NARROWEST),
+            Self::VitTiny(vit) | Self::VitSmall(vit) => vit.check(shape),
         }
     }
 
@@ -232,11 +223,21 @@ impl ModelConfig {
         match self {
             Self::Mlp { hidden, init } => mlp::build(&store(*init), hidden, shape),
             Self::Lenet { init } => lenet::build(&store(*init), shape),
-            Self::Resnet18(wide) => resnet::build(&store(wide.init), &resnet::DEPTH_18, wide.width, shape),
-            Self::Resnet34(wide) => resnet::build(&store(wide.init), &resnet::DEPTH_34, wide.width, shape),
-            Self::Resnet50(wide) => resnet::build(&store(wide.init), &resnet::DEPTH_50, wide.width, shape),
-            Self::Resnet101(wide) => resnet::build(&store(wide.init), &resnet::DEPTH_101, wide.width, shape),
-            Self::Resnet152(wide) => resnet::build(&store(wide.init), &resnet::DEPTH_152, wide.width, shape),
+            Self::Resnet18(wide) => {
+                resnet::build(&store(wide.init), &resnet::DEPTH_18, resnet::SMALL, wide.width, shape)
+            }
+            Self::Resnet34(wide) => {
+                resnet::build(&store(wide.init), &resnet::DEPTH_34, resnet::SMALL, wide.width, shape)
+            }
+            Self::Resnet50(wide) => {
+                resnet::build(&store(wide.init), &resnet::DEPTH_50, resnet::SMALL, wide.width, shape)
+            }
+            Self::Resnet101(wide) => {
+                resnet::build(&store(wide.init), &resnet::DEPTH_101, resnet::SMALL, wide.width, shape)
+            }
+            Self::Resnet152(wide) => {
+                resnet::build(&store(wide.init), &resnet::DEPTH_152, resnet::SMALL, wide.width, shape)
+            }
             Self::Vgg11(wide) => vgg::build(&store(wide.init), vgg::PLAN_11, wide.width, shape),
             Self::Vgg13(wide) => vgg::build(&store(wide.init), vgg::PLAN_13, wide.width, shape),
             Self::Vgg16(wide) => vgg::build(&store(wide.init), vgg::PLAN_16, wide.width, shape),
@@ -245,6 +246,25 @@ impl ModelConfig {
             Self::Densenet169(wide) => densenet::build(&store(wide.init), densenet::DEPTH_169, wide.width, shape),
             Self::Densenet201(wide) => densenet::build(&store(wide.init), densenet::DEPTH_201, wide.width, shape),
             Self::Googlenet(wide) => googlenet::build(&store(wide.init), wide.width, shape),
+            Self::PreactResnet18(wide) => preact::build(&store(wide.init), wide.width, shape),
+            Self::MobilenetV2(wide) => mobilenet::build(&store(wide.init), wide.width, shape),
+            Self::Resnet18Imagenet(wide) => {
+                resnet::build(&store(wide.init), &resnet::DEPTH_18, resnet::IMAGENET, wide.width, shape)
+            }
+            Self::Resnet34Imagenet(wide) => {
+                resnet::build(&store(wide.init), &resnet::DEPTH_34, resnet::IMAGENET, wide.width, shape)
+            }
+            Self::Resnet50Imagenet(wide) => {
+                resnet::build(&store(wide.init), &resnet::DEPTH_50, resnet::IMAGENET, wide.width, shape)
+            }
+            Self::Resnet101Imagenet(wide) => {
+                resnet::build(&store(wide.init), &resnet::DEPTH_101, resnet::IMAGENET, wide.width, shape)
+            }
+            Self::Resnet152Imagenet(wide) => {
+                resnet::build(&store(wide.init), &resnet::DEPTH_152, resnet::IMAGENET, wide.width, shape)
+            }
+            Self::VitTiny(vit) => vit::build(&store(vit.init), vit::TINY, *vit, shape),
+            Self::VitSmall(vit) => vit::build(&store(vit.init), vit::SMALL, *vit, shape),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Residual nets (He et al. 2016) with the stem for small images: 3×3, stride 1, no pooling.
+//! Residual nets (He et al. 2016): as pytorch-cifar builds them for small images, and as torchvision does for ImageNet's.
 
 use candle_core::{Result, Tensor};
 
 use super::Shape;
-use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, Sequential};
+use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, MaxPool, Sequential};
 use crate::nn::op::relu::add_relu;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
@@ -28,21 +28,41 @@ pub const DEPTH_50: Depth = Depth { block: Block::Bottleneck, stages: [3, 4, 6, 
 pub const DEPTH_101: Depth = Depth { block: Block::Bottleneck, stages: [3, 4, 23, 3] };
 pub const DEPTH_152: Depth = Depth { block: Block::Bottleneck, stages: [3, 8, 36, 3] };
 
+/// How a collection builds the stem, and what it calls the shortcuts and the classifier.
+#[derive(Clone, Copy)]
+pub struct Style {
+    stem: Window,
+    pool: Option<Window>,
+    shortcut: &'static str,
+    classifier: &'static str,
+}
+
+/// pytorch-cifar: a 3×3 stem.
+pub const SMALL: Style = Style { stem: square(3, 1), pool: None, shortcut: "shortcut", classifier: "linear" };
+
+/// torchvision: a 7×7 stem of stride 2 and a padded 3×3 pooling of stride 2.
+pub const IMAGENET: Style =
+    Style { stem: square(7, 2), pool: Some(square(3, 2)), shortcut: "downsample", classifier: "fc" };
+
 /// A residual net with `width` channels in its first stage, twice as many in each further one.
-pub fn build(store: &Store, depth: &Depth, width: usize, shape: Shape) -> Result<Net> {
-    let (conv, norm) = conv_norm(store, "1", shape.channels, width, square(3, 1))?;
+pub fn build(store: &Store, depth: &Depth, style: Style, width: usize, shape: Shape) -> Result<Net> {
+    let (conv, norm) = conv_norm(store, "1", shape.channels, width, style.stem)?;
     let mut root = Sequential::new().then(conv).then(norm.then_relu());
+    if let Some(pool) = style.pool {
+        root = root.then(MaxPool(pool));
+    }
     let mut inputs = width;
     for (stage, &blocks) in depth.stages.iter().enumerate() {
         for i in 0..blocks {
             let stride = if stage > 0 && i == 0 { 2 } else { 1 };
             let store = store.at(format!("layer{}.{i}", stage + 1));
-            let block = Residual::new(&store, depth.block, inputs, width << stage, stride)?;
+            let block = Residual::new(&store, depth.block, style.shortcut, [inputs, width << stage], stride)?;
             inputs = block.outputs;
             root = root.then(block);
         }
     }
-    Ok(Net::new(root.then(GlobalAveragePool).then(Linear::new(&store.at("linear"), inputs, shape.classes)?), store))
+    let classifier = Linear::new(&store.at(style.classifier), inputs, shape.classes)?;
+    Ok(Net::new(root.then(GlobalAveragePool).then(classifier), store))
 }
 
 /// A window that keeps the size at stride 1.
@@ -64,7 +84,7 @@ struct Residual {
 }
 
 impl Residual {
-    fn new(store: &Store, block: Block, inputs: usize, planes: usize, stride: usize) -> Result<Self> {
+    fn new(store: &Store, block: Block, name: &str, [inputs, planes]: [usize; 2], stride: usize) -> Result<Self> {
         let (windows, outputs) = match block {
             Block::Basic => (vec![square(3, stride), square(3, 1)], planes),
             Block::Bottleneck => (vec![square(1, 1), square(3, stride), square(1, 1)], 4 * planes),
@@ -79,7 +99,7 @@ impl Residual {
         }
         let mut shortcut = Sequential::new();
         if stride != 1 || inputs != outputs {
-            let store = store.at("shortcut");
+            let store = store.at(name);
             shortcut = shortcut
                 .then(Conv2d::new(&store.at(0), inputs, outputs, square(1, stride), false)?)
                 .then(BatchNorm::new(&store.at(1), outputs)?);
