@@ -67,7 +67,7 @@ const BYTES: u8 = 2;
 const FIXED32: u8 = 5;
 
 const fn key(field: u8, wire: u8) -> u8 {
-    field << 3 | wire
+    (field << 3) | wire
 }
 
 fn bytes(field: u8, content: &[u8]) -> Vec<u8> {
@@ -81,7 +81,7 @@ fn bytes(field: u8, content: &[u8]) -> Vec<u8> {
 fn varint(mut value: u64) -> Vec<u8> {
     let mut all = Vec::new();
     while value > 0x7f {
-        all.push(value as u8 & 0x7f | 0x80);
+        all.push((value as u8 & 0x7f) | 0x80);
         value >>= 7;
     }
     all.push(value as u8);
@@ -112,7 +112,7 @@ const fn table() -> [u32; 256] {
         let mut crc = byte as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
             bit += 1;
         }
         table[byte] = crc;

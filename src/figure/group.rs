@@ -115,7 +115,12 @@ pub fn differences(data: &Data) -> PolarsResult<Differences> {
     let keys: BTreeSet<&String> = trials.iter().flat_map(|trial| trial.config.keys()).collect();
     let (mut differing, mut common) = (Vec::new(), Vec::new());
     for key in keys {
-        let values: Vec<Option<&Value>> = trials.iter().map(|trial| trial.config.get(key)).collect();
+        // A table that is not there is written as null: its keys say the same.
+        let configs = trials.iter().map(|trial| trial.config.get(key));
+        let values: Vec<Option<&Value>> = configs.map(|value| value.filter(|value| !value.is_null())).collect();
+        if values.iter().all(Option::is_none) {
+            continue;
+        }
         if values.windows(2).all(|pair| pair[0] == pair[1]) {
             common.push((key.clone(), values[0].map(text).unwrap_or_default()));
         } else {

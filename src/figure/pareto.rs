@@ -70,8 +70,8 @@ impl Figure for Pareto {
             (0..lines.len()).filter(|&i| front[i]).map(|i| (seconds[i], accuracy[i])).collect();
         on_front.sort_by(|a, b| a.0.total_cmp(&b.0));
         canvas.line(on_front.iter().map(|&point| panel.at(point)).collect(), FRAME, 0.9, &[3.0, 2.0]);
-        for i in 0..lines.len() {
-            let (look, at) = (Look::new(lines[i]), (seconds[i], accuracy[i]));
+        for (i, &line) in lines.iter().enumerate() {
+            let (look, at) = (Look::new(line), (seconds[i], accuracy[i]));
             panel.whisker(&mut canvas, (at.0 - seconds_sd[i], at.1), (at.0 + seconds_sd[i], at.1), &look);
             panel.whisker(&mut canvas, (at.0, at.1 - accuracy_sd[i]), (at.0, at.1 + accuracy_sd[i]), &look);
             panel.mark(&mut canvas, at, &look);

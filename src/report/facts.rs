@@ -76,6 +76,7 @@ fn distinct(frame: &DataFrame, name: &str) -> PolarsResult<String> {
             seen.push(value);
         }
     }
+    seen.sort_by_key(|value| value.parse::<u64>().ok());
     Ok(abridged(seen))
 }
 

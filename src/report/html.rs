@@ -101,24 +101,18 @@ fn verdicts(verdicts: &[Verdict]) -> String {
 }
 
 fn verdict(verdict: &Verdict) -> String {
-    let head =
-        ["setting", "arm", "published (%)", "measured (%)", "published difference", "measured difference (95 %)"];
+    let head = ["setting", "published difference", "measured difference (95 %)", "verdict", "damping and inversion"];
     let head: String = head
         .iter()
-        .chain(&["damping and inversion", "verdict"])
+        .chain(&["published (%)", "measured (%)", "arm"])
         .map(|title| format!("<th scope=\"col\">{title}</th>"))
         .collect();
     let row = |row: &super::verdict::Row| {
-        let cells = [
-            &row.line,
-            &row.published,
-            &row.measured,
-            &row.published_difference,
-            &row.measured_difference,
-            &row.seconds,
-        ];
-        let cells: String = cells.iter().map(|text| format!("<td>{}</td>", escape(text))).collect();
-        format!("<tr><th scope=\"row\">{}</th>{cells}<td>{}</td></tr>\n", escape(&row.setting), row.verdict)
+        let differences = [&row.published_difference, &row.measured_difference];
+        let cells = differences.map(String::as_str).into_iter().chain([row.verdict, &row.seconds]);
+        let cells = cells.chain([row.published.as_str(), &row.measured, &row.line]);
+        let cells: String = cells.map(|text| format!("<td>{}</td>", escape(text))).collect();
+        format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escape(&row.setting))
     };
     let rows: String = verdict.rows.iter().map(row).collect();
     let scale = if verdict.scale.is_empty() {
