@@ -100,7 +100,7 @@ fn list(folder: &Path) {
     line(format_args!("looked for in {}", folder.display()));
     for kind in Kind::ALL {
         let Some(source) = kind.source() else {
-            line(format_args!("{:<14} {:<8} {:>8}", kind.name(), "built in", ""));
+            line(format_args!("{:<14} built in", kind.name()));
             continue;
         };
         let (state, place) = match missing(source, folder) {

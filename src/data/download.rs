@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_RANGE, RANGE};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 
 /// Attempts in a row that bring nothing new.
 const ATTEMPTS: u32 = 4;
@@ -33,9 +33,7 @@ pub enum Failure {
 pub fn download(url: &str, path: &Path, most: u64, on_bytes: &mut dyn FnMut(u64, Option<u64>)) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Write)?;
     runtime.block_on(async {
-        let client = Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE);
-        let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-        let client = client.user_agent(agent).build().map_err(|error| Failure::Http(text(&error)))?;
+        let client = client(url).build().map_err(|error| Failure::Http(text(&error)))?;
         let mut failed = 0;
         loop {
             let before = size(path)?;
@@ -51,6 +49,17 @@ pub fn download(url: &str, path: &Path, most: u64, on_bytes: &mut dyn FnMut(u64,
             tokio::time::sleep(PAUSE * (1 << failed)).await;
         }
     })
+}
+
+/// A `.gz` is to come as it is, whatever other crates switch on. No proxy leads to this machine's own servers.
+fn client(url: &str) -> ClientBuilder {
+    let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    let client = Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).user_agent(agent).no_gzip();
+    let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    match host.as_deref() {
+        Some("127.0.0.1" | "localhost" | "[::1]") => client.no_proxy(),
+        _ => client,
+    }
 }
 
 /// Why one attempt ended.

@@ -70,24 +70,37 @@ pub fn fetch_source(
     folder: &Path,
     on_progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome, Error> {
-    let work = folder.join(".fetch");
-    fs::create_dir_all(&work).map_err(Error::writing(&work))?;
-    let _lock = lock(&work.join(format!("{name}.lock")), on_progress)?;
-    let place = folder.join(source.folder);
-    match missing(source, folder) {
-        None => return Ok(Outcome::Found),
+    // A folder for each set: two of them may name their files alike.
+    let (place, work) = (folder.join(source.folder), folder.join(".fetch").join(name));
+    if !work.exists() && missing_in(source, &place).is_none() {
+        return Ok(Outcome::Found);
+    }
+    let all = folder.join(".fetch");
+    fs::create_dir_all(&all).map_err(Error::writing(&all))?;
+    let _lock = lock(&all.join(format!("{name}.lock")), on_progress)?;
+    match missing_in(source, &place) {
+        None => {
+            remove(&work)?;
+            return Ok(Outcome::Found);
+        }
         Some(file) if place.exists() => return Err(Error::Incomplete { place, file }),
-        Some(_) => {}
+        Some(_) => fs::create_dir_all(&work).map_err(Error::writing(&work))?,
     }
-    let fresh = work.join(format!("{name}.new"));
-    if fresh.exists() {
-        fs::remove_dir_all(&fresh).map_err(Error::writing(&fresh))?;
-    }
-    let inner = fresh.join(source.folder);
     for archive in source.archives {
         get(source, archive, from.unwrap_or(source.url), &work, on_progress)?;
     }
-    fs::create_dir_all(&fresh).map_err(Error::writing(&fresh))?;
+    let fresh = work.join("new");
+    make(source, &work, &fresh, on_progress)?;
+    fs::rename(fresh.join(source.folder), &place).map_err(Error::writing(&place))?;
+    remove(&work)?;
+    Ok(Outcome::Fetched)
+}
+
+/// Makes the set's folder in `fresh` from the archives in `work`, which stay until it has its place.
+fn make(source: &Source, work: &Path, fresh: &Path, on_progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
+    remove(fresh)?;
+    let inner = fresh.join(source.folder);
+    fs::create_dir_all(fresh).map_err(Error::writing(fresh))?;
     for archive in source.archives {
         let path = work.join(archive.name);
         if is_archive(archive.name) {
@@ -96,29 +109,35 @@ pub fn fetch_source(
                 files += 1;
                 on_progress(Progress::Unpacking { name: archive.name, files });
             };
-            unpack(&path, &fresh, &mut on_file).map_err(|error| Error::broken(&path, error.to_string()))?;
+            unpack(&path, fresh, &mut on_file).map_err(|error| Error::broken(&path, error.to_string()))?;
         } else {
             fs::create_dir_all(&inner).map_err(Error::writing(&inner))?;
-            fs::rename(&path, inner.join(archive.name)).map_err(Error::writing(&inner))?;
+            fs::copy(&path, inner.join(archive.name)).map_err(Error::writing(&inner))?;
         }
     }
-    if let Some(file) = missing(source, &fresh) {
-        return Err(Error::broken(&fresh, format!("`{}/{file}` was not in the archive", source.folder)));
+    match missing_in(source, &inner) {
+        Some(file) => Err(Error::broken(fresh, format!("`{}/{file}` was not in the archive", source.folder))),
+        None => Ok(()),
     }
-    fs::rename(&inner, &place).map_err(Error::writing(&place))?;
-    for archive in source.archives.iter().filter(|archive| is_archive(archive.name)) {
-        let path = work.join(archive.name);
-        fs::remove_file(&path).map_err(Error::writing(&path))?;
+}
+
+/// Removes a file or a folder with all that is in it, if it is there.
+fn remove(path: &Path) -> Result<(), Error> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::writing(path)(error)),
+        _ => Ok(()),
     }
-    fs::remove_dir_all(&fresh).map_err(Error::writing(&fresh))?;
-    Ok(Outcome::Fetched)
 }
 
 /// The first file of the set that is not in `folder`, nor in the set's own folder in it.
 #[must_use]
 pub fn missing(source: &Source, folder: &Path) -> Option<&'static str> {
     let inner = folder.join(source.folder);
-    let place = if inner.is_dir() { &inner } else { folder };
+    missing_in(source, if inner.is_dir() { &inner } else { folder })
+}
+
+fn missing_in(source: &Source, place: &Path) -> Option<&'static str> {
     let there = |file: &str| place.join(file).exists() || place.join(format!("{file}.gz")).exists();
     source.files.iter().map(|(file, _)| *file).find(|file| !there(file))
 }
@@ -158,7 +177,7 @@ fn get(
             return fs::rename(&part, &whole).map_err(Error::writing(&whole));
         }
         // What came is not to be gone on with.
-        fs::remove_file(&part).map_err(Error::writing(&part))?;
+        remove(&part)?;
         // The beginning may have been of something else: once more as a whole.
         if !resumed {
             break;

@@ -191,10 +191,13 @@ pub mod tests {
 
     #[test]
     fn no_mutation_raises_a_panic() {
-        let files = [encode(&ramp(24, 16)), jpeg(8, 8, [200, 10, 60])];
+        let mut png = Vec::new();
+        let encoder = image::codecs::png::PngEncoder::new(&mut png);
+        encoder.write_image(ramp(24, 16).as_raw(), 24, 16, image::ColorType::Rgb8).unwrap();
+        let files = [jpeg_ramp(24, 16), png, jpeg(8, 8, [200, 10, 60])];
         let mut random = Random::new(1, "mutations");
-        for i in 0..10_000 {
-            let mut file = files[i % 2].clone();
+        for i in 0..20_000 {
+            let mut file = files[i % 3].clone();
             for _ in 0..=random.below(3) {
                 let at = random.below(file.len());
                 file[at] = random.below(256) as u8;

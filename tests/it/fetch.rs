@@ -54,8 +54,12 @@ fn a_set_is_fetched_once() {
     let folder = tempfile::tempdir().unwrap();
     let server = serve(|_, request| good(&content(), request));
     assert_eq!(fetched(folder.path(), &server), [None]);
+    // As if the first had been killed before it had cleared up.
+    let left = folder.path().join(".fetch/set");
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("set.bin"), b"x").unwrap();
     assert_eq!(fetch(folder.path(), &server.url).unwrap(), Outcome::Found);
-    assert_eq!(server.ranges().len(), 1);
+    assert!(server.ranges().len() == 1 && !left.exists());
 }
 
 #[test]
@@ -77,8 +81,8 @@ fn a_connection_that_is_cut_is_gone_on_with() {
 fn what_came_in_an_earlier_attempt_is_gone_on_with() {
     let begin = |bytes: &[u8]| {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join(".fetch")).unwrap();
-        fs::write(folder.path().join(".fetch/set.bin.part"), bytes).unwrap();
+        fs::create_dir_all(folder.path().join(".fetch/set")).unwrap();
+        fs::write(folder.path().join(".fetch/set/set.bin.part"), bytes).unwrap();
         folder
     };
     let well = || serve(|_, request| good(&content(), request));
@@ -193,6 +197,31 @@ fn a_mirror_may_pack_anew() {
         fs::write(from.path().join("x.gz"), bytes).unwrap();
         let outcome = fetch_source("set", &source, from.path().to_str(), folder.path(), &mut |_| {});
         assert_eq!(outcome.is_ok(), published, "{outcome:?}");
+    }
+}
+
+#[test]
+fn sets_that_name_their_files_alike_are_kept_apart() {
+    let set = |content: &[u8], folder: &'static str| {
+        let archives = ["a", "b"].map(|name| Archive { name, bytes: 3, sum: sum(content) });
+        Source { archives: archives.to_vec().leak(), files: &[("a", None), ("b", None)], folder, ..source(content) }
+    };
+    let (from, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let fetch = |name: &str, content: &[u8], files: &[&str], place| {
+        for file in ["a", "b"] {
+            let _ = fs::remove_file(from.path().join(file));
+        }
+        files.iter().for_each(|file| fs::write(from.path().join(file), content).unwrap());
+        fetch_source(name, &set(content, place), from.path().to_str(), folder.path(), &mut |_| {})
+    };
+    // The first stops between its files.
+    assert!(fetch("one", b"one", &["a"], "1").is_err());
+    assert_eq!(fetch("two", b"two", &["a", "b"], "2").unwrap(), Outcome::Fetched);
+    assert_eq!(fetch("one", b"one", &["b"], "1").unwrap(), Outcome::Fetched);
+    for (place, content) in [("1", b"one"), ("2", b"two")] {
+        for file in ["a", "b"] {
+            assert_eq!(fs::read(folder.path().join(place).join(file)).unwrap(), content);
+        }
     }
 }
 
