@@ -21,7 +21,7 @@ pub fn forward<T: Elementary>(x: &[T], columns: usize) -> Vec<T> {
             }
             let share = T::ONE / sum;
             for y in y {
-                *y = *y * share;
+                *y *= share;
             }
         }
     });
