@@ -130,6 +130,11 @@ impl Params {
 pub struct Updates(pub Vec<Tensor>);
 
 impl Updates {
+    /// The sum with others of the same parameters.
+    pub fn add(&self, more: &Self) -> Result<Self> {
+        Ok(Self(self.0.iter().zip(&more.0).map(|(a, b)| a + b).collect::<Result<_>>()?))
+    }
+
     /// The matrix of a block, `d_in (+ 1) × d_out`: the bias is its last row.
     pub fn matrix(&self, block: &Block) -> Result<Tensor> {
         let weight = self.0[block.weight].reshape(((), block.outputs))?;
@@ -151,7 +156,8 @@ impl Updates {
     }
 }
 
-/// Second moments of one layer on one batch, unscaled, with what is needed to scale them.
+/// Second moments of one layer on one batch, unscaled, with what is needed to scale them. A tap that pools gets, in place of `XᵀX` and
+/// `DᵀD`, one row an image: the means of `X` and the sums of `D` over the image's rows.
 #[derive(Debug, Clone)]
 pub struct Capture {
     pub block: BlockId,
@@ -187,13 +193,26 @@ pub enum Demand {
 pub struct Tap {
     sink: Arc<dyn Sink>,
     demand: AtomicU8,
+    pools: bool,
 }
 
 impl Tap {
     /// A tap that captures moments from the first pass on.
     #[must_use]
     pub fn new(sink: Arc<dyn Sink>) -> Self {
-        Self { sink, demand: AtomicU8::new(Demand::Moments as u8) }
+        Self { sink, demand: AtomicU8::new(Demand::Moments as u8), pools: false }
+    }
+
+    /// The same for one row an image in place of moments.
+    #[must_use]
+    pub fn pooled(sink: Arc<dyn Sink>) -> Self {
+        Self { pools: true, ..Self::new(sink) }
+    }
+
+    /// Whether it takes one row an image in place of moments.
+    #[must_use]
+    pub const fn pools(&self) -> bool {
+        self.pools
     }
 
     /// Says what the next backward pass shall capture.

@@ -135,9 +135,11 @@ fn stages(optimizer: &OptimizerConfig) -> String {
         Update::Adam { .. } => "adam",
         Update::Radam { .. } => "radam",
         Update::Adabelief { .. } => "adabelief",
+        Update::Muon { .. } => "muon",
     };
     match optimizer.precondition {
         Some(Precondition::Kfac(_)) => format!("kfac+{update}"),
+        Some(Precondition::Shampoo(_)) => format!("shampoo+{update}"),
         None => update.to_owned(),
     }
 }

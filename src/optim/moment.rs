@@ -4,30 +4,34 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Result, Tensor};
 
-use super::{MomentsConfig, Scale, Start};
+use super::{MomentsConfig, Rows, Scale, Start, pooled};
 use crate::param::{Capture, Sink};
 
-/// Adds up the captures of one step, by block: shared weights and further backward passes sum.
+/// Adds up the captures of one step, by block: shared weights, further backward passes and the parts of a batch sum.
 #[derive(Debug)]
-pub struct Collector(Mutex<Vec<Option<Capture>>>);
+pub struct Collector {
+    captures: Mutex<Vec<Option<Capture>>>,
+    rows: Rows,
+}
 
 impl Collector {
     /// Room for the captures of `blocks` layers.
-    pub fn new(blocks: usize) -> Self {
-        Self(Mutex::new(vec![None; blocks]))
+    pub fn new(blocks: usize, rows: Rows) -> Self {
+        Self { captures: Mutex::new(vec![None; blocks]), rows }
     }
 
     /// Hands over what has come in for a block since the last call.
     pub fn take(&self, block: usize) -> Option<Capture> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)[block].take()
+        self.captures.lock().unwrap_or_else(PoisonError::into_inner)[block].take()
     }
 }
 
 impl Sink for Collector {
     fn receive(&self, capture: Capture) -> Result<()> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.captures.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = &mut slots[capture.block];
         *slot = Some(match slot.take() {
+            Some(sum) if self.rows == Rows::Pooled => pooled::add(&sum, &capture)?,
             Some(sum) => add(&sum, &capture)?,
             None => capture,
         });
@@ -44,11 +48,14 @@ fn add(sum: &Capture, more: &Capture) -> Result<Capture> {
     Ok(Capture { inputs, output_grads, samples, ..*sum })
 }
 
-/// `[A, G]` of one capture under a recipe's scaling.
-pub fn scaled(capture: &Capture, scale: Scale) -> Result<[Option<Tensor>; 2]> {
+/// `[A, G]` of one capture under a recipe's scaling; with pooled rows the rows of which they are the products.
+pub fn scaled(capture: &Capture, config: MomentsConfig) -> Result<[Option<Tensor>; 2]> {
+    if config.rows == Rows::Pooled {
+        return pooled::scaled(capture, config.scale);
+    }
     let (samples, positions) = (capture.samples as f64, capture.positions as f64);
     let by = |moments: &Tensor, factor: f64| moments * factor;
-    Ok(match scale {
+    Ok(match config.scale {
         Scale::Frobenius => [
             capture.inputs.as_ref().map(|inputs| normalised(&by(inputs, 1.0 / (samples * positions))?)).transpose()?,
             Some(normalised(&capture.output_grads)?),
@@ -66,8 +73,13 @@ fn normalised(moments: &Tensor) -> Result<Tensor> {
     moments.broadcast_div(&norm)
 }
 
-/// `Ā ← αĀ + (1 − α)A`, from zero or from the identity.
+/// `Ā ← αĀ + (1 − α)A`, from zero or from the identity. Where the recipe keeps rows these are the new ones.
 pub fn average(average: Option<&Tensor>, new: &Tensor, config: MomentsConfig) -> Result<Tensor> {
+    let new = &match config.rows {
+        _ if config.keeps_rows() => return Ok(new.clone()),
+        Rows::Pooled => new.t()?.matmul(new)?,
+        Rows::All => new.clone(),
+    };
     let fresh = (new * (1.0 - config.decay))?;
     match (average, config.start) {
         (Some(average), _) => (average * config.decay)? + fresh,
