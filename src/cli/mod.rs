@@ -2,6 +2,7 @@
 
 mod completions;
 mod figure;
+mod inverses;
 mod lines;
 mod list;
 mod output;

@@ -16,6 +16,10 @@ mod phases;
 
 mod ablation;
 
+mod newton_convergence;
+
+mod inverters;
+
 mod table;
 
 mod ink;
@@ -45,7 +49,13 @@ pub trait Figure: Sync {
 }
 
 /// Every figure.
-pub const ALL: &[&dyn Figure] = &[&curves::Curves, &phases::Phases, &ablation::Ablation];
+pub const ALL: &[&dyn Figure] = &[
+    &curves::Curves,
+    &phases::Phases,
+    &ablation::Ablation,
+    &newton_convergence::NewtonConvergence,
+    &inverters::Inverters,
+];
 
 /// Why figures cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -234,17 +234,7 @@ impl Factor {
         let factor = if config.moments.keeps_rows() { Curvature::Rows(&average) } else { Curvature::Matrix(&average) };
         let damping = {
             let _damping = clock.phase(Phase::Damping);
-            match factor {
-                Curvature::Matrix(matrix) => {
-                    let start = || damping::power_start(self.rows.iter().copied(), matrix);
-                    damping::resolve(config.damping, matrix, start)?
-                }
-                // RRᵀ has the eigenvalues of RᵀR, and is the smaller one.
-                Curvature::Rows(rows) => {
-                    let small = rows.matmul(&rows.t()?)?;
-                    damping::resolve(config.damping, &small, || damping::power_start(0..small.dim(0)?, &small))?
-                }
-            }
+            damping::resolve(config.damping, factor, || damping::power_start(self.rows.iter().copied(), &average))?
         };
         let inversion = clock.phase(Phase::Inversion);
         let problem = Problem { factor, damping, previous: self.inverse.as_ref(), refresh: number };

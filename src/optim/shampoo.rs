@@ -6,7 +6,7 @@
 
 use candle_core::Tensor;
 
-use super::invert::Inverse;
+use super::invert::{Curvature, Inverse};
 use super::kfac::{Factor, apply_rescale};
 use super::{Error, Note, Result, ShampooConfig, Step, Transform, damping, probe, root};
 use crate::clock::{Clock, Phase};
@@ -57,7 +57,7 @@ impl Shampoo {
             let start = || damping::power_start(factor.rows.iter().copied(), &average);
             let damping = {
                 let _damping = clock.phase(Phase::Damping);
-                damping::resolve(self.config.damping, &average, start)?
+                damping::resolve(self.config.damping, Curvature::Matrix(&average), start)?
             };
             let inversion = clock.phase(Phase::Inversion);
             let identity = Tensor::eye(factor.order, average.dtype(), average.device())?;

@@ -5,6 +5,15 @@ import numpy as np
 from net import layers, matrix, set_matrix, with_ones
 
 
+def largest_eigenvalue(factor):
+    """λ̂ by ten rounds of the power iteration."""
+    v = 1 + np.cos(np.arange(len(factor)))
+    for _ in range(10):
+        u = factor.T @ v
+        v = factor @ (u / np.linalg.norm(u))
+    return np.linalg.norm(v)
+
+
 class Sgd:
     """Coupled weight decay, then heavy-ball momentum."""
 
@@ -67,22 +76,9 @@ class Skfac(Sgd):
 class SkfacStar(Skfac):
     star = True
 
-    def step(self, t, params, grads, rows, deltas):
-        self.rows, self.deltas = rows, deltas
-        super().step(t, params, grads, rows, deltas)
-
     def damped(self, factor):
-        """δ = max(1e-4, η λ̂), λ̂ by ten rounds on the smaller of the two products of the rows."""
-        name, side = next((n, i) for n, fs in self.moments.items() for i, f in enumerate(fs) if f is factor)
-        n = len(self.rows[name])
-        r = with_ones(self.rows[name].mean(1)) if side == 0 else self.deltas[name].sum(1)
-        small = r @ r.T
-        small /= np.linalg.norm(small)
-        v = 1 + np.cos(np.arange(n))
-        for _ in range(10):
-            u = small.T @ v
-            v = small @ (u / np.linalg.norm(u))
-        return factor + max(1e-4, self.spec["damping"] * np.linalg.norm(v)) * np.eye(len(factor))
+        """δ = max(1e-4, η λ̂)."""
+        return factor + max(1e-4, self.spec["damping"] * largest_eigenvalue(factor)) * np.eye(len(factor))
 
 
 class Ekfac(Sgd):
@@ -136,18 +132,14 @@ class Shampoo(Sgd):
                 old = self.moments.get(name, [0.0, 0.0])
                 self.moments[name] = [a * o + fresh * m for o, m in zip(old, [g.T @ g, g @ g.T])]
         if t % spec["root_every"] == 0:
-            self.roots = {n: [self.root(f, n, i) for i, f in enumerate(fs)] for n, fs in self.moments.items()}
+            self.roots = {n: [self.root(f) for f in fs] for n, fs in self.moments.items()}
         solve = lambda name, g: self.roots[name][1] @ g @ self.roots[name][0]
         precondition(grads, solve, None, spec["lr"])
         self.update(params, grads)
 
-    def root(self, factor, name, side):
-        v = 1 + np.cos(np.arange(len(factor)))
-        for _ in range(10):
-            u = factor.T @ v
-            v = factor @ (u / np.linalg.norm(u))
+    def root(self, factor):
         values, q = np.linalg.eigh(factor)
-        damping = max(1e-12, self.spec["damping"] * np.linalg.norm(v))
+        damping = max(1e-12, self.spec["damping"] * largest_eigenvalue(factor))
         return q @ np.diag((values + damping) ** -0.25) @ q.T
 
 
