@@ -20,6 +20,10 @@ mod newton_convergence;
 
 mod inverters;
 
+mod drift;
+
+mod residuals;
+
 mod table;
 
 mod ink;
@@ -55,6 +59,8 @@ pub const ALL: &[&dyn Figure] = &[
     &ablation::Ablation,
     &newton_convergence::NewtonConvergence,
     &inverters::Inverters,
+    &drift::Drift,
+    &residuals::Residuals,
 ];
 
 /// Why figures cannot be made.

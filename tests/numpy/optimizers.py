@@ -60,7 +60,7 @@ class Skfac(Sgd):
                 d = deltas[name].sum(1) * n  # per-image gradients by a bias
                 factors = [x.T @ x / n, d.T @ d / n]
                 if self.star:
-                    factors = [f / (np.linalg.norm(f) + (1e-12 if i == 0 else 1e-12 * n)) for i, f in enumerate(factors)]
+                    factors = [f / (np.linalg.norm(f) + 1e-12) for f in factors]
                 self.moments[name] = factors
         if t % spec["inverse_every"] == 0:
             # Straight inverses: that Woodbury's identity gives the same is what the replay shows.
