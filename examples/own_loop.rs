@@ -57,7 +57,7 @@ pub fn train(steps: usize) -> anyhow::Result<Outcome> {
         let loss = candle_nn::loss::cross_entropy(&net.forward(&x, &pass)?, &y)?;
         let gradients = params.gradients(&loss.backward()?)?;
         let lr = 0.3 * (1.0 - index as f64 / steps as f64);
-        optimizer.step(gradients, &Step { index, lr, params: &params, clock: &clock })?;
+        optimizer.step(gradients, &Step { index, lr, samples: x.dim(0)?, params: &params, clock: &clock })?;
     }
     Ok(Outcome { before, after: score(&net, &x, &y)? })
 }

@@ -51,7 +51,7 @@ pub struct Clock {
 #[derive(Debug, Default)]
 struct State {
     /// The phases entered and not left yet, the innermost last; empty while the clock stands.
-    open: Vec<(Phase, Instant)>,
+    open: Vec<(Option<Phase>, Instant)>,
     seconds: Seconds,
 }
 
@@ -60,7 +60,9 @@ impl State {
     fn settle(&mut self) {
         let now = Instant::now();
         if let Some((phase, since)) = self.open.last_mut() {
-            self.seconds[*phase as usize] += now.duration_since(*since).as_secs_f64();
+            if let Some(phase) = phase {
+                self.seconds[*phase as usize] += now.duration_since(*since).as_secs_f64();
+            }
             *since = now;
         }
     }
@@ -75,14 +77,19 @@ impl Clock {
 
     /// Runs until the returned guard is dropped; time in no other phase counts as [`Phase::Other`].
     pub fn start(&self) -> Running<'_> {
-        self.enter(Phase::Other)
+        self.enter(Some(Phase::Other))
     }
 
     /// Counts time towards `phase` until the returned guard is dropped. Does nothing while the clock stands, so that code
     /// measured in training may also run in evaluation.
     pub fn phase(&self, phase: Phase) -> Option<Running<'_>> {
         let stands = self.lock().open.is_empty();
-        (!stands).then(|| self.enter(phase))
+        (!stands).then(|| self.enter(Some(phase)))
+    }
+
+    /// Counts no time until the returned guard is dropped: for what is measured in the middle of a step but is no part of it.
+    pub fn pause(&self) -> Running<'_> {
+        self.enter(None)
     }
 
     /// Seconds so far, by phase.
@@ -97,7 +104,7 @@ impl Clock {
         self.seconds().iter().sum()
     }
 
-    fn enter(&self, phase: Phase) -> Running<'_> {
+    fn enter(&self, phase: Option<Phase>) -> Running<'_> {
         self.wait_for_device();
         let mut state = self.lock();
         state.settle();
@@ -166,5 +173,18 @@ mod tests {
         assert!(seconds[Phase::Backward as usize] >= 0.02);
         assert!(seconds[Phase::Backward as usize] < 0.045, "the nested phase is not counted twice");
         assert!((clock.total() - wall).abs() < 0.02 * wall, "{} of {wall}", clock.total());
+    }
+
+    #[test]
+    fn a_pause_is_not_counted() {
+        let clock = Clock::new(&Device::Cpu);
+        let wall = Instant::now();
+        {
+            let _running = clock.start();
+            let _inversion = clock.phase(Phase::Inversion);
+            let _pause = clock.pause();
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        assert!(clock.total() + 0.03 <= wall.elapsed().as_secs_f64(), "{}", clock.total());
     }
 }

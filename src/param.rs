@@ -5,7 +5,7 @@
 //! activations stay channel-last. [`Layout`] knows the way to PyTorch's layouts, for checkpoints and traces.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
@@ -134,6 +134,11 @@ impl Params {
 pub struct Updates(pub Vec<Tensor>);
 
 impl Updates {
+    /// The sum with others of the same parameters.
+    pub fn add(&self, more: &Self) -> Result<Self> {
+        Ok(Self(self.0.iter().zip(&more.0).map(|(a, b)| a + b).collect::<Result<_>>()?))
+    }
+
     /// The matrix of a block, `d_in (+ 1) × d_out`: the bias is its last row.
     pub fn matrix(&self, block: &Block) -> Result<Tensor> {
         let weight = self.0[block.weight].reshape(((), block.outputs))?;
@@ -155,7 +160,8 @@ impl Updates {
     }
 }
 
-/// Second moments of one layer on one batch, unscaled, with what is needed to scale them.
+/// Second moments of one layer on one batch, unscaled, with what is needed to scale them. A tap that pools gets, in place of `XᵀX` and
+/// `DᵀD`, one row an image: the means of `X` and the sums of `D` over the image's rows.
 #[derive(Debug, Clone)]
 pub struct Capture {
     pub block: BlockId,
@@ -168,6 +174,8 @@ pub struct Capture {
     pub samples: usize,
     /// Rows a sample: output pixels of a convolution, 1 for a linear layer.
     pub positions: usize,
+    /// Whether no other capture of these inputs follows in this step, so that they need not be kept to be summed.
+    pub whole: bool,
 }
 
 /// Where captures go.
@@ -191,13 +199,38 @@ pub enum Demand {
 pub struct Tap {
     sink: Arc<dyn Sink>,
     demand: AtomicU8,
+    pools: bool,
+    whole: AtomicBool,
 }
 
 impl Tap {
     /// A tap that captures moments from the first pass on.
     #[must_use]
     pub fn new(sink: Arc<dyn Sink>) -> Self {
-        Self { sink, demand: AtomicU8::new(Demand::Moments as u8) }
+        Self { sink, demand: AtomicU8::new(Demand::Moments as u8), pools: false, whole: AtomicBool::new(false) }
+    }
+
+    /// The same for one row an image in place of moments.
+    #[must_use]
+    pub fn pooled(sink: Arc<dyn Sink>) -> Self {
+        Self { pools: true, ..Self::new(sink) }
+    }
+
+    /// Whether it takes one row an image in place of moments.
+    #[must_use]
+    pub const fn pools(&self) -> bool {
+        self.pools
+    }
+
+    /// Says whether each layer is used once in a step: whether there is one pass of one batch, and no layer twice in it.
+    pub fn set_whole(&self, whole: bool) {
+        self.whole.store(whole, Ordering::Relaxed);
+    }
+
+    /// Whether each layer is used once in a step.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole.load(Ordering::Relaxed)
     }
 
     /// Says what the next backward pass shall capture.

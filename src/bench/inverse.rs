@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::median;
 use crate::optim::InverterConfig;
-use crate::optim::invert::{Inverse, Problem, inverter};
+use crate::optim::invert::{Curvature, Inverse, Problem, inverter};
 use crate::random::Random;
 
 /// One inverter at one size.
@@ -36,7 +36,8 @@ pub fn inverse(n: usize, config: InverterConfig, repeats: usize) -> Result<Inver
     let drifted = ((&first * 0.98)? + (factor(n, 1)? * 0.02)?)?;
     let chosen = inverter(config);
     let exact = inverter(InverterConfig::Cholesky {});
-    let problem = |factor, previous, refresh| Problem { factor, damping: DAMPING, previous, refresh };
+    let problem =
+        |factor, previous, refresh| Problem { factor: Curvature::Matrix(factor), damping: DAMPING, previous, refresh };
     let Some(start) = exact.invert(&problem(&first, None, 0))? else {
         candle_core::bail!("a random factor of order {n} is not positive definite")
     };

@@ -153,6 +153,9 @@ fn train(
 ) -> Result<(), optim::Error> {
     let _running = clock.start();
     let tap = optimizer.listens(index).map(|(tap, _)| tap);
+    if let Some(tap) = &tap {
+        tap.set_whole(true);
+    }
     let pass = Pass::Training { tap, clock: clock.clone() };
     let forward = clock.phase(Phase::Forward);
     let loss = cross_entropy(&net.forward(images, &pass)?, labels, 0.0)?;
@@ -161,7 +164,7 @@ fn train(
     let gradients = net.params.gradients(&nn::backward(&loss)?)?;
     drop(loss);
     drop(backward);
-    optimizer.step(gradients, &Step { index, lr: 0.01, params: &net.params, clock })
+    optimizer.step(gradients, &Step { index, lr: 0.01, samples: images.dim(0)?, params: &net.params, clock })
 }
 
 /// The median time of a forward pass in evaluation.

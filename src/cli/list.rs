@@ -58,8 +58,8 @@ impl List {
             }
             line(format_args!("{}:", kind.title()));
             for entry in kind.entries() {
-                line(format_args!("  {:<14} {}", entry.name, entry.help));
-                line(format_args!("  {:<14} {}", "", entry.example));
+                line(format_args!("  {:<18} {}", entry.name, entry.help));
+                line(format_args!("  {:<18} {}", "", entry.example));
             }
         }
         Ok(ExitCode::SUCCESS)

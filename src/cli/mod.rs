@@ -7,6 +7,7 @@ mod data;
 mod export;
 mod evaluate;
 mod figure;
+mod inverses;
 mod lines;
 mod list;
 mod man;

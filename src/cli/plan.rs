@@ -3,6 +3,7 @@ use std::process::ExitCode;
 use clap::Args;
 use nkfac_bench::experiment::Trial;
 
+use super::inverses;
 use super::output::line;
 use super::selection::Selection;
 
@@ -20,6 +21,10 @@ pub struct Plan {
 
 impl Plan {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
+        if let Some(comparison) = self.selection.comparison()? {
+            inverses::plan(&comparison);
+            return Ok(ExitCode::SUCCESS);
+        }
         let experiment = self.selection.read()?;
         line(format_args!("{}: {} trials", experiment.name, experiment.trials.len()));
         let width = experiment.trials.iter().map(|trial| trial.arm.chars().count()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -8,6 +8,7 @@ use nkfac_bench::experiment::{self, Settings, Summary};
 use nkfac_bench::figure::Style;
 
 use super::figure;
+use super::inverses;
 use super::lines::Lines;
 use super::output::line;
 use super::progress::Bars;
@@ -42,12 +43,19 @@ pub struct Run {
 
 impl Run {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
+        if let Some(comparison) = self.selection.comparison()? {
+            let device = device(&self.device)?;
+            let threads = threads(self.threads)?;
+            let summary =
+                inverses::run(&comparison, &self.out, (&device, device_name(&self.device)), threads, self.json)?;
+            conclude(&self.out.join(&comparison.name), &summary, self.json)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let experiment = self.selection.read()?;
         let settings = Settings {
             folder: self.out.join(&experiment.name),
             device: device(&self.device)?,
-            // `cuda` and `cuda:0` are one device and get one name.
-            device_name: if self.device == "cuda" { "cuda:0".into() } else { self.device.clone() },
+            device_name: device_name(&self.device).to_owned(),
             threads: threads(self.threads)?,
             save_weights: self.save_weights,
         };
@@ -59,9 +67,14 @@ impl Run {
             bars.finish();
             summary?
         };
-        conclude(&settings, &summary, self.json)?;
+        conclude(&settings.folder, &summary, self.json)?;
         Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// `cuda` and `cuda:0` are one device and get one name.
+fn device_name(name: &str) -> &str {
+    if name == "cuda" { "cuda:0" } else { name }
 }
 
 pub fn device(name: &str) -> anyhow::Result<Device> {
@@ -86,17 +99,17 @@ pub fn threads(wanted: Option<u16>) -> anyhow::Result<usize> {
 }
 
 /// Draws what there is now, and sums up.
-fn conclude(settings: &Settings, summary: &Summary, json: bool) -> anyhow::Result<()> {
+fn conclude(folder: &Path, summary: &Summary, json: bool) -> anyhow::Result<()> {
     let Summary { finished, diverged, skipped, failed } = *summary;
     if finished + diverged + skipped == 0 {
-        eprintln!("no trial left a result in `{}`: there is nothing to draw", settings.folder.display());
+        eprintln!("no trial left a result in `{}`: there is nothing to draw", folder.display());
     } else {
-        figure::draw(&settings.folder, &[], Style::default(), !json)?;
+        figure::draw(folder, &[], Style::default(), !json)?;
     }
     if json {
         let counts =
             serde_json::json!({ "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed });
-        line(serde_json::json!({ "event": "summary", "trials": counts, "folder": settings.folder }));
+        line(serde_json::json!({ "event": "summary", "trials": counts, "folder": folder }));
     } else {
         line(format_args!("{finished} finished, {diverged} diverged, {skipped} done before, {failed} failed"));
     }

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use nkfac_bench::experiment::inverse::Comparison;
 use nkfac_bench::experiment::{self, Experiment, Overrides};
 
 /// Which experiment, and what the command line changes in it.
@@ -14,13 +15,25 @@ pub struct Selection {
     /// Run the first N seeds of the file, or 1 to N if it has fewer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     seeds: Option<u16>,
+    /// Run at this scale of the file, such as laptop: the same questions, another size [default: paper]
+    #[arg(long, value_name = "NAME")]
+    scale: Option<String>,
 }
 
 impl Selection {
+    /// The comparison of inverters, if the experiment is one.
+    pub fn comparison(&self) -> anyhow::Result<Option<Comparison>> {
+        Ok(experiment::inverse::read(&self.experiment, &self.overrides())?)
+    }
+
+    fn overrides(&self) -> Overrides {
+        let seeds = self.seeds.map(usize::from);
+        Overrides { set: self.set.clone(), seeds, scale: self.scale.clone() }
+    }
+
     /// Reads and resolves it; warnings go to standard error.
     pub fn read(&self) -> anyhow::Result<Experiment> {
-        let overrides = Overrides { set: self.set.clone(), seeds: self.seeds.map(usize::from) };
-        let experiment = experiment::read(&self.experiment, &overrides)?;
+        let experiment = experiment::read(&self.experiment, &self.overrides())?;
         for warning in &experiment.warnings {
             eprintln!("warning: {warning}");
         }

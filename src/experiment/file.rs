@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-use super::{Error, Overrides};
+use super::{Error, Overrides, scale};
 use crate::config::{self, Node, Origin, Value};
 
 /// A variant of the base.
@@ -20,9 +20,19 @@ pub struct Axis {
     pub origin: Origin,
 }
 
+/// What the trials of a file do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Train a net.
+    Train,
+    /// Invert random matrices.
+    Inverse,
+}
+
 /// What a file and the command line say, before it is resolved.
 pub struct File {
     pub name: String,
+    pub task: Task,
     pub data_dir: Option<PathBuf>,
     pub arms: Vec<Arm>,
     pub axes: Vec<Axis>,
@@ -46,7 +56,7 @@ pub enum Order {
     Interleaved,
 }
 
-const KEYS: [&str; 7] = ["name", "data_dir", "target", "order", "base", "arm", "sweep"];
+const KEYS: [&str; 9] = ["name", "task", "data_dir", "target", "order", "base", "arm", "sweep", "scale"];
 
 /// Reads a file, and overlays it with the command line.
 pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
@@ -62,6 +72,11 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
         None => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
     };
     check_name(&name, root.locate("name"))?;
+    let scale = overrides.scale.as_deref().unwrap_or(scale::OWN);
+    let root = scale::at(&root, scale)?;
+    // Results of two scales do not belong into one folder.
+    let name = if scale == scale::OWN { name } else { format!("{name}-{scale}") };
+    let task = root.get("task").map(task).transpose()?.unwrap_or(Task::Train);
     let data_dir = root.get("data_dir").map(|folder| text_of(folder, "data_dir").map(PathBuf::from)).transpose()?;
     let target = root.get("target").map(target).transpose()?;
     let order = root.get("order").map_or(Ok(Order::File), order)?;
@@ -76,10 +91,10 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
         }
         take_seeds(&mut axes, count, &root.origin);
     }
-    Ok(File { name, data_dir, target, order, arms, axes, sets, warnings })
+    Ok(File { name, task, data_dir, target, order, arms, axes, sets, warnings })
 }
 
-fn text_of<'a>(value: &'a Value, key: &str) -> Result<&'a str, config::Error> {
+pub(super) fn text_of<'a>(value: &'a Value, key: &str) -> Result<&'a str, config::Error> {
     value.as_str().ok_or_else(|| config::Error::mismatch(value, "a string").within(key).located(&value.origin))
 }
 
@@ -100,6 +115,14 @@ fn order(value: &Value) -> Result<Order, config::Error> {
         other => {
             Err(config::Error::unknown_name(other, &["file", "interleaved"]).within("order").located(&value.origin))
         }
+    }
+}
+
+fn task(value: &Value) -> Result<Task, config::Error> {
+    match text_of(value, "task")? {
+        "train" => Ok(Task::Train),
+        "inverse" => Ok(Task::Inverse),
+        other => Err(config::Error::unknown_name(other, &["train", "inverse"]).within("task").located(&value.origin)),
     }
 }
 

@@ -4,9 +4,11 @@
 //! hash of that configuration, so it is the same on every machine and whatever the arm is called.
 
 mod file;
+pub mod inverse;
 mod machine;
 mod preset;
 mod run;
+mod scale;
 mod schema;
 mod sweep;
 mod validate;
@@ -56,6 +58,8 @@ pub struct Overrides {
     pub set: Vec<String>,
     /// The first so many of the file's seeds; 1, 2, … if it has fewer.
     pub seeds: Option<usize>,
+    /// One of the file's scales in place of its own, `paper`.
+    pub scale: Option<String>,
 }
 
 /// Why an experiment cannot be read or run.
@@ -88,7 +92,13 @@ pub enum Error {
 /// # Errors
 /// A key is unknown, a value of the wrong type or impossible: the message names file, line and key.
 pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
-    let file::File { name, data_dir, target, order, arms, axes, sets, mut warnings } = file::read(path, overrides)?;
+    let file::File { name, task, data_dir, target, order, arms, axes, sets, mut warnings } = file::read(path, overrides)?;
+    if task == file::Task::Inverse {
+        let origin = config::Origin { source: path.display().to_string().into(), line: None };
+        return Err(config::Error::at(&origin, "`task` is `inverse`: nothing is trained here".to_owned())
+            .hint("`run` and `plan` take it")
+            .into());
+    }
     let mut trials = sweep::trials(&arms, &axes, &sets, &mut warnings)?;
     if order == file::Order::Interleaved {
         trials = sweep::interleaved(trials);

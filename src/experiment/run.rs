@@ -151,7 +151,7 @@ fn origin(
     let config = &trial.config;
     let inverter = match &config.optimizer.precondition {
         Some(Precondition::Kfac(kfac)) => kfac.inverter.name(),
-        None => "",
+        Some(Precondition::Shampoo(_)) | None => "",
     };
     let swept: serde_json::Map<_, _> = trial.swept.iter().cloned().collect();
     Origin {

@@ -104,7 +104,7 @@ fn contains(json: &Json, path: &str) -> bool {
 }
 
 /// Every combination of the axes' values.
-fn product<'a>(axes: &[&'a Axis]) -> Vec<Vec<&'a Value>> {
+pub(super) fn product<'a>(axes: &[&'a Axis]) -> Vec<Vec<&'a Value>> {
     axes.iter().fold(vec![Vec::new()], |combinations, axis| {
         let extend = |combination: &Vec<&'a Value>| {
             let combination = combination.clone();
@@ -131,7 +131,7 @@ fn trial(arm: &Arm, axes: &[&Axis], values: &[&Value], sets: &[(String, Value)])
 
 /// The value with one of each axis's values. A preset, a kind or a table replaces what is beneath it, so outer keys go first,
 /// whatever the order of the file: otherwise an axis would undo another, and the trial would not be what its swept keys say.
-fn overlaid(value: Value, axes: &[&Axis], values: &[&Value]) -> Value {
+pub(super) fn overlaid(value: Value, axes: &[&Axis], values: &[&Value]) -> Value {
     let mut settings: Vec<(&str, &Value)> =
         axes.iter().zip(values).map(|(axis, &value)| (axis.path.as_str(), value)).collect();
     settings.sort_by_key(|(path, _)| {
@@ -148,15 +148,17 @@ fn stages(optimizer: &OptimizerConfig) -> String {
         Update::Adam { .. } => "adam",
         Update::Radam { .. } => "radam",
         Update::Adabelief { .. } => "adabelief",
+        Update::Muon { .. } => "muon",
     };
     match optimizer.precondition {
         Some(Precondition::Kfac(_)) => format!("kfac+{update}"),
+        Some(Precondition::Shampoo(_)) => format!("shampoo+{update}"),
         None => update.to_owned(),
     }
 }
 
 /// The first 12 hexadecimal digits of the SHA-256 of the configuration with sorted keys.
-fn id(json: &Json) -> String {
+pub(super) fn id(json: &Json) -> String {
     let digest = Sha256::digest(canonical(json));
     digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,9 @@
 //! Values that have the right type and are impossible all the same.
 
 use crate::config::{self, Value};
-use crate::optim::{Damping, InverterConfig, KfacConfig, OptimizerConfig, Precondition, Rescale, Update};
+use crate::optim::{
+    Damping, Eigenvalues, InverterConfig, KfacConfig, OptimizerConfig, Precondition, Rescale, ShampooConfig, Start, Update,
+};
 use crate::train::{Config, Schedule, shape};
 
 /// What is wrong with one key.
@@ -79,6 +81,11 @@ pub fn first_problem(config: &Config) -> Option<Problem> {
     check.count("epochs", config.epochs, 1_000_000);
     check.count("batch", config.batch, 1_000_000);
     check.share("label_smoothing", config.label_smoothing);
+    check.count("accumulate", config.accumulate, config.batch.max(1));
+    if config.accumulate > 0 && !config.batch.is_multiple_of(config.accumulate) {
+        let (parts, batch) = (config.accumulate, config.batch);
+        check.fail("accumulate", format!("is {parts}, which does not divide the batch of {batch}"));
+    }
     if let Some(path) = config.init_from.as_ref().filter(|path| !path.is_file()) {
         check.fail("init_from", format!("is `{}`, where no file is", path.display()));
     }
@@ -96,8 +103,13 @@ pub fn problem_of_optimizer(optimizer: &OptimizerConfig) -> Option<Problem> {
 }
 
 fn optimizer(check: &mut Check, optimizer: &OptimizerConfig) {
-    if let Some(Precondition::Kfac(kfac)) = &optimizer.precondition {
-        self::kfac(check, kfac);
+    if let Some(limit) = optimizer.clip_norm {
+        check.positive("optimizer.clip_norm", limit);
+    }
+    match &optimizer.precondition {
+        Some(Precondition::Kfac(kfac)) => self::kfac(check, kfac),
+        Some(Precondition::Shampoo(shampoo)) => self::shampoo(check, shampoo),
+        None => {}
     }
     update(check, &optimizer.update);
 }
@@ -146,32 +158,80 @@ fn kfac(check: &mut Check, kfac: &KfacConfig) {
     check.at_least_one(&key("factor_every"), kfac.factor_every);
     check.at_least_one(&key("inverse_every"), kfac.inverse_every);
     check.share(&key("moments.decay"), kfac.moments.decay);
-    let is_eigen = matches!(kfac.inverter, InverterConfig::Eigen { .. });
-    match kfac.damping {
-        Damping::Relative { factor, floor } => {
-            check.not_negative(&key("damping.factor"), factor);
-            check.positive(&key("damping.floor"), floor);
+    damping(check, kfac.damping);
+    let is_joint = matches!(kfac.damping, Damping::Joint { .. });
+    if is_joint && !matches!(kfac.inverter, InverterConfig::Eigen { .. }) {
+        let inverter = kfac.inverter.name();
+        check.fail(&key("damping.kind"), format!("is `joint`, which the inverter `{inverter}` cannot do"));
+        check.hint("joint damping needs eigenvalues: inverter = { kind = \"eigen\" }");
+    }
+    if let Eigenvalues::Corrected { decay } = kfac.eigenvalues {
+        check.share(&key("eigenvalues.decay"), decay);
+        if !is_joint {
+            check.fail(&key("eigenvalues.kind"), "is `corrected`, which needs joint damping".into());
+            check.hint("damping = { kind = \"joint\", value = 1e-3 }, inverter = { kind = \"eigen\" }");
         }
-        Damping::Absolute { value } => check.positive(&key("damping.value"), value),
-        Damping::Joint { value } => {
-            check.positive(&key("damping.value"), value);
-            if !is_eigen {
-                let inverter = kfac.inverter.name();
-                check.fail(&key("damping.kind"), format!("is `joint`, which the inverter `{inverter}` cannot do"));
-                check.hint("joint damping needs eigenvalues: inverter = { kind = \"eigen\" }");
-            }
-        }
+    }
+    if kfac.moments.keeps_rows() && kfac.moments.start != Start::Zero {
+        check.fail(&key("moments.start"), "is not `zero`, but with a decay of 0 no average is kept".into());
     }
     match kfac.inverter {
         InverterConfig::Newton { steps, exact_every, .. } => {
             check.at_least_one(&key("inverter.steps"), steps);
             check.at_least_one(&key("inverter.exact_every"), exact_every);
         }
+        InverterConfig::NewtonPure { steps }
+        | InverterConfig::NewtonOptimal { steps }
+        | InverterConfig::NewtonScaled { steps } => check.at_least_one(&key("inverter.steps"), steps),
+        InverterConfig::Hyperpower { steps, order } => {
+            check.at_least_one(&key("inverter.steps"), steps);
+            if order < 2 {
+                check.fail(&key("inverter.order"), format!("is {order}, at least 2 expected"));
+            }
+        }
         InverterConfig::Eigen { cutoff } => check.not_negative(&key("inverter.cutoff"), cutoff),
-        InverterConfig::Cholesky {} | InverterConfig::Lu {} => {}
+        InverterConfig::Woodbury {} if !kfac.moments.keeps_rows() => {
+            check.fail(&key("inverter.kind"), "is `woodbury`, which inverts the rows of one batch".into());
+            check.hint("moments = { rows = \"pooled\", decay = 0.0, start = \"zero\" } keeps them");
+        }
+        InverterConfig::Cholesky {}
+        | InverterConfig::Lu {}
+        | InverterConfig::Woodbury {}
+        | InverterConfig::Diagonal {}
+        | InverterConfig::Identity {} => {}
     }
-    if let Rescale::KlClip { limit } = kfac.rescale {
-        check.positive(&key("rescale.limit"), limit);
+    rescale(check, kfac.rescale);
+}
+
+fn shampoo(check: &mut Check, shampoo: &ShampooConfig) {
+    let key = |name: &str| format!("optimizer.precondition.{name}");
+    check.at_least_one(&key("factor_every"), shampoo.factor_every);
+    check.at_least_one(&key("root_every"), shampoo.root_every);
+    if !(0.0..=1.0).contains(&shampoo.decay) {
+        check.fail(&key("decay"), format!("is {}, a number from 0 to 1 expected", shampoo.decay));
+    }
+    damping(check, shampoo.damping);
+    if matches!(shampoo.damping, Damping::Joint { .. }) {
+        check.fail(&key("damping.kind"), "is `joint`, which roots of single factors cannot do".into());
+    }
+    rescale(check, shampoo.rescale);
+}
+
+fn damping(check: &mut Check, damping: Damping) {
+    match damping {
+        Damping::Relative { factor, floor } => {
+            check.not_negative("optimizer.precondition.damping.factor", factor);
+            check.positive("optimizer.precondition.damping.floor", floor);
+        }
+        Damping::Absolute { value } | Damping::Joint { value } => {
+            check.positive("optimizer.precondition.damping.value", value);
+        }
+    }
+}
+
+fn rescale(check: &mut Check, rescale: Rescale) {
+    if let Rescale::KlClip { limit } = rescale {
+        check.positive("optimizer.precondition.rescale.limit", limit);
     }
 }
 
@@ -187,6 +247,15 @@ fn update(check: &mut Check, update: &Update) {
         Update::Adam { betas, eps, weight_decay, .. }
         | Update::Radam { betas, eps, weight_decay }
         | Update::Adabelief { betas, eps, weight_decay } => {
+            check.share("optimizer.update.betas", betas[0]);
+            check.share("optimizer.update.betas", betas[1]);
+            check.positive("optimizer.update.eps", eps);
+            check.not_negative("optimizer.update.weight_decay", weight_decay);
+        }
+        Update::Muon { momentum, rounds, adam_ratio, betas, eps, weight_decay, .. } => {
+            check.share("optimizer.update.momentum", momentum);
+            check.at_least_one("optimizer.update.rounds", rounds);
+            check.not_negative("optimizer.update.adam_ratio", adam_ratio);
             check.share("optimizer.update.betas", betas[0]);
             check.share("optimizer.update.betas", betas[1]);
             check.positive("optimizer.update.eps", eps);

@@ -27,6 +27,13 @@ mod memory;
 mod ablation;
 
 mod heatmap;
+mod newton_convergence;
+
+mod inverters;
+
+mod drift;
+
+mod residuals;
 
 mod table;
 
@@ -77,6 +84,10 @@ pub const ALL: &[&dyn Figure] = &[
     &memory::Memory,
     &ablation::Ablation,
     &heatmap::Heatmap,
+    &newton_convergence::NewtonConvergence,
+    &inverters::Inverters,
+    &drift::Drift,
+    &residuals::Residuals,
 ];
 
 /// Results with what every figure asks of them: each trial summed up and its configuration read, once.

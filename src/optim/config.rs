@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerConfig {
+    /// The largest norm of all gradients together; a longer one is shortened to it before anything else.
+    #[serde(default)]
+    pub clip_norm: Option<f64>,
     #[serde(default)]
     pub precondition: Option<Precondition>,
     pub update: Update,
@@ -18,6 +21,8 @@ pub struct OptimizerConfig {
 pub enum Precondition {
     /// `V = G⁻¹ ∇ A⁻¹` by layer.
     Kfac(KfacConfig),
+    /// `V = L^{-1/4} ∇ R^{-1/4}` by layer.
+    Shampoo(ShampooConfig),
 }
 
 /// The independent axes of KFAC.
@@ -33,6 +38,34 @@ pub struct KfacConfig {
     pub moments: MomentsConfig,
     pub damping: Damping,
     pub inverter: InverterConfig,
+    #[serde(default)]
+    pub eigenvalues: Eigenvalues,
+    pub rescale: Rescale,
+}
+
+/// What the gradient is divided by in the eigenbasis of both factors; for joint damping.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Eigenvalues {
+    /// Products of the factors' eigenvalues, `g aᵀ`.
+    #[default]
+    Products,
+    /// A moving average of the gradient's own squares there, N times those of a batch of N, which starts from the products at every
+    /// refresh (EKFAC-ra, George et al. 2018).
+    Corrected { decay: f64 },
+}
+
+/// Shampoo (Gupta et al. 2018), with the roots of Anil et al. 2020.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShampooConfig {
+    /// Steps between statistics.
+    pub factor_every: usize,
+    /// Steps between roots.
+    pub root_every: usize,
+    /// α of the moving average `L ← αL + (1 − α)∇∇ᵀ`; with 1 the statistics add up, as in the paper.
+    pub decay: f64,
+    pub damping: Damping,
     pub rescale: Rescale,
 }
 
@@ -54,9 +87,31 @@ pub enum Fisher {
 #[serde(deny_unknown_fields)]
 pub struct MomentsConfig {
     pub scale: Scale,
+    #[serde(default)]
+    pub rows: Rows,
     /// α of the moving average `Ā ← αĀ + (1 − α)A`.
     pub decay: f64,
     pub start: Start,
+}
+
+/// What the rows of X and D are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rows {
+    /// One for each position of a convolution.
+    #[default]
+    All,
+    /// One for each image: inputs averaged over positions, gradients added up (SKFAC). With a decay of 0 they are kept as they are, and
+    /// the factor is the product of the last batch's rows.
+    Pooled,
+}
+
+impl MomentsConfig {
+    /// Whether a factor is kept as rows, m×n, in place of a matrix.
+    #[must_use]
+    pub fn keeps_rows(&self) -> bool {
+        self.rows == Rows::Pooled && self.decay == 0.0
+    }
 }
 
 /// Scaling of `XᵀX` and `DᵀD` on a batch of N samples with S positions each.
@@ -105,6 +160,33 @@ pub enum InverterConfig {
         #[serde(default = "five_hundred")]
         exact_every: usize,
     },
+    /// Newton's iteration without damping.
+    NewtonPure {
+        /// Rounds a refresh, once there is an inverse to start from.
+        #[serde(default = "one")]
+        steps: usize,
+    },
+    /// Newton's iteration with the step that leaves the least residual.
+    NewtonOptimal {
+        /// Rounds a refresh, once there is an inverse to start from.
+        #[serde(default = "one")]
+        steps: usize,
+    },
+    /// Newton's iteration scaled by bounds on the eigenvalues.
+    NewtonScaled {
+        /// Rounds a refresh.
+        #[serde(default = "eight")]
+        steps: usize,
+    },
+    /// The iteration of order p.
+    Hyperpower {
+        /// Rounds a refresh, once there is an inverse to start from.
+        #[serde(default = "one")]
+        steps: usize,
+        /// p.
+        #[serde(default = "three")]
+        order: usize,
+    },
     /// By `LLᵀ`.
     Cholesky {},
     /// By `LU` with partial pivoting.
@@ -115,6 +197,12 @@ pub enum InverterConfig {
         #[serde(default)]
         cutoff: f64,
     },
+    /// Through the Gram matrix of a batch's pooled rows.
+    Woodbury {},
+    /// The diagonal alone.
+    Diagonal {},
+    /// None.
+    Identity {},
 }
 
 const fn one() -> usize {
@@ -123,6 +211,14 @@ const fn one() -> usize {
 
 const fn two() -> usize {
     2
+}
+
+const fn three() -> usize {
+    3
+}
+
+const fn eight() -> usize {
+    8
 }
 
 const fn five_hundred() -> usize {
@@ -185,6 +281,18 @@ pub enum Update {
         #[serde(default = "adam_eps")]
         eps: f64,
         #[serde(default)]
+        weight_decay: f64,
+    },
+    /// Muon (Jordan et al. 2024) for the weights of linear and convolution layers, Adam for all else; decoupled weight decay.
+    Muon {
+        momentum: f64,
+        nesterov: bool,
+        /// Rounds of the Newton–Schulz iteration.
+        rounds: usize,
+        /// Adam's learning rate is this times `lr`.
+        adam_ratio: f64,
+        betas: [f64; 2],
+        eps: f64,
         weight_decay: f64,
     },
 }

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::Damping;
+use super::invert::Curvature;
 use crate::linalg;
 
 /// Rounds of the power iteration, two products each.
@@ -11,10 +12,20 @@ const ROUNDS: usize = 10;
 /// `δ` for a factor; 0 where the damping acts on pairs of eigenvalues instead.
 ///
 /// `start` makes the power iteration's first vector.
-pub fn resolve(damping: Damping, factor: &Tensor, start: impl FnOnce() -> Result<Tensor>) -> Result<f64> {
+pub fn resolve(damping: Damping, factor: Curvature<'_>, start: impl FnOnce() -> Result<Tensor>) -> Result<f64> {
     match damping {
-        // A dead layer's zero factor makes the estimate NaN, and `max` then gives the floor, as in the authors' code.
-        Damping::Relative { factor: share, floor } => Ok(floor.max(share * max_eigenvalue(factor, &start()?)?)),
+        Damping::Relative { factor: share, floor } => {
+            let largest = match factor {
+                Curvature::Matrix(matrix) => max_eigenvalue(matrix, &start()?)?,
+                Curvature::Rows(rows) => {
+                    let transposed = rows.t()?.contiguous()?;
+                    let times = |matrix: &Tensor, v: &Tensor| matrix.matmul(&v.unsqueeze(1)?)?.squeeze(1);
+                    power_iteration(&start()?, |v| times(&transposed, &times(rows, v)?))?
+                }
+            };
+            // A dead layer's zero factor makes the estimate NaN, and `max` then gives the floor, as in the authors' code.
+            Ok(floor.max(share * largest))
+        }
         Damping::Absolute { value } => Ok(value),
         Damping::Joint { .. } => Ok(0.0),
     }
@@ -23,10 +34,14 @@ pub fn resolve(damping: Damping, factor: &Tensor, start: impl FnOnce() -> Result
 /// An estimate of the largest eigenvalue of a symmetric positive `factor` by ten rounds of
 /// `u ← Aᵀv/‖Aᵀv‖, v ← A u, λ̂ = ‖v‖`.
 pub fn max_eigenvalue(factor: &Tensor, start: &Tensor) -> Result<f64> {
+    power_iteration(start, |v| linalg::times_vector(factor, v))
+}
+
+fn power_iteration(start: &Tensor, product: impl Fn(&Tensor) -> Result<Tensor>) -> Result<f64> {
     let mut v = start.clone();
     for _ in 0..ROUNDS {
-        let u = linalg::times_vector(factor, &v)?;
-        v = linalg::times_vector(factor, &(&u / linalg::norm(&u)?)?)?;
+        let u = product(&v)?;
+        v = product(&(&u / linalg::norm(&u)?)?)?;
     }
     linalg::norm(&v)
 }
@@ -37,12 +52,12 @@ pub fn max_eigenvalue(factor: &Tensor, start: &Tensor) -> Result<f64> {
 /// their estimate there grows out of rounding noise.
 pub fn power_start(rows: impl IntoIterator<Item = usize>, like: &Tensor) -> Result<Tensor> {
     let values: Vec<f64> = rows.into_iter().map(|i| 1.0 + (i as f64).cos()).collect();
-    Tensor::from_vec(values, like.dim(0)?, like.device())?.to_dtype(like.dtype())
+    Tensor::from_vec(values, like.dim(1)?, like.device())?.to_dtype(like.dtype())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{max_eigenvalue, power_start};
+    use super::{Curvature, max_eigenvalue, power_start};
     use candle_core::{DType, Device, Result, Tensor};
 
     #[test]
@@ -57,7 +72,20 @@ mod tests {
     fn a_dead_layer_gets_the_floor() -> Result<()> {
         let zero = Tensor::zeros((3, 3), DType::F64, &Device::Cpu)?;
         let damping = super::Damping::Relative { factor: 0.01, floor: 1e-4 };
-        assert_eq!(super::resolve(damping, &zero, || power_start(0..3, &zero))?, 1e-4);
+        assert_eq!(super::resolve(damping, Curvature::Matrix(&zero), || power_start(0..3, &zero))?, 1e-4);
+        Ok(())
+    }
+
+    #[test]
+    fn rows_have_the_damping_of_their_product() -> Result<()> {
+        let rows = Tensor::new(&[[1.0, 0.5, -2.0], [0.3, 1.0, 0.7]], &Device::Cpu)?;
+        let product = Curvature::Rows(&rows).dense()?;
+        let damping = |factor| {
+            let relative = super::Damping::Relative { factor: 1.0, floor: 1e-4 };
+            super::resolve(relative, factor, || power_start(0..3, &product))
+        };
+        assert!((damping(Curvature::Rows(&rows))? - damping(Curvature::Matrix(&product))?).abs() < 1e-12);
+        assert!(damping(Curvature::Rows(&rows))? > 5.0);
         Ok(())
     }
 }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::invert::{self, Branch, Inverse, Inverter, Problem};
-use super::moment::Collector;
-use super::{Damping, Error, Fisher, KfacConfig, Rescale, Result, Step, Transform, damping};
+use super::invert::{self, Branch, Curvature, Inverse, Inverter, Problem};
+use super::moment::{self, Collector};
+use super::{
+    Damping, Eigenvalues, Error, Fisher, KfacConfig, Note, Rescale, Result, Rows, Step, Transform, damping, probe,
+};
 use crate::clock::{Clock, Phase};
 use crate::linalg;
 use crate::param::{Block, Tap, Updates};
@@ -21,12 +23,16 @@ pub struct Kfac {
     collector: Arc<Collector>,
     tap: Arc<Tap>,
     layers: Vec<Layer>,
+    /// What was measured since it was last asked for; absent unless probed.
+    notes: Option<Vec<Note>>,
 }
 
 struct Layer {
     block: Block,
     /// The input factor A and the output factor G.
     factors: [Factor; 2],
+    /// The corrected eigenvalues, `d_in × d_out`; absent before the first step after a refresh.
+    corrected: Option<Tensor>,
 }
 
 /// Which of a layer's two factors.
@@ -44,16 +50,20 @@ pub struct Factor {
     /// `layer1.0.conv1/a`, `layer1.0.conv1/g`.
     pub name: String,
     pub order: usize,
-    /// The moving average; absent before the first statistics.
+    /// The moving average, or the last batch's rows where the recipe keeps rows; absent before the first statistics.
     pub average: Option<Tensor>,
     /// Absent before the first refresh.
     pub inverse: Option<Inverse>,
-    /// Refreshes so far that were exact, pure Newton, and damped Newton.
-    pub refreshes: [usize; 3],
+    /// Refreshes so far by the way they went, in the order of [`Branch::ALL`].
+    pub refreshes: [usize; Branch::ALL.len()],
     /// Seconds of damping and inversion so far.
     pub seconds: f64,
+    /// Those of the last refresh.
+    pub(super) last_seconds: f64,
+    /// The statistics of the last refresh, n×n; kept for probes only.
+    pub(super) last_statistics: Option<Tensor>,
     /// For each of our rows its place in PyTorch's order, which the power iteration's start follows.
-    rows: Vec<usize>,
+    pub(super) rows: Vec<usize>,
 }
 
 impl Kfac {
@@ -61,18 +71,18 @@ impl Kfac {
     #[must_use]
     pub fn new(config: &KfacConfig, blocks: &[Block]) -> Self {
         let collector = Arc::new(Collector::new(blocks, config.moments));
+        let tap = match config.moments.rows {
+            Rows::All => Tap::new(collector.clone()),
+            Rows::Pooled => Tap::pooled(collector.clone()),
+        };
         Self {
             inverter: invert::inverter(config.inverter),
-            tap: Arc::new(Tap::new(collector.clone())),
+            tap: Arc::new(tap),
             collector,
             layers: blocks.iter().map(Layer::new).collect(),
             config: config.clone(),
+            notes: None,
         }
-    }
-
-    /// Every factor, layer by layer, A before G.
-    pub fn factors(&self) -> impl Iterator<Item = &Factor> {
-        self.layers.iter().flat_map(|layer| &layer.factors)
     }
 
     /// One factor of the layer named `block`, with that layer.
@@ -85,38 +95,44 @@ impl Kfac {
     /// Takes the captures of this step into the averages.
     fn gather(&mut self) -> Result {
         for (i, layer) in self.layers.iter_mut().enumerate() {
-            let [inputs, output_grads] = &mut layer.factors;
-            let Some(gathered) = self.collector.take(i) else { continue };
-            output_grads.average = Some(gathered.fold_output_grads(output_grads.average.take(), self.config.moments)?);
-            inputs.average = gathered.inputs.or(inputs.average.take());
+            let Some((capture, folded)) = self.collector.take(i) else { continue };
+            if folded.is_some() {
+                layer.factors[Side::Inputs as usize].average = folded;
+            }
+            let moments = moment::scaled(&capture, self.config.moments)?;
+            for (factor, new) in layer.factors.iter_mut().zip(moments) {
+                if let Some(new) = new {
+                    factor.average = Some(moment::average(factor.average.take(), &new, self.config.moments)?);
+                }
+            }
         }
         Ok(())
     }
 
     fn refresh(&mut self, number: usize, clock: &Clock) -> Result {
-        for factor in self.layers.iter_mut().flat_map(|layer| &mut layer.factors) {
-            factor.refresh(self.inverter.as_ref(), self.config.damping, number, clock)?;
+        for layer in &mut self.layers {
+            layer.corrected = None;
+            for factor in &mut layer.factors {
+                factor.refresh(self.inverter.as_ref(), &self.config, number, clock, self.notes.as_mut())?;
+            }
         }
         Ok(())
     }
 
-    fn precondition(&self, updates: &mut Updates, lr: f64) -> Result {
+    fn precondition(&mut self, updates: &mut Updates, step: &Step<'_>) -> Result {
         let mut changes = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
+        for layer in &mut self.layers {
             let gradient = updates.matrix(&layer.block)?;
-            let direction = layer.precondition(&gradient, self.config.damping)?;
+            let direction = layer.precondition(&gradient, &self.config, step.samples)?;
             changes.push((gradient, direction));
         }
-        let common = match self.config.rescale {
-            Rescale::KlClip { limit } => kl_clip(&changes, limit, lr)?,
-            Rescale::None | Rescale::GradientNorm => 1.0,
-        };
-        for (layer, (gradient, direction)) in self.layers.iter().zip(changes) {
-            let scale = match self.config.rescale {
-                Rescale::GradientNorm => linalg::norm(&gradient)? / (linalg::norm(&direction)? + 1e-12),
-                Rescale::None | Rescale::KlClip { .. } => common,
-            };
-            updates.set_matrix(&layer.block, &linalg::scale(scale, &direction)?)?;
+        let changes = apply_rescale(changes, self.config.rescale, step.lr)?;
+        if let Some(notes) = self.notes.as_mut().filter(|_| step.index.is_multiple_of(self.config.factor_every)) {
+            let _pause = step.clock.pause();
+            notes.extend(probe::step(&changes, step.lr)?);
+        }
+        for (layer, (_, direction)) in self.layers.iter().zip(changes) {
+            updates.set_matrix(&layer.block, &direction)?;
         }
         Ok(())
     }
@@ -132,39 +148,61 @@ impl Transform for Kfac {
             self.refresh(step.index / self.config.inverse_every, step.clock)?;
         }
         let _preconditioning = step.clock.phase(Phase::Preconditioning);
-        self.precondition(updates, step.lr)
+        self.precondition(updates, step)
     }
 
     fn listens(&self, index: usize) -> Option<(Arc<Tap>, Fisher)> {
-        index.is_multiple_of(self.config.factor_every).then(|| (self.tap.clone(), self.config.fisher))
+        if !index.is_multiple_of(self.config.factor_every) {
+            return None;
+        }
+        for (i, layer) in self.layers.iter().enumerate() {
+            self.collector.lend(i, layer.factors[Side::Inputs as usize].average.clone());
+        }
+        Some((self.tap.clone(), self.config.fisher))
     }
 
     fn kfac(&self) -> Option<&Kfac> {
         Some(self)
     }
+
+    fn factors(&self) -> Vec<&Factor> {
+        self.layers.iter().flat_map(|layer| &layer.factors).collect()
+    }
+
+    fn probe(&mut self) {
+        self.notes.get_or_insert_default();
+    }
+
+    fn notes(&mut self) -> Vec<Note> {
+        self.notes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
 }
 
 impl Layer {
     fn new(block: &Block) -> Self {
-        let inputs = Factor::new(format!("{}/a", block.name), block.torch_rows());
-        let output_grads = Factor::new(format!("{}/g", block.name), (0..block.outputs).collect());
-        Self { block: block.clone(), factors: [inputs, output_grads] }
+        Self { block: block.clone(), factors: Factor::of(block), corrected: None }
     }
 
     /// `A⁻¹ ∇ G⁻¹`; the gradient itself as long as there are no inverses.
-    fn precondition(&self, gradient: &Tensor, damping: Damping) -> Result<Tensor> {
+    fn precondition(&mut self, gradient: &Tensor, config: &KfacConfig, samples: usize) -> Result<Tensor> {
         let [Some(a), Some(g)] = self.factors.each_ref().map(|factor| factor.inverse.as_ref()) else {
             return Ok(gradient.clone());
         };
-        match (a, g, damping) {
+        match (a, g, config.damping) {
             (
                 Inverse::Eigen { vectors: a, values: a_values, .. },
                 Inverse::Eigen { vectors: g, values: g_values, .. },
                 Damping::Joint { value },
             ) => {
                 let turned = linalg::product(&linalg::product(&a.t()?, gradient)?, g)?;
-                let scale = (a_values.unsqueeze(1)?.matmul(&g_values.unsqueeze(0)?)? + value)?;
-                Ok(linalg::product(&linalg::product(a, &(turned / scale)?)?, &g.t()?)?)
+                let mut eigenvalues = a_values.unsqueeze(1)?.matmul(&g_values.unsqueeze(0)?)?;
+                if let Eigenvalues::Corrected { decay } = config.eigenvalues {
+                    let last = self.corrected.as_ref().unwrap_or(&eigenvalues);
+                    let fresh = samples as f64 * (1.0 - decay);
+                    eigenvalues = linalg::combine(decay, last, fresh, &turned.sqr()?)?;
+                    self.corrected = Some(eigenvalues.clone());
+                }
+                Ok(linalg::product(&linalg::product(a, &(turned / (eigenvalues + value)?)?)?, &g.t()?)?)
             }
             _ => Ok(g.apply_right(&a.apply(gradient)?)?),
         }
@@ -173,32 +211,91 @@ impl Layer {
 
 impl Factor {
     fn new(name: String, rows: Vec<usize>) -> Self {
-        let order = rows.len();
-        Self { name, order, average: None, inverse: None, refreshes: [0; 3], seconds: 0.0, rows }
+        Self {
+            name,
+            order: rows.len(),
+            average: None,
+            inverse: None,
+            refreshes: [0; Branch::ALL.len()],
+            seconds: 0.0,
+            last_seconds: 0.0,
+            last_statistics: None,
+            rows,
+        }
     }
 
-    fn refresh(&mut self, inverter: &dyn Inverter, damping: Damping, number: usize, clock: &Clock) -> Result {
-        let Some(average) = &self.average else { return Ok(()) };
+    /// The two factors of a layer: over its inputs, and over its outputs.
+    pub(super) fn of(block: &Block) -> [Self; 2] {
+        let inputs = Self::new(format!("{}/a", block.name), block.torch_rows());
+        [inputs, Self::new(format!("{}/g", block.name), (0..block.outputs).collect())]
+    }
+
+    fn refresh(
+        &mut self,
+        inverter: &dyn Inverter,
+        config: &KfacConfig,
+        number: usize,
+        clock: &Clock,
+        notes: Option<&mut Vec<Note>>,
+    ) -> Result {
+        let Some(average) = self.average.clone() else { return Ok(()) };
         let before = clock.total();
+        let factor = if config.moments.keeps_rows() { Curvature::Rows(&average) } else { Curvature::Matrix(&average) };
         let damping = {
             let _damping = clock.phase(Phase::Damping);
-            damping::resolve(damping, average, || damping::power_start(self.rows.iter().copied(), average))?
+            damping::resolve(config.damping, factor, || damping::power_start(self.rows.iter().copied(), &average))?
         };
         let inversion = clock.phase(Phase::Inversion);
-        let problem = Problem { factor: average, damping, previous: self.inverse.as_ref(), refresh: number };
+        let problem = Problem { factor, damping, previous: self.inverse.as_ref(), refresh: number };
         let Some(refreshed) = inverter.invert(&problem)? else {
             return Err(Error::NotInvertible { factor: self.name.clone() });
         };
-        self.inverse = Some(refreshed.inverse);
-        self.refreshes[match refreshed.branch {
-            Branch::Exact => 0,
-            Branch::Newton => 1,
-            Branch::NewtonDamped => 2,
-        }] += 1;
         drop(inversion);
-        self.seconds += clock.total() - before;
+        self.take(refreshed.inverse, refreshed.branch, clock.total() - before);
+        if let (Some(notes), Some(inverse)) = (notes, &self.inverse) {
+            let _pause = clock.pause();
+            let is_joint = matches!(config.damping, Damping::Joint { .. });
+            let inverse = if is_joint { None } else { Some(inverse.dense()?) };
+            notes.extend(probe::factor(self, &factor.dense()?, damping, refreshed.branch, inverse.as_ref())?);
+        }
         Ok(())
     }
+
+    /// Takes a new inverse, and counts what it cost.
+    pub(super) fn take(&mut self, inverse: Inverse, branch: Branch, seconds: f64) {
+        self.inverse = Some(inverse);
+        self.refreshes[branch as usize] += 1;
+        self.seconds += seconds;
+        self.last_seconds = seconds;
+    }
+}
+
+/// Brings the directions, `(∇, V)` by layer, back into bounds.
+pub(super) fn apply_rescale(
+    mut changes: Vec<(Tensor, Tensor)>,
+    rescale: Rescale,
+    lr: f64,
+) -> Result<Vec<(Tensor, Tensor)>> {
+    match rescale {
+        Rescale::None => {}
+        Rescale::GradientNorm => {
+            for (gradient, direction) in &mut changes {
+                *direction = to_norm_of(direction, gradient)?;
+            }
+        }
+        Rescale::KlClip { limit } => {
+            let scale = kl_clip(&changes, limit, lr)?;
+            for (_, direction) in &mut changes {
+                *direction = linalg::scale(scale, direction)?;
+            }
+        }
+    }
+    Ok(changes)
+}
+
+/// `V·‖∇‖_F / (‖V‖_F + 1e-12)`.
+fn to_norm_of(direction: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    Ok(linalg::scale(linalg::norm(gradient)? / (linalg::norm(direction)? + 1e-12), direction)?)
 }
 
 /// `ν = min(1, √(limit / Σ lr²⟨V, ∇⟩))`, and 1 where the sum is not positive.

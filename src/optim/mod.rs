@@ -4,6 +4,7 @@
 
 mod adabelief;
 mod adam;
+mod clip;
 mod config;
 mod damping;
 mod decay;
@@ -11,18 +12,24 @@ pub mod invert;
 mod kfac;
 mod moment;
 mod momentum;
+mod muon;
+mod pooled;
 mod preset;
+mod probe;
 mod radam;
+mod root;
+mod shampoo;
 
 use std::sync::Arc;
 
 pub use config::{
-    Damping, Decay, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition, Rescale, Scale,
-    Start, Update,
+    Damping, Decay, Eigenvalues, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition,
+    Rescale, Rows, Scale, ShampooConfig, Start, Update,
 };
 pub use damping::{max_eigenvalue, power_start};
 pub use kfac::{Factor, Kfac, Side};
 pub use preset::{PRESETS, Preset};
+pub use probe::{Note, Quantity};
 
 use crate::clock::{Clock, Phase};
 use crate::linalg;
@@ -47,6 +54,8 @@ pub struct Step<'a> {
     /// Counted from 0.
     pub index: usize,
     pub lr: f64,
+    /// Images that the gradient is a mean over.
+    pub samples: usize,
     pub params: &'a Params,
     pub clock: &'a Clock,
 }
@@ -62,9 +71,22 @@ pub trait Transform: Send {
         None
     }
 
-    /// The preconditioner's account of its factors.
+    /// KFAC's factors by layer.
     fn kfac(&self) -> Option<&Kfac> {
         None
+    }
+
+    /// The account of every factor that the stage keeps.
+    fn factors(&self) -> Vec<&Factor> {
+        Vec::new()
+    }
+
+    /// From now on the stage measures itself, outside of the clock.
+    fn probe(&mut self) {}
+
+    /// What it has measured since it was last asked.
+    fn notes(&mut self) -> Vec<Note> {
+        Vec::new()
     }
 }
 
@@ -78,8 +100,15 @@ impl Optimizer {
     #[must_use]
     pub fn new(config: &OptimizerConfig, params: &Params) -> Self {
         let mut stages: Vec<Box<dyn Transform>> = Vec::new();
-        if let Some(Precondition::Kfac(config)) = &config.precondition {
-            stages.push(Box::new(Kfac::new(config, &params.blocks)));
+        if let Some(limit) = config.clip_norm {
+            stages.push(Box::new(clip::Clip { limit }));
+        }
+        match &config.precondition {
+            Some(Precondition::Kfac(config)) => stages.push(Box::new(Kfac::new(config, &params.blocks))),
+            Some(Precondition::Shampoo(config)) => {
+                stages.push(Box::new(shampoo::Shampoo::new(config, &params.blocks)));
+            }
+            None => {}
         }
         match config.update {
             Update::Sgd { momentum, nesterov, weight_decay, decay_from } => {
@@ -101,6 +130,11 @@ impl Optimizer {
                 stages.push(Box::new(adabelief::Adabelief::new(betas, eps)));
                 stages.push(Box::new(decay::WeightDecay::new(weight_decay)));
             }
+            Update::Muon { momentum, nesterov, rounds, adam_ratio, betas, eps, weight_decay } => {
+                let adam = adam::Adam::new(betas, eps);
+                stages.push(Box::new(muon::Muon::new(momentum, nesterov, rounds, adam, adam_ratio)));
+                stages.push(Box::new(decay::WeightDecay::new(weight_decay)));
+            }
         }
         Self { stages }
     }
@@ -111,7 +145,23 @@ impl Optimizer {
         self.stages.iter().find_map(|stage| stage.listens(index))
     }
 
-    /// The preconditioner, for its account of factors and refreshes.
+    /// The preconditioner's account of factors and refreshes.
+    #[must_use]
+    pub fn factors(&self) -> Vec<&Factor> {
+        self.stages.iter().flat_map(|stage| stage.factors()).collect()
+    }
+
+    /// Lets every stage measure itself from now on, outside of the clock.
+    pub fn probe(&mut self) {
+        self.stages.iter_mut().for_each(|stage| stage.probe());
+    }
+
+    /// What the stages have measured since they were last asked.
+    pub fn notes(&mut self) -> Vec<Note> {
+        self.stages.iter_mut().flat_map(|stage| stage.notes()).collect()
+    }
+
+    /// KFAC's factors by layer, if it is a stage.
     #[must_use]
     pub fn kfac(&self) -> Option<&Kfac> {
         self.stages.iter().find_map(|stage| stage.kfac())

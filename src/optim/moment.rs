@@ -1,17 +1,17 @@
-//! Factors as moving averages of second moments: `Ā ← αĀ + (1 − α)A`, from zero or from the identity.
+//! Factors as moving averages of second moments.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use candle_core::{Result, Tensor};
 
-use super::{MomentsConfig, Scale, Start};
+use super::{MomentsConfig, Rows, Scale, Start, pooled};
 use crate::linalg;
 use crate::param::{Block, Capture, Sink};
 
-/// Takes the captures of one step, by block.
+/// Adds up the captures of one step, by block: shared weights, further backward passes and the parts of a batch sum.
 ///
-/// Second moments of inputs are as large as anything there is, so each is taken into its average as it comes; those of output
-/// gradients are small and are summed over the backward passes of a step.
+/// The moments of inputs are as large as anything there is. Where a capture brings all that a step will bring of them, they are taken into
+/// their average as they come, so that those of two layers are never in memory together.
 #[derive(Debug)]
 pub struct Collector {
     config: MomentsConfig,
@@ -21,21 +21,11 @@ pub struct Collector {
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// The average over all steps, this one's moments included once they came.
-    inputs: Option<Tensor>,
-    /// What has come in this step.
-    gathered: Option<Gathered>,
-}
-
-/// What one step has brought for a block.
-#[derive(Debug)]
-pub struct Gathered {
-    /// The average of the input factor, if it has moved.
-    pub inputs: Option<Tensor>,
-    /// The sum of this step.
-    output_grads: Tensor,
-    samples: usize,
-    positions: usize,
+    /// The average of the input moments, lent for one step.
+    average: Option<Tensor>,
+    /// Whether this step's are in it.
+    folded: bool,
+    capture: Option<Capture>,
 }
 
 impl Collector {
@@ -48,62 +38,106 @@ impl Collector {
         }
     }
 
-    /// Hands over what has come in for a block since the last call.
-    pub fn take(&self, block: usize) -> Option<Gathered> {
-        self.lock()[block].gathered.take()
+    /// Lends the average of a block's input moments, to be moved in its own memory.
+    pub fn lend(&self, block: usize, average: Option<Tensor>) {
+        self.lock()[block].average = average;
+    }
+
+    /// Hands over what has come in for a block since the last call, and the average of its input moments if that has moved.
+    pub fn take(&self, block: usize) -> Option<(Capture, Option<Tensor>)> {
+        let Slot { average, folded, capture } = std::mem::take(&mut self.lock()[block]);
+        Some((capture?, average.filter(|_| folded)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Takes input moments that are whole into their average.
+    fn fold(&self, slot: &mut Slot, capture: &mut Capture) -> Result<()> {
+        if !capture.whole || self.config.rows == Rows::Pooled {
+            return Ok(());
+        }
+        let Some(new) = capture.inputs.take() else { return Ok(()) };
+        if slot.folded {
+            let name = &self.names[capture.block];
+            candle_core::bail!("layer `{name}` was used twice in a pass that was said to use each once")
+        }
+        let share = inputs_share(capture, self.config.scale);
+        let scale = match self.config.scale {
+            Scale::Frobenius => share / (share * linalg::norm(&new)? + 1e-12),
+            Scale::SpatialMean => share,
+        };
+        slot.average = Some(fold(slot.average.take(), &new, scale, self.config)?);
+        slot.folded = true;
+        Ok(())
+    }
 }
 
 impl Sink for Collector {
-    fn receive(&self, capture: Capture) -> Result<()> {
+    fn receive(&self, mut capture: Capture) -> Result<()> {
         let mut slots = self.lock();
-        let Slot { inputs, gathered } = &mut slots[capture.block];
-        let (samples, positions) = (capture.samples, capture.positions);
-        let moved = match capture.inputs {
-            Some(_) if gathered.as_ref().is_some_and(|gathered| gathered.inputs.is_some()) => {
-                let name = &self.names[capture.block];
-                candle_core::bail!("layer `{name}` was used twice in one pass: its moments cannot be told apart")
-            }
-            Some(new) => {
-                let share = match self.config.scale {
-                    Scale::Frobenius => reciprocal_norm(&new, 1.0 / (samples * positions) as f64)?,
-                    Scale::SpatialMean => 1.0 / (samples * positions * positions) as f64,
-                };
-                *inputs = Some(fold(inputs.take(), &new, share, self.config)?);
-                inputs.clone()
-            }
-            None => None,
-        };
-        *gathered = Some(match gathered.take() {
-            Some(sum) => Gathered {
-                inputs: moved.or(sum.inputs),
-                output_grads: linalg::combine(1.0, &sum.output_grads, 1.0, &capture.output_grads)?,
-                ..sum
-            },
-            None => Gathered { inputs: moved, output_grads: capture.output_grads, samples, positions },
+        let slot = &mut slots[capture.block];
+        self.fold(slot, &mut capture)?;
+        slot.capture = Some(match slot.capture.take() {
+            Some(sum) if self.config.rows == Rows::Pooled => pooled::add(&sum, &capture)?,
+            Some(sum) => add(&sum, &capture)?,
+            None => capture,
         });
         Ok(())
     }
 }
 
-impl Gathered {
-    /// The average of the output factor with this step's moments.
-    pub fn fold_output_grads(&self, average: Option<Tensor>, config: MomentsConfig) -> Result<Tensor> {
-        let share = match config.scale {
-            Scale::Frobenius => reciprocal_norm(&self.output_grads, 1.0)?,
-            Scale::SpatialMean => (self.samples * self.positions) as f64,
-        };
-        fold(average, &self.output_grads, share, config)
+fn add(sum: &Capture, more: &Capture) -> Result<Capture> {
+    let output_grads = (&sum.output_grads + &more.output_grads)?;
+    let (inputs, samples) = match (&sum.inputs, &more.inputs) {
+        (Some(a), Some(b)) => (Some((a + b)?), sum.samples + more.samples),
+        (known, None) | (None, known) => (known.clone(), sum.samples),
+    };
+    Ok(Capture { inputs, output_grads, samples, ..*sum })
+}
+
+/// `[A, G]` of one capture under a recipe's scaling; with pooled rows the rows of which they are the products.
+pub fn scaled(capture: &Capture, config: MomentsConfig) -> Result<[Option<Tensor>; 2]> {
+    if config.rows == Rows::Pooled {
+        return pooled::scaled(capture, config.scale);
+    }
+    let by = |moments: &Tensor, factor: f64| linalg::scale(factor, moments);
+    let share = inputs_share(capture, config.scale);
+    Ok(match config.scale {
+        Scale::Frobenius => [
+            capture.inputs.as_ref().map(|inputs| normalised(&by(inputs, share)?)).transpose()?,
+            Some(normalised(&capture.output_grads)?),
+        ],
+        Scale::SpatialMean => [
+            capture.inputs.as_ref().map(|inputs| by(inputs, share)).transpose()?,
+            Some(by(&capture.output_grads, (capture.samples * capture.positions) as f64)?),
+        ],
+    })
+}
+
+/// What input moments are multiplied by, before any norm is taken.
+fn inputs_share(capture: &Capture, scale: Scale) -> f64 {
+    let (samples, positions) = (capture.samples as f64, capture.positions as f64);
+    match scale {
+        Scale::Frobenius => 1.0 / (samples * positions),
+        Scale::SpatialMean => 1.0 / (samples * positions * positions),
     }
 }
 
-/// What `moments` is to be multiplied by to become `sM / (‖sM‖_F + 1e-12)`.
-fn reciprocal_norm(moments: &Tensor, scale: f64) -> Result<f64> {
-    Ok(scale / (scale * linalg::norm(moments)? + 1e-12))
+/// `M / (‖M‖_F + 1e-12)`.
+fn normalised(moments: &Tensor) -> Result<Tensor> {
+    linalg::scale(1.0 / (linalg::norm(moments)? + 1e-12), moments)
+}
+
+/// `Ā ← αĀ + (1 − α)A`, from zero or from the identity. Where the recipe keeps rows these are the new ones.
+pub fn average(average: Option<Tensor>, new: &Tensor, config: MomentsConfig) -> Result<Tensor> {
+    let new = &match config.rows {
+        _ if config.keeps_rows() => return Ok(new.clone()),
+        Rows::Pooled => linalg::product(&new.t()?, new)?,
+        Rows::All => new.clone(),
+    };
+    fold(average, new, 1.0, config)
 }
 
 /// `α·average + (1 − α)·share·new`, in the memory of the average.

@@ -28,6 +28,10 @@ pub enum Metric {
     RefreshesExact,
     RefreshesNewton,
     RefreshesNewtonDamped,
+    /// The inverse that was asked for failed or went astray, and another way was taken.
+    RefreshesFallback,
+    /// No inverse was asked for: a control.
+    RefreshesApproximate,
     PeakRssBytes,
     /// How many images a trial learned from.
     TrainImages,
@@ -43,6 +47,26 @@ pub enum Metric {
     Refreshes,
     /// The test accuracy that the experiment wants to be reached.
     Target,
+    /// Which way a refresh went: 0 exact, 1 Newton, 2 Newton damped, 3 fallback, 4 approximate.
+    Branch,
+    /// `‖I − ÃB‖_F/√n` of a refreshed inverse.
+    Residual,
+    /// Relative change of the statistics since the last refresh, in the Frobenius norm.
+    Drift,
+    /// An estimate of the largest eigenvalue of the statistics.
+    MaxEigenvalue,
+    /// What was added to the diagonal.
+    Damping,
+    /// An estimate of the damped factor's condition number.
+    Condition,
+    /// A factor's refreshes so far that fell back.
+    Fallbacks,
+    /// Seconds of damping and inverting one factor in one refresh.
+    RefreshSeconds,
+    /// The cosine of the angle between the layers' gradient and what the preconditioner made of it.
+    Cosine,
+    /// `lr²⟨V, ∇⟩`.
+    KlStep,
 }
 
 impl Metric {
@@ -57,6 +81,15 @@ impl Metric {
         Self::PhasePreconditioning,
         Self::PhaseUpdate,
         Self::PhaseOther,
+    ];
+
+    /// Refreshes by the way they went, over all factors.
+    pub const REFRESHES: [Self; 5] = [
+        Self::RefreshesExact,
+        Self::RefreshesNewton,
+        Self::RefreshesNewtonDamped,
+        Self::RefreshesFallback,
+        Self::RefreshesApproximate,
     ];
 
     /// The name in records.
@@ -83,6 +116,8 @@ impl Metric {
             Self::RefreshesExact => "refreshes_exact",
             Self::RefreshesNewton => "refreshes_newton",
             Self::RefreshesNewtonDamped => "refreshes_newton_damped",
+            Self::RefreshesFallback => "refreshes_fallback",
+            Self::RefreshesApproximate => "refreshes_approximate",
             Self::PeakRssBytes => "peak_rss_bytes",
             Self::TrainImages => "train_images",
             Self::BrokenImages => "broken_images",
@@ -91,6 +126,16 @@ impl Metric {
             Self::InversionSeconds => "inversion_seconds",
             Self::Refreshes => "refreshes",
             Self::Target => "target",
+            Self::Branch => "branch",
+            Self::Residual => "residual",
+            Self::Drift => "drift",
+            Self::MaxEigenvalue => "max_eigenvalue",
+            Self::Damping => "damping",
+            Self::Condition => "condition",
+            Self::Fallbacks => "fallbacks",
+            Self::RefreshSeconds => "refresh_seconds",
+            Self::Cosine => "cosine",
+            Self::KlStep => "kl_step",
         }
     }
 }

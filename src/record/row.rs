@@ -23,6 +23,8 @@ pub enum Scope {
     Validation,
     Test,
     Step,
+    /// What the preconditioner measures of all layers together.
+    Probe,
     /// One factor of one layer: `layer1.0.conv1/a`.
     Factor(String),
 }
@@ -36,6 +38,7 @@ impl Scope {
             Self::Validation => "validation",
             Self::Test => "test",
             Self::Step => "step",
+            Self::Probe => "probe",
             Self::Factor(name) => name,
         }
     }

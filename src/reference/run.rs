@@ -30,7 +30,8 @@ pub fn replay(trace: &Trace, spec: &Spec, optimizer: &OptimizerSpec, mut verdict
             verdict.compare(&format!("loss/{index}"), &loss, &losses.get(index)?, single)?;
             compare_gradients(trace, &net.params, &gradients, index, &mut verdict)?;
         }
-        optimizer.step(gradients, &Step { index, lr, params: &net.params, clock: &clock })?;
+        let samples = trace.labels(&format!("y/{index}"))?.dim(0)?;
+        optimizer.step(gradients, &Step { index, lr, samples, params: &net.params, clock: &clock })?;
         if verdict.is_double() || index < compared_steps(&net.params) {
             compare_params(trace, &net.params, index, &mut verdict)?;
             compare_factors(trace, &optimizer, index, &mut verdict)?;

@@ -7,8 +7,8 @@ use super::{Error, trace::Trace};
 use crate::catalog;
 use crate::nn::zoo::{self, ModelConfig, Shape};
 use crate::optim::{
-    Damping, Decay, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition, Rescale, Scale,
-    Start, Update,
+    Damping, Decay, Eigenvalues, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition,
+    Rescale, Rows, Scale, ShampooConfig, Start, Update,
 };
 
 /// What a trace says of itself.
@@ -96,6 +96,54 @@ pub enum Optimizer {
         factor_every: usize,
         inverse_every: usize,
     },
+    Ekfac {
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        stat_decay: f64,
+        eigenvalue_decay: f64,
+        damping: f64,
+        kl_clip: f64,
+        factor_every: usize,
+        inverse_every: usize,
+    },
+    Skfac {
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        damping: f64,
+        kl_clip: f64,
+        factor_every: usize,
+        inverse_every: usize,
+    },
+    #[serde(rename = "skfac-star")]
+    SkfacStar {
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        damping: f64,
+        factor_every: usize,
+        inverse_every: usize,
+    },
+    Shampoo {
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        stat_decay: f64,
+        damping: f64,
+        factor_every: usize,
+        root_every: usize,
+    },
+    Muon {
+        lr: f64,
+        momentum: f64,
+        nesterov: bool,
+        rounds: usize,
+        adam_ratio: f64,
+        betas: [f64; 2],
+        eps: f64,
+        weight_decay: f64,
+    },
 }
 
 /// The trace's settings; `None` if it has none, as the primitives.
@@ -137,7 +185,12 @@ impl Optimizer {
             | Self::Adabelief { lr, .. }
             | Self::Nkfac { lr, .. }
             | Self::Adankfac { lr, .. }
-            | Self::Kfac { lr, .. } => *lr,
+            | Self::Kfac { lr, .. }
+            | Self::Ekfac { lr, .. }
+            | Self::Skfac { lr, .. }
+            | Self::SkfacStar { lr, .. }
+            | Self::Shampoo { lr, .. }
+            | Self::Muon { lr, .. } => *lr,
         }
     }
 
@@ -146,81 +199,139 @@ impl Optimizer {
         match *self {
             Self::Nkfac { factor_every, inverse_every, .. }
             | Self::Adankfac { factor_every, inverse_every, .. }
-            | Self::Kfac { factor_every, inverse_every, .. } => vec![factor_every, inverse_every],
-            Self::Sgd { .. } | Self::Adamw { .. } | Self::Radam { .. } | Self::Adabelief { .. } => Vec::new(),
+            | Self::Kfac { factor_every, inverse_every, .. }
+            | Self::Ekfac { factor_every, inverse_every, .. }
+            | Self::Skfac { factor_every, inverse_every, .. }
+            | Self::SkfacStar { factor_every, inverse_every, .. }
+            | Self::Shampoo { factor_every, root_every: inverse_every, .. } => vec![factor_every, inverse_every],
+            Self::Sgd { .. } | Self::Adamw { .. } | Self::Radam { .. } | Self::Adabelief { .. } | Self::Muon { .. } => {
+                Vec::new()
+            }
         }
     }
 
     /// The same optimizer in our words.
     pub fn config(&self) -> OptimizerConfig {
+        OptimizerConfig { clip_norm: None, precondition: self.precondition(), update: self.update() }
+    }
+
+    fn precondition(&self) -> Option<Precondition> {
         match *self {
-            Self::Sgd { momentum, weight_decay, nesterov, .. } => OptimizerConfig {
-                precondition: None,
-                update: Update::Sgd { momentum, nesterov, weight_decay, decay_from: 0 },
-            },
-            Self::Adamw { betas, eps, weight_decay, .. } => OptimizerConfig {
-                precondition: None,
-                update: Update::Adam { betas, eps, weight_decay, decay: Decay::Decoupled },
-            },
-            Self::Radam { betas, eps, weight_decay, .. } => {
-                OptimizerConfig { precondition: None, update: Update::Radam { betas, eps, weight_decay } }
+            Self::Sgd { .. } | Self::Adamw { .. } | Self::Radam { .. } | Self::Adabelief { .. } | Self::Muon { .. } => {
+                None
             }
-            Self::Adabelief { betas, eps, weight_decay, .. } => {
-                OptimizerConfig { precondition: None, update: Update::Adabelief { betas, eps, weight_decay } }
+            Self::Nkfac { stat_decay, damping, factor_every, inverse_every, newton_steps, .. }
+            | Self::Adankfac { stat_decay, damping, factor_every, inverse_every, newton_steps, .. } => {
+                let moments =
+                    MomentsConfig { scale: Scale::Frobenius, rows: Rows::All, decay: stat_decay, start: Start::Zero };
+                let inverter = InverterConfig::Newton { steps: newton_steps, exact_until: 2, exact_every: 500 };
+                Some(star([factor_every, inverse_every], moments, damping, inverter))
             }
-            Self::Nkfac {
-                momentum,
-                weight_decay,
-                stat_decay,
+            Self::SkfacStar { damping, factor_every, inverse_every, .. } => Some(star(
+                [factor_every, inverse_every],
+                pooled(Scale::Frobenius),
                 damping,
+                InverterConfig::Woodbury {},
+            )),
+            Self::Kfac { stat_decay, damping, kl_clip, factor_every, inverse_every, .. } => {
+                Some(joint([factor_every, inverse_every], stat_decay, damping, Eigenvalues::Products, kl_clip))
+            }
+            Self::Ekfac { stat_decay, eigenvalue_decay, damping, kl_clip, factor_every, inverse_every, .. } => {
+                let eigenvalues = Eigenvalues::Corrected { decay: eigenvalue_decay };
+                Some(joint([factor_every, inverse_every], stat_decay, damping, eigenvalues, kl_clip))
+            }
+            Self::Skfac { damping, kl_clip, factor_every, inverse_every, .. } => Some(Precondition::Kfac(KfacConfig {
                 factor_every,
                 inverse_every,
-                newton_steps,
-                ..
-            } => OptimizerConfig {
-                precondition: Some(nkfac(stat_decay, damping, [factor_every, inverse_every], newton_steps)),
-                update: Update::Sgd { momentum, nesterov: false, weight_decay, decay_from: 0 },
-            },
-            Self::Adankfac {
-                betas,
-                eps,
-                weight_decay,
-                stat_decay,
-                damping,
-                factor_every,
-                inverse_every,
-                newton_steps,
-                ..
-            } => OptimizerConfig {
-                precondition: Some(nkfac(stat_decay, damping, [factor_every, inverse_every], newton_steps)),
-                update: Update::Adam { betas, eps, weight_decay, decay: Decay::BiasCorrected },
-            },
-            Self::Kfac {
-                momentum, weight_decay, stat_decay, damping, kl_clip, factor_every, inverse_every, ..
-            } => OptimizerConfig {
-                precondition: Some(Precondition::Kfac(KfacConfig {
+                fisher: Fisher::Empirical,
+                moments: pooled(Scale::SpatialMean),
+                damping: Damping::Absolute { value: damping },
+                inverter: InverterConfig::Woodbury {},
+                eigenvalues: Eigenvalues::Products,
+                rescale: Rescale::KlClip { limit: kl_clip },
+            })),
+            Self::Shampoo { stat_decay, damping, factor_every, root_every, .. } => {
+                Some(Precondition::Shampoo(ShampooConfig {
                     factor_every,
-                    inverse_every,
-                    fisher: Fisher::Empirical,
-                    moments: MomentsConfig { scale: Scale::SpatialMean, decay: stat_decay, start: Start::Identity },
-                    damping: Damping::Joint { value: damping },
-                    inverter: InverterConfig::Eigen { cutoff: 1e-10 },
-                    rescale: Rescale::KlClip { limit: kl_clip },
-                })),
-                update: Update::Sgd { momentum, nesterov: false, weight_decay, decay_from: 20 * factor_every },
-            },
+                    root_every,
+                    decay: stat_decay,
+                    damping: Damping::Relative { factor: damping, floor: 1e-12 },
+                    rescale: Rescale::GradientNorm,
+                }))
+            }
+        }
+    }
+
+    const fn update(&self) -> Update {
+        match *self {
+            Self::Sgd { momentum, weight_decay, nesterov, .. } => {
+                Update::Sgd { momentum, nesterov, weight_decay, decay_from: 0 }
+            }
+            Self::Adamw { betas, eps, weight_decay, .. } => {
+                Update::Adam { betas, eps, weight_decay, decay: Decay::Decoupled }
+            }
+            Self::Radam { betas, eps, weight_decay, .. } => Update::Radam { betas, eps, weight_decay },
+            Self::Adabelief { betas, eps, weight_decay, .. } => Update::Adabelief { betas, eps, weight_decay },
+            Self::Adankfac { betas, eps, weight_decay, .. } => {
+                Update::Adam { betas, eps, weight_decay, decay: Decay::BiasCorrected }
+            }
+            Self::Kfac { momentum, weight_decay, factor_every, .. } => {
+                Update::Sgd { momentum, nesterov: false, weight_decay, decay_from: 20 * factor_every }
+            }
+            Self::Nkfac { momentum, weight_decay, .. }
+            | Self::Ekfac { momentum, weight_decay, .. }
+            | Self::Skfac { momentum, weight_decay, .. }
+            | Self::SkfacStar { momentum, weight_decay, .. }
+            | Self::Shampoo { momentum, weight_decay, .. } => {
+                Update::Sgd { momentum, nesterov: false, weight_decay, decay_from: 0 }
+            }
+            Self::Muon { momentum, nesterov, rounds, adam_ratio, betas, eps, weight_decay, .. } => {
+                Update::Muon { momentum, nesterov, rounds, adam_ratio, betas, eps, weight_decay }
+            }
         }
     }
 }
 
-fn nkfac(decay: f64, damping: f64, [factor_every, inverse_every]: [usize; 2], steps: usize) -> Precondition {
+/// NKFAC's recipe with any statistics and inverter.
+const fn star(
+    [factor_every, inverse_every]: [usize; 2],
+    moments: MomentsConfig,
+    damping: f64,
+    inverter: InverterConfig,
+) -> Precondition {
     Precondition::Kfac(KfacConfig {
         factor_every,
         inverse_every,
         fisher: Fisher::Empirical,
-        moments: MomentsConfig { scale: Scale::Frobenius, decay, start: Start::Zero },
+        moments,
         damping: Damping::Relative { factor: damping, floor: 1e-4 },
-        inverter: InverterConfig::Newton { steps, exact_until: 2, exact_every: 500 },
+        inverter,
+        eigenvalues: Eigenvalues::Products,
         rescale: Rescale::GradientNorm,
     })
+}
+
+/// KFAC by eigendecomposition, damped jointly.
+const fn joint(
+    [factor_every, inverse_every]: [usize; 2],
+    decay: f64,
+    damping: f64,
+    eigenvalues: Eigenvalues,
+    kl_clip: f64,
+) -> Precondition {
+    Precondition::Kfac(KfacConfig {
+        factor_every,
+        inverse_every,
+        fisher: Fisher::Empirical,
+        moments: MomentsConfig { scale: Scale::SpatialMean, rows: Rows::All, decay, start: Start::Identity },
+        damping: Damping::Joint { value: damping },
+        inverter: InverterConfig::Eigen { cutoff: 1e-10 },
+        eigenvalues,
+        rescale: Rescale::KlClip { limit: kl_clip },
+    })
+}
+
+/// SKFAC's statistics: the rows of one batch, one an image.
+const fn pooled(scale: Scale) -> MomentsConfig {
+    MomentsConfig { scale, rows: Rows::Pooled, decay: 0.0, start: Start::Zero }
 }

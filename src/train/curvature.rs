@@ -10,18 +10,28 @@ use crate::random::Random;
 
 /// Makes the captures of one statistics step, or leaves the tap open for the loss's own backward pass to make them.
 ///
-/// All three kinds capture rows of the gradient of a *mean* over the batch, so that their factors are scaled alike.
-pub fn capture(tap: &Tap, fisher: Fisher, logits: &Tensor, random: &mut Random, clock: &Clock) -> Result<()> {
+/// All three kinds capture rows of the gradient of a *mean* over the `batch` images of the step, of which these logits may be a part, so
+/// that their factors are scaled alike.
+pub fn capture(
+    tap: &Tap,
+    fisher: Fisher,
+    logits: &Tensor,
+    batch: usize,
+    random: &mut Random,
+    clock: &Clock,
+) -> Result<()> {
     let _moments = clock.phase(Phase::Moments);
     tap.set(Demand::Moments);
     match fisher {
         Fisher::Empirical => return Ok(()),
         Fisher::Sampled => {
             let labels = sample(&softmax(logits)?, random)?;
-            backward(&cross_entropy(logits, &labels, 0.0)?)?;
+            let share = logits.dim(0)? as f64 / batch as f64;
+            let loss = cross_entropy(logits, &labels, 0.0)?;
+            backward(&if share == 1.0 { loss } else { (loss * share)? })?;
         }
         Fisher::Exact => {
-            let (batch, classes) = logits.dims2()?;
+            let classes = logits.dim(1)?;
             let probabilities = softmax(logits)?;
             for class in 0..classes {
                 let column = (output_root(&probabilities, class)? / batch as f64)?;

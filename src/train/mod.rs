@@ -40,6 +40,13 @@ pub struct Config {
     pub epochs: usize,
     /// Images a step.
     pub batch: usize,
+    /// Parts of equal size in which a batch goes through the net, one after the other, with its gradients and moments summed: for
+    /// batches that do not fit into memory. Only batch norms see the parts.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    /// Whether the preconditioner measures residuals, drift and more at each of its refreshes, outside of the clock.
+    #[serde(default)]
+    pub probe: bool,
     #[serde(default = "first_seed")]
     pub seed: u64,
     #[serde(default)]
@@ -56,6 +63,10 @@ pub struct Config {
 }
 
 const fn first_seed() -> u64 {
+    1
+}
+
+const fn one() -> usize {
     1
 }
 
@@ -149,7 +160,7 @@ pub fn train(
         }
     }
     trial.recorder.broken(data.broken().len());
-    trial.recorder.end(&trial.clock, data.train.len(), trial.net.params.count(), trial.optimizer.kfac());
+    trial.recorder.end(&trial.clock, data.train.len(), trial.net.params.count(), &trial.optimizer.factors());
     let status = if ended.is_some() { Status::Diverged } else { Status::Finished };
     Ok(Outcome { status, reason: ended, rows: trial.recorder.rows, params: trial.net.params })
 }
@@ -186,8 +197,12 @@ impl<'a> Trial<'a> {
         if let Some(path) = &config.init_from {
             weights::load(&net.params, path).map_err(candle_core::Error::wrap)?;
         }
+        let mut optimizer = Optimizer::new(&config.optimizer, &net.params);
+        if config.probe {
+            optimizer.probe();
+        }
         Ok(Self {
-            optimizer: Optimizer::new(&config.optimizer, &net.params),
+            optimizer,
             loader: Loader::new(data.train.clone(), &config.data.augment, config.batch, config.seed)?,
             clock: Arc::new(Clock::new(device)),
             recorder: Recorder::default(),
@@ -213,13 +228,19 @@ impl<'a> Trial<'a> {
             };
             self.lr = self.config.schedule.lr(Moment { epoch, epochs: self.config.epochs, step, steps });
             let (loss, gradients) = self.differentiate(&batch)?;
-            let context = Step { index: self.steps, lr: self.lr, params: &self.net.params, clock: &clock };
+            let samples = batch.labels.dim(0)?;
+            let context = Step { index: self.steps, lr: self.lr, samples, params: &self.net.params, clock: &clock };
             match self.optimizer.step(gradients, &context) {
                 Err(error @ optim::Error::NotInvertible { .. }) => return Ok(Some(error.to_string())),
                 other => other?,
             }
             self.steps += 1;
             self.recorder.step(epoch, self.steps, clock.total());
+            if self.config.probe {
+                drop(running);
+                self.recorder.notes(self.optimizer.notes());
+                running = clock.start();
+            }
             if step % LOOK_EVERY == 0 {
                 let loss: f64 = loss.to_dtype(DType::F64)?.to_scalar()?;
                 if !loss.is_finite() {
@@ -244,6 +265,29 @@ impl<'a> Trial<'a> {
 
     /// The mean loss of a batch and its gradients, moments captured on the way where the optimizer listens.
     fn differentiate(&mut self, batch: &Batch) -> candle_core::Result<(Tensor, Updates)> {
+        let images = batch.labels.dim(0)?;
+        let size = images / self.config.accumulate;
+        let mut random = Random::new(self.config.seed, &format!("fisher/{}", self.steps));
+        let mut sum: Option<(Tensor, Updates)> = None;
+        for start in (0..images).step_by(size) {
+            let part =
+                Batch { images: batch.images.narrow(0, start, size)?, labels: batch.labels.narrow(0, start, size)? };
+            let (loss, gradients) = self.differentiate_part(&part, images, &mut random)?;
+            sum = Some(match sum {
+                Some((losses, sums)) => ((losses + loss)?, sums.add(&gradients)?),
+                None => (loss, gradients),
+            });
+        }
+        sum.ok_or_else(|| candle_core::Error::msg("a batch without images"))
+    }
+
+    /// The same for a part of a batch of `images`: its share of the mean loss, and the gradients of that.
+    fn differentiate_part(
+        &mut self,
+        batch: &Batch,
+        images: usize,
+        random: &mut Random,
+    ) -> candle_core::Result<(Tensor, Updates)> {
         let listener = self.optimizer.listens(self.steps);
         let tap = listener.as_ref().map(|(tap, _)| tap.clone());
         let pass = Pass::Training { tap, clock: self.clock.clone() };
@@ -254,12 +298,15 @@ impl<'a> Trial<'a> {
             (logits, loss)
         };
         if let Some((tap, fisher)) = &listener {
-            let mut random = Random::new(self.config.seed, &format!("fisher/{}", self.steps));
-            curvature::capture(tap, *fisher, &logits, &mut random, &self.clock)?;
+            // The zoo's nets use each layer once.
+            tap.set_whole(self.config.accumulate == 1);
+            curvature::capture(tap, *fisher, &logits, images, random, &self.clock)?;
         }
         let _backward = self.clock.phase(Phase::Backward);
-        let gradients = self.net.params.gradients(&nn::backward(&loss)?)?;
         self.tally.add(&loss, &logits, &batch.labels)?;
+        let part = batch.labels.dim(0)?;
+        let loss = if part == images { loss } else { (loss * (part as f64 / images as f64))? };
+        let gradients = self.net.params.gradients(&nn::backward(&loss)?)?;
         let value = loss.detach();
         // The graph is freed here, while the clock still counts it as backward.
         drop((loss, logits));

@@ -1,7 +1,7 @@
 //! Turns what happens in a trial into rows.
 
 use crate::clock::{Clock, Seconds};
-use crate::optim::Kfac;
+use crate::optim::{Factor, Note, Quantity};
 use crate::record::{Metric, Row, Scope};
 
 use super::memory;
@@ -49,7 +49,7 @@ impl Recorder {
     }
 
     /// After the last epoch, or in the middle of the one that ended the trial.
-    pub fn end(&mut self, clock: &Clock, images: usize, parameters: usize, kfac: Option<&Kfac>) {
+    pub fn end(&mut self, clock: &Clock, images: usize, parameters: usize, factors: &[&Factor]) {
         if clock.seconds() != self.last_epoch {
             self.phases(clock);
         }
@@ -66,14 +66,21 @@ impl Recorder {
         if let Some(bytes) = memory::peak() {
             self.push(Scope::Train, Metric::PeakRssBytes, bytes as f64);
         }
-        if let Some(kfac) = kfac {
-            self.factors(kfac);
+        if !factors.is_empty() {
+            self.factors(factors);
         }
     }
 
-    fn factors(&mut self, kfac: &Kfac) {
-        let mut sums = [0; 3];
-        for factor in kfac.factors() {
+    /// What the preconditioner measured of itself in the last step.
+    pub fn notes(&mut self, notes: Vec<Note>) {
+        for Note { factor, quantity, value } in notes {
+            self.push(factor.map_or(Scope::Probe, Scope::Factor), metric(quantity), value);
+        }
+    }
+
+    fn factors(&mut self, factors: &[&Factor]) {
+        let mut sums = [0; Metric::REFRESHES.len()];
+        for factor in factors {
             let scope = || Scope::Factor(factor.name.clone());
             self.push(scope(), Metric::FactorSize, factor.order as f64);
             self.push(scope(), Metric::InversionSeconds, factor.seconds);
@@ -82,8 +89,7 @@ impl Recorder {
                 *sum += count;
             }
         }
-        let metrics = [Metric::RefreshesExact, Metric::RefreshesNewton, Metric::RefreshesNewtonDamped];
-        for (metric, sum) in metrics.into_iter().zip(sums) {
+        for (metric, sum) in Metric::REFRESHES.into_iter().zip(sums) {
             self.push(Scope::Train, metric, sum as f64);
         }
     }
@@ -108,6 +114,22 @@ impl Recorder {
     fn push(&mut self, scope: Scope, metric: Metric, value: f64) {
         let (epoch, step, seconds) = (self.epoch, self.step, self.seconds);
         self.rows.push(Row { epoch, step, seconds, scope, metric, value });
+    }
+}
+
+/// What a measured quantity is called in records.
+const fn metric(quantity: Quantity) -> Metric {
+    match quantity {
+        Quantity::Branch => Metric::Branch,
+        Quantity::Residual => Metric::Residual,
+        Quantity::Drift => Metric::Drift,
+        Quantity::MaxEigenvalue => Metric::MaxEigenvalue,
+        Quantity::Damping => Metric::Damping,
+        Quantity::Condition => Metric::Condition,
+        Quantity::Fallbacks => Metric::Fallbacks,
+        Quantity::Seconds => Metric::RefreshSeconds,
+        Quantity::Cosine => Metric::Cosine,
+        Quantity::KlStep => Metric::KlStep,
     }
 }
 

@@ -27,7 +27,7 @@ fn plan(axes: &[&str], set: &[&str]) -> Result<Experiment, Error> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.toml");
     std::fs::write(&path, format!("{BASE}{}\n", axes.join("\n"))).unwrap();
-    read(&path, &Overrides { set: set.iter().map(|&set| set.to_owned()).collect(), seeds: None })
+    read(&path, &Overrides { set: set.iter().map(|&set| set.to_owned()).collect(), ..Overrides::default() })
 }
 
 fn message(axes: &[&str], set: &[&str]) -> String {

@@ -16,7 +16,7 @@ fn traces() -> Vec<PathBuf> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
         .collect();
     traces.sort();
-    assert!(traces.len() >= 11, "{traces:?}");
+    assert!(traces.len() >= 16, "{traces:?}");
     traces
 }
 
@@ -58,6 +58,12 @@ fn a_trace_replayed_with_other_settings_fails() {
         ("nkfac_mlp.safetensors", r#""inverse_every": 2"#, r#""inverse_every": 4"#),
         ("kfac_mlp.safetensors", r#""kl_clip": 0.01"#, r#""kl_clip": 1e-9"#),
         ("adankfac_lenet.safetensors", r#""eps": 1e-08"#, r#""eps": 1e-06"#),
+        ("skfac_lenet.safetensors", r#""damping": 0.03"#, r#""damping": 0.030001"#),
+        ("skfac-star_lenet.safetensors", r#""factor_every": 1"#, r#""factor_every": 2"#),
+        ("ekfac_mlp.safetensors", r#""eigenvalue_decay": 0.8"#, r#""eigenvalue_decay": 0.800001"#),
+        ("shampoo_lenet.safetensors", r#""root_every": 3"#, r#""root_every": 2"#),
+        ("muon_lenet.safetensors", r#""rounds": 5"#, r#""rounds": 4"#),
+        ("muon_lenet.safetensors", r#""adam_ratio": 0.015"#, r#""adam_ratio": 0.0150001"#),
         ("sgd_lenet.safetensors", r#""momentum": 0.9"#, r#""momentum": 0.9, "nesterov": true"#),
     ] {
         assert!(!with_changed_settings(name, from, to).passes(), "{name} with {to}");

@@ -83,6 +83,27 @@ impl Rows {
         window.fold(&slices?, height, width)
     }
 
+    /// One input row an image, the mean of its rows, with a one appended for a bias: `N × d_in (+ 1)`.
+    fn pooled(self, x: &Tensor, bias: bool) -> Result<Tensor> {
+        let rows = match self {
+            Self::Plain => self.of(x)?,
+            Self::Patches(window) => {
+                let means = window.slices(x, 0.0)?.into_iter().map(|slice| slice.mean((1, 2)));
+                Tensor::cat(&means.collect::<Result<Vec<_>>>()?, 1)?
+            }
+        };
+        with_ones(&at_least_f32(&rows)?, bias)
+    }
+
+    /// One gradient row an image, the sum of its rows: `N × d_out`.
+    fn added_up(self, grad: &Tensor) -> Result<Tensor> {
+        let rows = match self {
+            Self::Plain => grad.reshape(((), grad.dim(D::Minus1)?))?,
+            Self::Patches(_) => grad.sum((1, 2))?,
+        };
+        at_least_f32(&rows)
+    }
+
     fn output_dims(self, x: &Tensor, outputs: usize) -> Result<Vec<usize>> {
         let mut dims = x.dims().to_vec();
         if let Self::Patches(window) = self {
@@ -172,12 +193,7 @@ impl Affine {
     }
 
     fn portable_inputs(&self, x: &Tensor, bias: bool) -> Result<Tensor> {
-        let rows = at_least_f32(&self.rows.of(x)?)?;
-        if !bias {
-            return gram(&rows);
-        }
-        let ones = Tensor::ones((rows.dim(0)?, 1), rows.dtype(), rows.device())?;
-        gram(&Tensor::cat(&[&rows, &ones], 1)?)
+        gram(&with_ones(&at_least_f32(&self.rows.of(x)?)?, bias)?)
     }
 
     /// Reduces input rows and gradient rows to second moments, if this pass is to capture any.
@@ -191,11 +207,13 @@ impl Affine {
         let outputs = grad.dim(D::Minus1)?;
         let kernel = Kernel::of(x);
         let inputs = (demand == Demand::Moments).then(|| match kernel {
+            _ if tap.pools() => self.rows.pooled(x, bias),
             Kernel::Single => self.host_inputs::<f32>(x, outputs, bias),
             Kernel::Double => self.host_inputs::<f64>(x, outputs, bias),
             Kernel::None => self.portable_inputs(x, bias),
         });
         let output_grads = match kernel {
+            _ if tap.pools() => self.rows.added_up(grad)?,
             Kernel::Single => host_gram::<f32>(grad)?,
             Kernel::Double => host_gram::<f64>(grad)?,
             Kernel::None => gram(&at_least_f32(&grad.reshape(((), outputs))?)?)?,
@@ -211,6 +229,7 @@ impl Affine {
             output_grads,
             samples,
             positions: count / samples,
+            whole: tap.is_whole(),
         })
     }
 }
@@ -249,6 +268,15 @@ fn matrix(weight: &Tensor) -> Result<Tensor> {
 /// Factors are kept in float32 or better, even if the net runs lower.
 fn at_least_f32(x: &Tensor) -> Result<Tensor> {
     if x.dtype() == DType::F64 { Ok(x.clone()) } else { x.to_dtype(DType::F32) }
+}
+
+/// The rows, with a one appended to each for a bias.
+fn with_ones(rows: &Tensor, bias: bool) -> Result<Tensor> {
+    if !bias {
+        return Ok(rows.clone());
+    }
+    let ones = Tensor::ones((rows.dim(0)?, 1), rows.dtype(), rows.device())?;
+    Tensor::cat(&[rows, &ones], 1)
 }
 
 /// `XᵀX` of rows.

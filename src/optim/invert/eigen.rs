@@ -12,7 +12,7 @@ pub struct Eigen {
 
 impl Inverter for Eigen {
     fn invert(&self, problem: &Problem<'_>) -> Result<Option<Refreshed>> {
-        let Some((values, vectors)) = linalg::eigen(problem.factor)? else { return Ok(None) };
+        let Some((values, vectors)) = linalg::eigen(&problem.factor.dense()?)? else { return Ok(None) };
         let kept: Vec<f64> = values.iter().map(|&value| if value > self.cutoff { value } else { 0.0 }).collect();
         let values = Tensor::new(kept, vectors.device())?.to_dtype(vectors.dtype())?;
         let inverse = Inverse::Eigen { vectors, values, damping: problem.damping };

@@ -3,92 +3,52 @@
 //! An inverter sees one factor, its damping and last time's inverse, and keeps no state. All exact ones agree, which is a
 //! property that the tests hold over the [`CATALOG`].
 
+mod inverse;
+mod problem;
+
+mod iteration;
+
+mod cholesky;
+mod diagonal;
 mod eigen;
-mod exact;
+mod hyperpower;
+mod identity;
+mod lu;
 mod newton;
+mod optimal;
+mod pure;
+mod scaled;
+mod woodbury;
 
 use candle_core::{Result, Tensor};
-pub use newton::iterate as newton_rounds;
+
+use cholesky::Cholesky;
+use eigen::Eigen;
+pub use inverse::Inverse;
+pub use newton::newton_rounds;
+pub use problem::{Curvature, Problem};
 
 use super::InverterConfig;
 use crate::catalog::Entry;
 use crate::linalg;
 
-/// A factor to be inverted.
-#[derive(Debug, Clone, Copy)]
-pub struct Problem<'a> {
-    /// Symmetric, not damped yet.
-    pub factor: &'a Tensor,
-    /// δ, to be added to the diagonal.
-    pub damping: f64,
-    /// The inverse of the last refresh.
-    pub previous: Option<&'a Inverse>,
-    /// This refresh's number, from 0.
-    pub refresh: usize,
-}
-
-impl Problem<'_> {
-    /// `A + δI`.
-    fn damped(&self) -> Result<Tensor> {
-        let identity = Tensor::eye(self.factor.dim(0)?, self.factor.dtype(), self.factor.device())?;
-        self.factor + (identity * self.damping)?
-    }
-}
-
-/// The inverse of a damped factor, in the form that the inverter found it.
-#[derive(Debug, Clone)]
-pub enum Inverse {
-    Dense(Tensor),
-    /// `Q diag(1/(values + δ)) Qᵀ`; eigenvectors in the columns of `vectors`.
-    Eigen {
-        vectors: Tensor,
-        values: Tensor,
-        damping: f64,
-    },
-}
-
-impl Inverse {
-    /// The inverse times `matrix`.
-    pub fn apply(&self, matrix: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Dense(inverse) => linalg::product(inverse, matrix),
-            Self::Eigen { vectors, values, damping } => {
-                let turned = linalg::product(&vectors.t()?, matrix)?;
-                linalg::product(vectors, &turned.broadcast_div(&(values + *damping)?.unsqueeze(1)?)?)
-            }
-        }
-    }
-
-    /// `matrix` times the inverse, which is symmetric.
-    pub fn apply_right(&self, matrix: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Dense(inverse) => linalg::product(matrix, inverse),
-            Self::Eigen { vectors, values, damping } => {
-                let turned = linalg::product(matrix, vectors)?;
-                linalg::product(&turned.broadcast_div(&(values + *damping)?)?, &vectors.t()?)
-            }
-        }
-    }
-
-    /// The inverse as a matrix.
-    pub fn dense(&self) -> Result<Tensor> {
-        match self {
-            Self::Dense(inverse) => Ok(inverse.clone()),
-            Self::Eigen { vectors, .. } => {
-                self.apply(&Tensor::eye(vectors.dim(0)?, vectors.dtype(), vectors.device())?)
-            }
-        }
-    }
-}
-
 /// Which way a refresh went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Branch {
     Exact,
-    /// All rounds were pure Newton.
+    /// All rounds were those of the iteration that was asked for.
     Newton,
     /// At least one round was damped, because the start was too far off.
     NewtonDamped,
+    /// What was asked for failed or went astray, and another way was taken.
+    Fallback,
+    /// No inverse was asked for: a control.
+    Approximate,
+}
+
+impl Branch {
+    /// Every branch, in the order of its number in records.
+    pub const ALL: [Self; 5] = [Self::Exact, Self::Newton, Self::NewtonDamped, Self::Fallback, Self::Approximate];
 }
 
 /// A refreshed inverse.
@@ -98,9 +58,26 @@ pub struct Refreshed {
     pub branch: Branch,
 }
 
+impl Refreshed {
+    fn fallen_back(self) -> Self {
+        Self { branch: Branch::Fallback, ..self }
+    }
+}
+
+/// The exact inverse in place of one that went astray.
+fn fallback(problem: &Problem<'_>) -> Result<Option<Refreshed>> {
+    Ok(Cholesky.invert(problem)?.map(Refreshed::fallen_back))
+}
+
+/// `‖I − ÃB‖_F/√n` of a damped factor and what should be its inverse: 0 for the inverse, 1 for zero.
+pub fn residual(factor: &Tensor, inverse: &Tensor) -> Result<f64> {
+    let off = linalg::distance_to_identity(&linalg::product(factor, inverse)?)?;
+    Ok(off / (factor.dim(0)? as f64).sqrt())
+}
+
 /// A way to invert.
 pub trait Inverter: Send {
-    /// The inverse of `factor + δI`; `None` if there is none to be found in these numbers (NaN, or not positive definite).
+    /// The inverse of `factor + δI`; `None` if there is none to be found in these numbers (NaN).
     fn invert(&self, problem: &Problem<'_>) -> Result<Option<Refreshed>>;
 }
 
@@ -111,6 +88,26 @@ pub const CATALOG: &[Entry] = &[
         help: "Newton's iteration from the last inverse (NKFAC): 2 products a round",
         example: r#"inverter = { kind = "newton", steps = 1, exact_until = 2, exact_every = 500 }"#,
     },
+    Entry {
+        name: "newton-pure",
+        help: "Newton's iteration without damping, from last time's inverse or from I/λ_max: 2 products a round",
+        example: r#"inverter = { kind = "newton-pure", steps = 1 }"#,
+    },
+    Entry {
+        name: "newton-optimal",
+        help: "Newton's iteration with the step that leaves the least residual (the paper's supplement): 3 products a round",
+        example: r#"inverter = { kind = "newton-optimal", steps = 1 }"#,
+    },
+    Entry {
+        name: "newton-scaled",
+        help: "Newton's iteration scaled by the damping's bounds, from I/λ_max each time: 2 products a round",
+        example: r#"inverter = { kind = "newton-scaled", steps = 8 }"#,
+    },
+    Entry {
+        name: "hyperpower",
+        help: "the iteration of order p, from last time's inverse or from I/λ_max: p products a round",
+        example: r#"inverter = { kind = "hyperpower", steps = 1, order = 3 }"#,
+    },
     Entry { name: "cholesky", help: "exact, by LLᵀ: n³ operations", example: r#"inverter = { kind = "cholesky" }"# },
     Entry { name: "lu", help: "exact, by LU: 2n³ operations", example: r#"inverter = { kind = "lu" }"# },
     Entry {
@@ -118,6 +115,17 @@ pub const CATALOG: &[Entry] = &[
         help: "exact, by eigendecomposition; allows joint damping: some ten times Cholesky's time",
         example: r#"inverter = { kind = "eigen", cutoff = 1e-10 }"#,
     },
+    Entry {
+        name: "woodbury",
+        help: "exact, through the Gram matrix of a batch's pooled rows (SKFAC): n·m² operations",
+        example: r#"inverter = { kind = "woodbury" }"#,
+    },
+    Entry {
+        name: "diagonal",
+        help: "a control: the inverse of the diagonal",
+        example: r#"inverter = { kind = "diagonal" }"#,
+    },
+    Entry { name: "identity", help: "a control: no inverse", example: r#"inverter = { kind = "identity" }"# },
 ];
 
 /// The inverter that `config` names.
@@ -127,9 +135,16 @@ pub fn inverter(config: InverterConfig) -> Box<dyn Inverter> {
         InverterConfig::Newton { steps, exact_until, exact_every } => {
             Box::new(newton::Newton { steps, exact_until, exact_every })
         }
-        InverterConfig::Cholesky {} => Box::new(exact::Cholesky),
-        InverterConfig::Lu {} => Box::new(exact::Lu),
-        InverterConfig::Eigen { cutoff } => Box::new(eigen::Eigen { cutoff }),
+        InverterConfig::NewtonPure { steps } => Box::new(pure::NewtonPure { steps }),
+        InverterConfig::NewtonOptimal { steps } => Box::new(optimal::NewtonOptimal { steps }),
+        InverterConfig::NewtonScaled { steps } => Box::new(scaled::NewtonScaled { steps }),
+        InverterConfig::Hyperpower { steps, order } => Box::new(hyperpower::Hyperpower { steps, order }),
+        InverterConfig::Cholesky {} => Box::new(Cholesky),
+        InverterConfig::Lu {} => Box::new(lu::Lu),
+        InverterConfig::Eigen { cutoff } => Box::new(Eigen { cutoff }),
+        InverterConfig::Woodbury {} => Box::new(woodbury::Woodbury),
+        InverterConfig::Diagonal {} => Box::new(diagonal::Diagonal),
+        InverterConfig::Identity {} => Box::new(identity::Identity),
     }
 }
 
@@ -139,9 +154,16 @@ impl InverterConfig {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Newton { .. } => "newton",
+            Self::NewtonPure { .. } => "newton-pure",
+            Self::NewtonOptimal { .. } => "newton-optimal",
+            Self::NewtonScaled { .. } => "newton-scaled",
+            Self::Hyperpower { .. } => "hyperpower",
             Self::Cholesky {} => "cholesky",
             Self::Lu {} => "lu",
             Self::Eigen { .. } => "eigen",
+            Self::Woodbury {} => "woodbury",
+            Self::Diagonal {} => "diagonal",
+            Self::Identity {} => "identity",
         }
     }
 }

@@ -53,6 +53,22 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         entry: Entry {
+            name: "ekfac",
+            help: "KFAC with corrected eigenvalues (EKFAC-ra, George et al. 2018)",
+            example: r#"optimizer = { preset = "ekfac", precondition.eigenvalues.decay = 0.75 }"#,
+        },
+        toml: include_str!("ekfac.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "skfac",
+            help: "KFAC on pooled rows, inverted by Woodbury's identity (Tang et al. 2021)",
+            example: r#"optimizer = { preset = "skfac" }"#,
+        },
+        toml: include_str!("skfac.toml"),
+    },
+    Preset {
+        entry: Entry {
             name: "nkfac",
             help: "KFAC with warm-started Newton inverses (Sun et al. 2023)",
             example: r#"optimizer = { preset = "nkfac", precondition.inverter.steps = 2 }"#,
@@ -74,5 +90,29 @@ pub const PRESETS: &[Preset] = &[
             example: r#"optimizer = { preset = "kfac-star", precondition.inverter.kind = "eigen" }"#,
         },
         toml: include_str!("kfac-star.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "skfac-star",
+            help: "NKFAC's recipe with SKFAC's statistics and inverse (SKFAC* of table S9)",
+            example: r#"optimizer = { preset = "skfac-star" }"#,
+        },
+        toml: include_str!("skfac-star.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "shampoo",
+            help: "Shampoo with coupled Newton roots, grafted on the gradient's norm (Gupta et al. 2018, Anil et al. 2020)",
+            example: r#"optimizer = { preset = "shampoo", precondition.root_every = 50 }"#,
+        },
+        toml: include_str!("shampoo.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "muon",
+            help: "orthogonalised momentum for weights, Adam for the rest (Jordan et al. 2024)",
+            example: r#"optimizer = { preset = "muon", update.weight_decay = 0.05 }"#,
+        },
+        toml: include_str!("muon.toml"),
     },
 ];

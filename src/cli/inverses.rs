@@ -1,0 +1,37 @@
+//! Running and planning comparisons of inverters.
+
+use std::path::Path;
+
+use candle_core::Device;
+use nkfac_bench::experiment::Summary;
+use nkfac_bench::experiment::inverse::{self, Comparison, Place};
+use serde_json::json;
+
+use super::output::line;
+
+/// One line a trial.
+pub fn plan(comparison: &Comparison) {
+    line(format_args!("{}: {} trials", comparison.name, comparison.trials.len()));
+    for trial in &comparison.trials {
+        line(format_args!("{}  {}", trial.id, trial));
+    }
+}
+
+/// Runs what is not there yet, one line a trial.
+pub fn run(
+    comparison: &Comparison,
+    out: &Path,
+    (device, device_name): (&Device, &str),
+    threads: usize,
+    json: bool,
+) -> anyhow::Result<Summary> {
+    let place = Place { folder: out.join(&comparison.name), device, device_name, threads };
+    let summary = inverse::run(comparison, &place, &mut |trial, residual| {
+        if json {
+            line(json!({ "event": "ended", "trial": trial.id, "arm": trial.arm, "residual": residual }));
+        } else {
+            line(format_args!("{}  {trial}  residual {residual:.1e}", trial.id));
+        }
+    })?;
+    Ok(summary)
+}

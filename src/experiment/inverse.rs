@@ -1,0 +1,237 @@
+//! `task = "inverse"`: inverters on random matrices, without a net.
+//!
+//! A factor has drifted since its last refresh: `A₁ = (1 − p)A₀ + pA'`, with A₀ and A' random, positive definite and of norm 1, as a moving
+//! average of decay `1 − p` drifts. Every inverter starts from the exact inverse of `A₀ + δ₀I` and is asked for that of `A₁ + δ₁I`,
+//! once with each number of rounds. Our reading: the paper says that starts were perturbed by p, not how.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use candle_core::{Device, Result as CandleResult, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::file::{self, Task};
+use super::{Error, Overrides, Summary, machine, sweep};
+use crate::config::{self, from_value, to_json};
+use crate::optim::invert::{Curvature, Inverse, Problem, inverter, residual};
+use crate::optim::{InverterConfig, max_eigenvalue, power_start};
+use crate::random::Random;
+use crate::record::{self, Metric, Origin, Row, Scope, Status};
+use crate::train::Dtype;
+
+/// One inverter on one random matrix.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Rows of the matrix.
+    pub order: usize,
+    /// p.
+    pub perturbation: f64,
+    /// The largest number of rounds.
+    pub rounds: usize,
+    /// δ is this share of the largest eigenvalue.
+    pub damping: f64,
+    pub seed: u64,
+    #[serde(default)]
+    pub dtype: Dtype,
+    /// Its `steps` are 1 to `rounds` in turn.
+    pub inverter: InverterConfig,
+}
+
+/// A [`Config`] with its place in the experiment.
+#[derive(Debug)]
+pub struct Trial {
+    pub id: String,
+    pub arm: String,
+    swept: serde_json::Map<String, serde_json::Value>,
+    config: Config,
+    json: serde_json::Value,
+}
+
+impl std::fmt::Display for Trial {
+    /// The arm with its place in the sweep.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.arm)?;
+        self.swept.iter().try_for_each(|(key, value)| write!(f, ", {key} = {value}"))
+    }
+}
+
+/// An experiment of inverters.
+#[derive(Debug)]
+pub struct Comparison {
+    pub name: String,
+    pub trials: Vec<Trial>,
+}
+
+/// Where trials run, and where their results go.
+#[derive(Debug)]
+pub struct Place<'a> {
+    pub folder: PathBuf,
+    pub device: &'a Device,
+    pub device_name: &'a str,
+    pub threads: usize,
+}
+
+/// The comparison in a file; `None` if its task is another.
+///
+/// # Errors
+/// As for [`read`](super::read).
+pub fn read(path: &Path, overrides: &Overrides) -> Result<Option<Comparison>, Error> {
+    let file = file::read(path, overrides)?;
+    if file.task != Task::Inverse {
+        return Ok(None);
+    }
+    let axes: Vec<&file::Axis> = file.axes.iter().collect();
+    let mut trials = Vec::new();
+    for arm in &file.arms {
+        for values in sweep::product(&axes) {
+            let value = sweep::overlaid(arm.value.clone(), &axes, &values);
+            let config: Config = from_value(&value)?;
+            check(&config).map_err(|(key, message)| {
+                config::Error::at(value.locate(key), format!("`{key}` is {message} expected"))
+            })?;
+            let json = to_json(&config).map_err(|error| config::Error::at(&value.origin, error.to_string()))?;
+            let swept = axes.iter().zip(&values).map(|(axis, value)| (axis.path.clone(), value.to_json())).collect();
+            trials.push(Trial { id: sweep::id(&json), arm: arm.name.clone(), swept, config, json });
+        }
+    }
+    Ok(Some(Comparison { name: file.name, trials }))
+}
+
+fn check(config: &Config) -> Result<(), (&'static str, String)> {
+    if !(2..=16384).contains(&config.order) {
+        return Err(("order", format!("{}, from 2 to 16384", config.order)));
+    }
+    if !(0.0..=1.0).contains(&config.perturbation) {
+        return Err(("perturbation", format!("{}, a number from 0 to 1", config.perturbation)));
+    }
+    if !(1..=1000).contains(&config.rounds) {
+        return Err(("rounds", format!("{}, from 1 to 1000", config.rounds)));
+    }
+    if !(config.damping > 0.0 && config.damping.is_finite()) {
+        return Err(("damping", format!("{}, a number above 0", config.damping)));
+    }
+    Ok(())
+}
+
+/// Runs every trial whose result is not there yet, and tells of each that ended with its id, its arm and the last residual.
+///
+/// # Errors
+/// The results cannot be written, or the device fails.
+pub fn run(comparison: &Comparison, place: &Place<'_>, ended: &mut dyn FnMut(&Trial, f64)) -> Result<Summary, Error> {
+    std::fs::create_dir_all(&place.folder).map_err(|source| Error::Folder { path: place.folder.clone(), source })?;
+    let mut summary = Summary::default();
+    for trial in &comparison.trials {
+        let path = place.folder.join(format!("{}.parquet", trial.id));
+        if path.exists() {
+            summary.skipped += 1;
+            continue;
+        }
+        let (started, load) = (machine::now(), machine::load());
+        let rows = measure(&trial.config, place.device).map_err(crate::optim::Error::from)?;
+        let last = rows.iter().rfind(|row| row.metric == Metric::Residual).map_or(f64::NAN, |row| row.value);
+        let status = if last.is_finite() { Status::Finished } else { Status::Diverged };
+        record::write(&path, &origin(comparison, trial, place, status, started, load), &rows)?;
+        match status {
+            Status::Finished => summary.finished += 1,
+            Status::Diverged => summary.diverged += 1,
+        }
+        ended(trial, last);
+    }
+    Ok(summary)
+}
+
+/// Residual, branch and seconds for each number of rounds; round 0 is the start.
+fn measure(config: &Config, device: &Device) -> CandleResult<Vec<Row>> {
+    let matrix = |name| random_matrix(config, &mut Random::new(config.seed, name), device);
+    let old = matrix("inverse/old")?;
+    let new = ((&old * (1.0 - config.perturbation))? + (matrix("inverse/new")? * config.perturbation)?)?;
+    let damping = |matrix: &Tensor| -> CandleResult<f64> {
+        Ok(config.damping * max_eigenvalue(matrix, &power_start(0..config.order, matrix)?)?)
+    };
+    let start = Problem { factor: Curvature::Matrix(&old), damping: damping(&old)?, previous: None, refresh: 0 };
+    let Some(start) = inverter(InverterConfig::Cholesky {}).invert(&start)? else {
+        candle_core::bail!("a random matrix has no inverse")
+    };
+    let problem = Problem {
+        factor: Curvature::Matrix(&new),
+        damping: damping(&new)?,
+        previous: Some(&start.inverse),
+        refresh: 1,
+    };
+    let damped = problem.damped()?;
+    let far = |inverse: &Inverse| residual(&damped, &inverse.dense()?);
+    let mut rows = vec![row(0, 0.0, Metric::Residual, far(&start.inverse)?)];
+    for round in 1..=config.rounds {
+        let clock = Instant::now();
+        let refreshed = inverter(with_rounds(config.inverter, round)).invert(&problem)?;
+        // Results are on the host only once they have been asked for.
+        device.synchronize()?;
+        let seconds = clock.elapsed().as_secs_f64();
+        let value = refreshed.as_ref().map_or(Ok(f64::NAN), |refreshed| far(&refreshed.inverse))?;
+        rows.push(row(round, seconds, Metric::Residual, value));
+        rows.push(row(round, seconds, Metric::RefreshSeconds, seconds));
+        if let Some(refreshed) = refreshed {
+            rows.push(row(round, seconds, Metric::Branch, refreshed.branch as usize as f64));
+        }
+    }
+    Ok(rows)
+}
+
+fn row(round: usize, seconds: f64, metric: Metric, value: f64) -> Row {
+    Row { epoch: round as u32, step: round as u64, seconds, scope: Scope::Probe, metric, value }
+}
+
+/// `XᵀX/‖XᵀX‖_F` of twice as many normal rows as columns.
+fn random_matrix(config: &Config, random: &mut Random, device: &Device) -> CandleResult<Tensor> {
+    let values: Vec<f64> = (0..2 * config.order * config.order).map(|_| random.normal()).collect();
+    let rows = Tensor::from_vec(values, (2 * config.order, config.order), device)?;
+    let product = Curvature::Rows(&rows).dense()?;
+    product.broadcast_div(&product.sqr()?.sum_all()?.sqrt()?)?.to_dtype(config.dtype.candle())
+}
+
+/// The inverter with so many rounds and no exact refresh; as it is if it has no rounds.
+const fn with_rounds(config: InverterConfig, steps: usize) -> InverterConfig {
+    match config {
+        InverterConfig::Newton { .. } => InverterConfig::Newton { steps, exact_until: 0, exact_every: usize::MAX },
+        InverterConfig::NewtonPure { .. } => InverterConfig::NewtonPure { steps },
+        InverterConfig::NewtonOptimal { .. } => InverterConfig::NewtonOptimal { steps },
+        InverterConfig::NewtonScaled { .. } => InverterConfig::NewtonScaled { steps },
+        InverterConfig::Hyperpower { order, .. } => InverterConfig::Hyperpower { steps, order },
+        other => other,
+    }
+}
+
+fn origin(
+    comparison: &Comparison,
+    trial: &Trial,
+    place: &Place<'_>,
+    status: Status,
+    started: f64,
+    load: Option<f64>,
+) -> Origin {
+    Origin {
+        experiment: comparison.name.clone(),
+        trial: trial.id.clone(),
+        arm: trial.arm.clone(),
+        dataset: "random".to_owned(),
+        model: format!("matrix{}", trial.config.order),
+        optimizer: String::new(),
+        inverter: trial.config.inverter.name().to_owned(),
+        seed: trial.config.seed,
+        status,
+        swept: serde_json::Value::Object(trial.swept.clone()).to_string(),
+        config: trial.json.to_string(),
+        dtype: trial.config.dtype.name().to_owned(),
+        batch: 0,
+        epochs: trial.config.rounds as u32,
+        host: machine::host(),
+        cpu: machine::cpu(),
+        device: place.device_name.to_owned(),
+        threads: place.threads as u32,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: env!("NKFAC_BENCH_COMMIT").to_owned(),
+        started,
+        load,
+    }
+}

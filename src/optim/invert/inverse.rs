@@ -1,0 +1,71 @@
+//! An inverse, in the form in which it was found.
+
+use candle_core::{Result, Tensor};
+
+use crate::linalg;
+
+/// The inverse of a damped factor, in the form that the inverter found it.
+#[derive(Debug, Clone)]
+pub enum Inverse {
+    Dense(Tensor),
+    /// `Q diag(1/(values + δ)) Qᵀ`; eigenvectors in the columns of `vectors`.
+    Eigen {
+        vectors: Tensor,
+        values: Tensor,
+        damping: f64,
+    },
+    /// `δ⁻¹(I − Rᵀ core R)` with `R` the m×n `rows`.
+    LowRank {
+        rows: Tensor,
+        core: Tensor,
+        damping: f64,
+    },
+    /// The diagonal, n.
+    Diagonal(Tensor),
+}
+
+impl Inverse {
+    /// The inverse times `matrix`.
+    pub fn apply(&self, matrix: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(inverse) => linalg::product(inverse, matrix),
+            Self::Eigen { vectors, values, damping } => {
+                let turned = linalg::product(&vectors.t()?, matrix)?;
+                linalg::product(vectors, &turned.broadcast_div(&(values + *damping)?.unsqueeze(1)?)?)
+            }
+            Self::LowRank { rows, core, damping } => {
+                let part = linalg::product(core, &linalg::product(rows, matrix)?)?;
+                let part = linalg::product(&rows.t()?, &part)?;
+                (matrix - part)? / *damping
+            }
+            Self::Diagonal(diagonal) => matrix.broadcast_mul(&diagonal.unsqueeze(1)?),
+        }
+    }
+
+    /// `matrix` times the inverse, which is symmetric.
+    pub fn apply_right(&self, matrix: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(inverse) => linalg::product(matrix, inverse),
+            Self::Eigen { vectors, values, damping } => {
+                let turned = linalg::product(matrix, vectors)?;
+                linalg::product(&turned.broadcast_div(&(values + *damping)?)?, &vectors.t()?)
+            }
+            Self::LowRank { rows, core, damping } => {
+                let part = linalg::product(&linalg::product(matrix, &rows.t()?)?, core)?;
+                (matrix - linalg::product(&part, rows)?)? / *damping
+            }
+            Self::Diagonal(diagonal) => matrix.broadcast_mul(diagonal),
+        }
+    }
+
+    /// The inverse as a matrix.
+    pub fn dense(&self) -> Result<Tensor> {
+        let identity = |order: usize, like: &Tensor| Tensor::eye(order, like.dtype(), like.device());
+        match self {
+            Self::Dense(inverse) => Ok(inverse.clone()),
+            Self::Eigen { vectors, .. } => self.apply(&identity(vectors.dim(0)?, vectors)?),
+            Self::LowRank { rows, .. } => self.apply(&identity(rows.dim(1)?, rows)?),
+            Self::Diagonal(diagonal) => self.apply(&identity(diagonal.dim(0)?, diagonal)?),
+        }
+    }
+}
