@@ -125,7 +125,7 @@ fn the_page_of_keys_has_every_key_with_its_default_and_no_other() {
     let schema = experiment::schema();
     let mut keys = Keys::default();
     keys.collect(&schema["properties"]["base"], "");
-    for key in ["name", "data_dir", "base", "arm", "arm.name", "sweep"] {
+    for key in ["name", "data_dir", "target", "order", "base", "arm", "arm.name", "sweep"] {
         keys.leaves.entry(key.to_owned()).or_default();
     }
     let page = std::fs::read_to_string(repository("docs/keys.md")).unwrap();
