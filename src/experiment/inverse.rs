@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::{Device, Result as CandleResult, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::{self, Task};
@@ -20,7 +21,7 @@ use crate::record::{self, Metric, Origin, Row, Scope, Status};
 use crate::train::Dtype;
 
 /// One inverter on one random matrix.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Rows of the matrix.

@@ -4,29 +4,29 @@
 //! Two things differ from what serde's derive would say: an `enum` is a table with a `kind`, and nothing is required, because base,
 //! preset, arms and the command line may each give a part.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::inverse;
 use crate::optim::PRESETS;
 use crate::train;
 
 /// The schema, a JSON value of draft 2020-12.
 #[must_use]
 pub fn schema() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut config = settings.into_generator().into_root_schema_for::<train::Config>().to_value();
-    simplify(&mut config);
-    for key in ["$schema", "title", "description"] {
-        remove(&mut config, key);
-    }
+    let mut config = of::<train::Config>();
     let presets = PRESETS.iter().map(|preset| json!({ "const": preset.entry.name, "description": preset.entry.help }));
     config["properties"]["optimizer"]["properties"]["preset"] = json!({
         "description": "A named optimizer, whose table the other keys overlay.",
         "anyOf": presets.collect::<Vec<_>>(),
     });
-    let mut arm = config.clone();
-    arm["properties"]["name"] = json!({ "description": "What figures call it.", "type": "string" });
-    arm["required"] = json!(["name"]);
+    let configs = [config, of::<inverse::Config>()];
+    let arms = configs.clone().map(|mut arm| {
+        arm["properties"]["name"] = json!({ "description": "What figures call it.", "type": "string" });
+        arm["required"] = json!(["name"]);
+        arm
+    });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "An experiment of nkfac-bench",
@@ -37,14 +37,27 @@ pub fn schema() -> Value {
             "data_dir": { "description": "The folder with data.", "type": "string" },
             "target": { "description": "The test accuracy that time is measured to, a fraction.", "type": "number" },
             "order": { "description": "In which order trials are run.", "enum": ["file", "interleaved"] },
-            "base": config,
-            "arm": { "description": "Variants of the base.", "type": "array", "items": arm },
+            "task": { "description": "What a trial does.", "enum": ["train", "inverse"] },
+            "base": { "description": "What all arms have in common.", "anyOf": configs },
+            "arm": { "description": "Variants of the base.", "type": "array", "items": { "anyOf": arms } },
+            "scale": { "description": "Overlays of this file, by the name that `--scale` takes.", "type": "object" },
             "sweep": {
                 "description": "Axes: keys, dotted or as tables, and the values that each takes in turn.",
                 "type": "object",
             },
         },
     })
+}
+
+/// The schema of a type, as its reader takes it.
+fn of<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    simplify(&mut schema);
+    for key in ["$schema", "title", "description"] {
+        remove(&mut schema, key);
+    }
+    schema
 }
 
 /// Rewrites a schema of serde's derive, from the leaves up, to what the file's reader takes.

@@ -139,16 +139,23 @@ pub enum Error {
     Png { path: PathBuf, source: anyhow::Error },
 }
 
-/// Draws the named figures, or all if none is named, into `folder/figures`, and the table beside them. Returns what was
-/// written.
+/// Draws the named figures, or all that have something to show if none is named, into `folder/figures`, and the table beside them. Returns
+/// what was written.
 pub fn render(folder: &Path, data: &Data, names: &[String], style: Style) -> Result<Vec<PathBuf>, Error> {
     let figures = select(names)?;
     let folder = folder.join("figures");
     fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
-    let mut written = Vec::new();
+    let mut drawn = Vec::with_capacity(figures.len());
     for figure in figures {
-        let name = figure.entry().name;
-        let canvas = draw(figure, data, style.width)?;
+        drawn.push((figure.entry().name, draw(figure, data, style.width)?));
+    }
+    if names.is_empty() {
+        let first = drawn.iter().position(|(_, canvas)| canvas.notice.is_none()).unwrap_or_default();
+        let first = drawn[first].0;
+        drawn.retain(|(name, canvas)| *name == first || canvas.notice.is_none());
+    }
+    let mut written = Vec::new();
+    for (name, canvas) in drawn {
         let file = |extension: &str| folder.join(name).with_extension(extension);
         write_text(file("svg"), &svg(&canvas, style.theme), &mut written)?;
         let path = file("png");

@@ -53,21 +53,35 @@ fn every_figure_is_drawn_from_any_results_and_says_so_if_there_is_nothing_to_dra
     let diverged = [Trial::new("sgd", 1, 0.5, 2.0).diverged()];
     for (trials, drawn) in [(&arms()[..], true), (&sweep()[..], true), (&one[..], true), (&diverged[..], false)] {
         let (folder, found) = results(trials);
-        let written = render(folder.path(), &found, &[], Style::default()).unwrap();
+        let all: Vec<String> = ALL.iter().map(|figure| figure.entry().name.to_owned()).collect();
+        let written = render(folder.path(), &found, &all, Style::default()).unwrap();
         assert_eq!(written.len(), 2 * ALL.len() + 2);
         for figure in ALL {
             let path = folder.path().join("figures").join(figure.entry().name);
             let svg = fs::read_to_string(path.with_extension("svg")).unwrap();
             let name = figure.entry().name;
-            // A heat map needs two swept keys, and no problem is one that all solvers tried here.
-            let drawn = drawn && name != "heatmap" && (name != "performance-profile" || !svg.contains("No problem"));
+            // Some need two swept keys, a probe or inverters alone, and no problem is one that all solvers tried here.
+            let of_others = ["heatmap", "newton-convergence", "inverters", "drift", "residuals"].contains(&name);
+            let drawn = drawn && !of_others && (name != "performance-profile" || !svg.contains("No problem"));
             assert_eq!(svg.contains("polyline"), drawn, "{name}");
-            let says = ["No trial has finished", "No problem was solved", "Fewer than two keys"];
+            let says = ["No trial has finished", "No problem was solved", "Fewer than two keys", "No trial was probed", "No inverters"];
             assert_eq!(says.iter().any(|reason| svg.replace("</text>", "").contains(reason)), !drawn, "{name}");
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", figure.entry().name);
             assert!(fs::read(path.with_extension("png")).unwrap().starts_with(b"\x89PNG"));
         }
     }
+}
+
+#[test]
+fn figures_without_anything_to_show_are_drawn_only_if_named() {
+    let files = |trials: &[Trial]| {
+        let (folder, found) = results(trials);
+        render(folder.path(), &found, &[], Style::default()).unwrap().len()
+    };
+    // Of trials that all diverged the first says so.
+    assert_eq!(files(&[Trial::new("sgd", 1, 0.5, 2.0).diverged()]), 4);
+    let some = files(&arms());
+    assert!(some > 4 && some < 2 * ALL.len() + 2, "{some}");
 }
 
 #[test]
@@ -87,7 +101,7 @@ fn figures_are_chosen_by_name() {
     let names: Vec<_> = written.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["phases.svg", "phases.png", "table.md", "table.csv"]);
     assert_eq!(choose("curve").unwrap_err().to_string(), "unknown figure `curve`\nhint: did you mean `curves`?");
-    let known = "unknown figure `x`\nhint: there are `curves`, `time-to-target`, `performance-profile`, `pareto`, `phases`, `step-times`, `memory`, `ablation`, `heatmap`";
+    let known = "unknown figure `x`\nhint: there are `curves`, `time-to-target`, `performance-profile`, `pareto`, `phases`, `step-times`, `memory`, `ablation`, `heatmap`, `newton-convergence`, `inverters`, `drift`, `residuals`";
     assert_eq!(choose("x").unwrap_err().to_string(), known);
 }
 
