@@ -4,6 +4,8 @@ pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod random;
+pub mod state;
+pub mod storage;
 
 pub mod param;
 

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. This is the only place that prints.
 
+mod clean;
 mod completions;
 mod figure;
 mod lines;
@@ -9,6 +10,8 @@ mod plan;
 mod progress;
 mod run;
 mod selection;
+mod status;
+mod submit;
 mod verify;
 
 use std::process::ExitCode;
@@ -30,6 +33,9 @@ pub struct Cli {
 enum Command {
     Run(run::Run),
     Plan(plan::Plan),
+    Status(status::Status),
+    Clean(clean::Clean),
+    Submit(submit::Submit),
     Figure(figure::Figure),
     List(list::List),
     Verify(verify::Verify),
@@ -42,6 +48,9 @@ impl Cli {
         match self.command {
             Command::Run(run) => run.execute(),
             Command::Plan(plan) => plan.execute(),
+            Command::Status(status) => status.execute(),
+            Command::Clean(clean) => clean.execute(),
+            Command::Submit(submit) => submit.execute(),
             Command::Figure(figure) => figure.execute(),
             Command::List(list) => list.execute(),
             Command::Verify(verify) => verify.execute(),

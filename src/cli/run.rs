@@ -1,10 +1,14 @@
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use candle_core::Device;
 use clap::Args;
-use nkfac_bench::experiment::{self, Settings, Summary};
+use nkfac_bench::experiment::{self, Experiment, Reporter, STOPPED, Settings, Shard, Summary, Trial};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use super::figure;
 use super::lines::Lines;
@@ -14,8 +18,12 @@ use super::selection::Selection;
 
 /// Run every trial that is not finished yet, then draw its figures
 ///
-/// Results go to results/<experiment>/, one Parquet file a trial; what is there already is skipped, so an interrupted run is
-/// gone on with by the same command. The exit code is 1 if a trial failed; one that diverged is a result.
+/// Results go to results/<experiment>/, one Parquet file a trial; what is there already is skipped, and what another process runs is
+/// left to it. The running trial is saved every five minutes (see [checkpoint] in docs/sweeps.md), so an interrupted run is gone on
+/// with by the same command. Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops at once.
+///
+/// Exit codes: 0 all done (divergence is a result); 1 a trial failed, or nothing could be run or written; 2 the command line is
+/// wrong; 3 stopped on request, and the same command goes on; 130 or 143 stopped at once by a second signal.
 #[derive(Debug, Args)]
 pub struct Run {
     #[command(flatten)]
@@ -29,32 +37,137 @@ pub struct Run {
     /// Threads to compute with [default: all cores]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Run N trials at once, each in a process with its share of the threads
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Run one part of N that take about as long, such as 2/8; draw when all are done
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    shard: Option<Shard>,
+    /// Run what failed three times, too
+    #[arg(long)]
+    retry: bool,
     /// Print one JSON object a line for scripts
     #[arg(long)]
     json: bool,
+    /// Run this trial as a child of `--jobs`: it stops when its standard input ends
+    #[arg(long, hide = true, value_name = "TRIAL")]
+    only: Option<String>,
 }
 
 impl Run {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        let experiment = self.selection.read()?;
-        let settings = Settings {
+        let stop = stop_on_signals()?;
+        let mut experiment = if self.only.is_some() { self.selection.read_quietly() } else { self.selection.read() }?;
+        if let Some(shard) = self.shard {
+            experiment.keep(shard)?;
+        }
+        if let Some(only) = &self.only {
+            experiment.trials.retain(|trial| trial.id == *only);
+            stop_with_input(&stop);
+        }
+        let settings = self.settings(&experiment, stop)?;
+        let summary = if self.json {
+            self.run(&experiment, &settings, &mut Lines::default())?
+        } else {
+            let mut bars = Bars::new(experiment.trials.len(), self.only.is_none() && self.jobs.is_none());
+            let summary = self.run(&experiment, &settings, &mut bars);
+            bars.finish();
+            summary?
+        };
+        if self.only.is_none() {
+            self.conclude(&settings, &summary)?;
+        }
+        Ok(match summary {
+            Summary { stopped: true, .. } => ExitCode::from(STOPPED),
+            Summary { failed: 0, .. } => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        })
+    }
+
+    fn settings(&self, experiment: &Experiment, stop: Arc<AtomicBool>) -> anyhow::Result<Settings> {
+        let threads = self.threads.map_or_else(available, usize::from);
+        let threads = (threads / self.jobs.map_or(1, usize::from)).max(1);
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
+        Ok(Settings {
             folder: self.out.join(&experiment.name),
             device: device(&self.device)?,
             // `cuda` and `cuda:0` are one device and get one name.
             device_name: if self.device == "cuda" { "cuda:0".into() } else { self.device.clone() },
-            threads: threads(self.threads)?,
-        };
-        let summary = if self.json {
-            experiment::run(&experiment, &settings, &mut Lines::default())?
-        } else {
-            let mut bars = Bars::new(experiment.trials.len());
-            let summary = experiment::run(&experiment, &settings, &mut bars);
-            bars.finish();
-            summary?
-        };
-        conclude(&settings, &summary, self.json)?;
-        Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            threads,
+            stop,
+            retry: self.retry,
+        })
     }
+
+    fn run(
+        &self,
+        experiment: &Experiment,
+        settings: &Settings,
+        reporter: &mut dyn Reporter,
+    ) -> anyhow::Result<Summary> {
+        let Some(jobs) = self.jobs else { return Ok(experiment::run(experiment, settings, reporter)?) };
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let command = |trial: &Trial| self.child(&program, settings, trial);
+        Ok(experiment::run_jobs(experiment, settings, usize::from(jobs), &command, reporter)?)
+    }
+
+    /// The command that runs one trial in a process of its own.
+    fn child(&self, program: &std::path::Path, settings: &Settings, trial: &Trial) -> Command {
+        let mut command = Command::new(program);
+        command.arg("run").args(self.selection.arguments()).arg("--out").arg(&self.out);
+        command.args(["--device", &self.device, "--threads", &settings.threads.to_string(), "--only", &trial.id]);
+        command.args(self.json.then_some("--json")).args(self.retry.then_some("--retry"));
+        command.stdin(Stdio::piped());
+        command
+    }
+
+    /// Draws what there is now, and sums up.
+    fn conclude(&self, settings: &Settings, summary: &Summary) -> anyhow::Result<()> {
+        let Summary { finished, diverged, skipped, failed, taken, stopped } = *summary;
+        if stopped || self.shard.is_some() {
+            eprintln!("figures are drawn when all is done, or by `nkfac-bench figure {}`", settings.folder.display());
+        } else if finished + diverged + skipped == 0 {
+            eprintln!("no trial left a result in `{}`: there is nothing to draw", settings.folder.display());
+        } else {
+            figure::draw(&settings.folder, &[], !self.json)?;
+        }
+        if self.json {
+            let counts = serde_json::json!({
+                "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed, "taken": taken
+            });
+            line(serde_json::json!({
+                "event": "summary", "trials": counts, "folder": settings.folder, "stopped": stopped
+            }));
+            return Ok(());
+        }
+        let taken = if taken == 0 { String::new() } else { format!(", {taken} run by other processes") };
+        line(format_args!("{finished} finished, {diverged} diverged, {skipped} done before, {failed} failed{taken}"));
+        if stopped {
+            eprintln!("stopped: the same command goes on");
+        }
+        Ok(())
+    }
+}
+
+/// True from the first SIGINT or SIGTERM on; the second ends the process at once.
+fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag down, and raises it.
+        flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())
+            .and_then(|_| flag::register(signal, stop.clone()))
+            .context("cannot listen for signals")?;
+    }
+    Ok(stop)
+}
+
+/// Raises the flag when standard input ends, which it does when the process at its other end dies, however it dies.
+fn stop_with_input(stop: &Arc<AtomicBool>) {
+    let stop = stop.clone();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        stop.store(true, Ordering::Relaxed);
+    });
 }
 
 fn device(name: &str) -> anyhow::Result<Device> {
@@ -70,28 +183,15 @@ fn device(name: &str) -> anyhow::Result<Device> {
     Device::new_cuda(ordinal).with_context(|| format!("cannot use the device `{name}`"))
 }
 
-/// Sets up the threads that everything computes with; says how many.
-fn threads(wanted: Option<u16>) -> anyhow::Result<usize> {
-    let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let count = wanted.map_or(available, usize::from);
-    rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("cannot start the threads")?;
-    Ok(count)
+fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Draws what there is now, and sums up.
-fn conclude(settings: &Settings, summary: &Summary, json: bool) -> anyhow::Result<()> {
-    let Summary { finished, diverged, skipped, failed } = *summary;
-    if finished + diverged + skipped == 0 {
-        eprintln!("no trial left a result in `{}`: there is nothing to draw", settings.folder.display());
-    } else {
-        figure::draw(&settings.folder, &[], !json)?;
+/// `2/8`.
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(number, count)| Some((number.parse().ok()?, count.parse().ok()?)));
+    match parts {
+        Some((number, count)) if (1..=count).contains(&number) && count <= 100_000 => Ok(Shard { number, count }),
+        _ => Err("a part such as 2/8 expected".into()),
     }
-    if json {
-        let counts =
-            serde_json::json!({ "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed });
-        line(serde_json::json!({ "event": "summary", "trials": counts, "folder": settings.folder }));
-    } else {
-        line(format_args!("{finished} finished, {diverged} diverged, {skipped} done before, {failed} failed"));
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{Error, Overrides};
 use crate::config::{self, Node, Origin, Value};
+use crate::train::CheckpointConfig;
 
 /// A variant of the base.
 pub struct Arm {
@@ -24,6 +25,7 @@ pub struct Axis {
 pub struct File {
     pub name: String,
     pub data_dir: Option<PathBuf>,
+    pub checkpoint: CheckpointConfig,
     pub arms: Vec<Arm>,
     pub axes: Vec<Axis>,
     /// From the command line.
@@ -34,7 +36,7 @@ pub struct File {
 /// Parts of a dotted key on the command line; no configuration is nearly as deep.
 const DEEPEST: usize = 16;
 
-const KEYS: [&str; 5] = ["name", "data_dir", "base", "arm", "sweep"];
+const KEYS: [&str; 6] = ["name", "data_dir", "checkpoint", "base", "arm", "sweep"];
 
 /// Reads a file, and overlays it with the command line.
 pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
@@ -51,6 +53,7 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
     };
     check_name(&name, root.locate("name"))?;
     let data_dir = root.get("data_dir").map(|folder| text_of(folder, "data_dir").map(PathBuf::from)).transpose()?;
+    let checkpoint = root.get("checkpoint").map(checkpoint).transpose()?.unwrap_or_default();
     let sets = overrides.set.iter().map(|set| assignment(set)).collect::<Result<Vec<_>, _>>()?;
     let arms = arms(&root, &sets)?;
     let mut axes = axes(&root)?;
@@ -62,11 +65,27 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
         }
         take_seeds(&mut axes, count, &root.origin);
     }
-    Ok(File { name, data_dir, arms, axes, sets, warnings })
+    Ok(File { name, data_dir, checkpoint, arms, axes, sets, warnings })
 }
 
 fn text_of<'a>(value: &'a Value, key: &str) -> Result<&'a str, config::Error> {
     value.as_str().ok_or_else(|| config::Error::mismatch(value, "a string").within(key).located(&value.origin))
+}
+
+/// How often trials are saved.
+fn checkpoint(value: &Value) -> Result<CheckpointConfig, config::Error> {
+    let config: CheckpointConfig = config::from_value(value).map_err(|error| error.within("checkpoint"))?;
+    let fail = |key: &str, message: String| {
+        let origin = value.get(key).map_or(&value.origin, |value| &value.origin);
+        Err(config::Error::at(origin, format!("`checkpoint.{key}` is {message}")))
+    };
+    if config.epochs == Some(0) {
+        return fail("epochs", "0, at least 1 expected".into());
+    }
+    if !(config.minutes > 0.0 && config.minutes.is_finite()) {
+        return fail("minutes", format!("{}, a number above 0 expected", config.minutes));
+    }
+    Ok(config)
 }
 
 /// The name is that of the results' folder.

@@ -11,7 +11,8 @@ use super::invert::{self, Branch, Inverse, Inverter, Problem};
 use super::moment::{self, Collector};
 use super::{Damping, Error, Fisher, KfacConfig, Rescale, Result, Step, Transform, damping};
 use crate::clock::{Clock, Phase};
-use crate::param::{Block, Tap, Updates};
+use crate::param::{Block, Params, Tap, Updates};
+use crate::state::State;
 
 /// The KFAC stage.
 pub struct Kfac {
@@ -137,6 +138,23 @@ impl Transform for Kfac {
         self.precondition(updates, step.lr)
     }
 
+    fn state(&self) -> State {
+        let mut state = State::new();
+        for factor in self.factors() {
+            state.put_part(&factor.name, factor.state());
+        }
+        state
+    }
+
+    fn load(&mut self, state: &mut State, _: &Params) -> candle_core::Result<()> {
+        for factor in self.layers.iter_mut().flat_map(|layer| &mut layer.factors) {
+            let mut part = state.take_part(&factor.name);
+            factor.load(&mut part)?;
+            part.finish()?;
+        }
+        Ok(())
+    }
+
     fn listens(&self, index: usize) -> Option<(Arc<Tap>, Fisher)> {
         index.is_multiple_of(self.config.factor_every).then(|| (self.tap.clone(), self.config.fisher))
     }
@@ -191,7 +209,7 @@ impl Factor {
         let Some(refreshed) = inverter.invert(&problem)? else {
             return Err(Error::NotInvertible { factor: self.name.clone() });
         };
-        self.inverse = Some(refreshed.inverse);
+        self.inverse = Some(refreshed.inverse.contiguous()?);
         self.refreshes[match refreshed.branch {
             Branch::Exact => 0,
             Branch::Newton => 1,
@@ -199,6 +217,36 @@ impl Factor {
         }] += 1;
         drop(inversion);
         self.seconds += clock.total() - before;
+        Ok(())
+    }
+}
+
+/// Names of [`Factor::refreshes`] in checkpoints.
+const REFRESHES: [&str; 3] = ["exact", "newton", "newton-damped"];
+
+impl Factor {
+    fn state(&self) -> State {
+        let mut state = State::new();
+        if let Some(average) = &self.average {
+            state.put("average", average);
+        }
+        if let Some(inverse) = &self.inverse {
+            state.put_part("inverse", inverse.state());
+        }
+        for (name, count) in REFRESHES.into_iter().zip(self.refreshes) {
+            state.put_number(name, count as f64);
+        }
+        state.put_number("seconds", self.seconds);
+        state
+    }
+
+    fn load(&mut self, state: &mut State) -> candle_core::Result<()> {
+        self.average = state.take("average");
+        self.inverse = Inverse::load(state.take_part("inverse"))?;
+        for (name, count) in REFRESHES.into_iter().zip(&mut self.refreshes) {
+            *count = state.take_count(name)?;
+        }
+        self.seconds = state.take_number("seconds")?;
         Ok(())
     }
 }

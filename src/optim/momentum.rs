@@ -5,7 +5,8 @@ use candle_core::Tensor;
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
 use crate::linalg;
-use crate::param::Updates;
+use crate::param::{Params, Updates};
+use crate::state::State;
 
 pub struct Momentum {
     factor: f64,
@@ -42,6 +43,18 @@ impl Transform for Momentum {
             updates.0.clone_from(&velocity);
         }
         self.velocity = Some(velocity);
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        let mut state = State::new();
+        state.put_all("velocity", self.velocity.iter().flatten());
+        state
+    }
+
+    fn load(&mut self, state: &mut State, params: &Params) -> candle_core::Result<()> {
+        let velocity = state.take_all("velocity", params.params.len())?;
+        self.velocity = (!velocity.is_empty()).then_some(velocity);
         Ok(())
     }
 }

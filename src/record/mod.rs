@@ -8,11 +8,12 @@ mod metric;
 mod origin;
 mod read;
 mod row;
+mod seal;
 mod write;
 
 pub use error::Error;
 pub use metric::Metric;
 pub use origin::{Origin, Status};
-pub use read::{Results, Skipped, read};
+pub use read::{Brief, Results, Skipped, brief, read};
 pub use row::{Row, Scope};
 pub use write::write;

@@ -12,6 +12,7 @@ pub use newton::iterate as newton_rounds;
 
 use super::InverterConfig;
 use crate::catalog::Entry;
+use crate::state::State;
 
 /// A factor to be inverted.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +57,44 @@ impl Inverse {
                 vectors.matmul(&turned.broadcast_div(&(values + *damping)?.unsqueeze(1)?)?)
             }
         }
+    }
+
+    /// The same in memory in the order of its rows, so that one read from a checkpoint is multiplied by the same path, to the same bits.
+    pub(super) fn contiguous(&self) -> Result<Self> {
+        Ok(match self {
+            Self::Dense(inverse) => Self::Dense(inverse.contiguous()?),
+            Self::Eigen { vectors, values, damping } => {
+                Self::Eigen { vectors: vectors.contiguous()?, values: values.contiguous()?, damping: *damping }
+            }
+        })
+    }
+
+    /// For checkpoints.
+    pub(super) fn state(&self) -> State {
+        let mut state = State::new();
+        match self {
+            Self::Dense(inverse) => state.put("dense", inverse),
+            Self::Eigen { vectors, values, damping } => {
+                state.put("vectors", vectors);
+                state.put("values", values);
+                state.put_number("damping", *damping);
+            }
+        }
+        state
+    }
+
+    /// What [`Inverse::state`] gave away; nothing if there was no inverse.
+    pub(super) fn load(mut state: State) -> Result<Option<Self>> {
+        let inverse = match (state.take("dense"), state.take("vectors"), state.take("values")) {
+            (None, None, None) => None,
+            (Some(inverse), None, None) => Some(Self::Dense(inverse)),
+            (None, Some(vectors), Some(values)) => {
+                Some(Self::Eigen { vectors, values, damping: state.take_number("damping")? })
+            }
+            _ => candle_core::bail!("an inverse is incomplete"),
+        };
+        state.finish()?;
+        Ok(inverse)
     }
 
     /// The inverse as a matrix.
