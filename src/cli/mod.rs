@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. This is the only place that prints.
 
 mod clean;
+mod compare;
 mod completions;
 mod figure;
 mod lines;
@@ -37,6 +38,7 @@ enum Command {
     Clean(clean::Clean),
     Submit(submit::Submit),
     Figure(figure::Figure),
+    Compare(compare::Compare),
     List(list::List),
     Verify(verify::Verify),
     Completions(completions::Completions),
@@ -52,6 +54,7 @@ impl Cli {
             Command::Clean(clean) => clean.execute(),
             Command::Submit(submit) => submit.execute(),
             Command::Figure(figure) => figure.execute(),
+            Command::Compare(compare) => compare.execute(),
             Command::List(list) => list.execute(),
             Command::Verify(verify) => verify.execute(),
             Command::Completions(completions) => completions.execute(),

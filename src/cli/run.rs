@@ -20,7 +20,8 @@ use super::selection::Selection;
 ///
 /// Results go to results/<experiment>/, one Parquet file a trial; what is there already is skipped, and what another process runs is
 /// left to it. The running trial is saved every five minutes (see [checkpoint] in docs/sweeps.md), so an interrupted run is gone on
-/// with by the same command. Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops at once.
+/// with by the same command. Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops at once. SIGUSR1 is the first
+/// without a second, for schedulers.
 ///
 /// Exit codes: 0 all done (divergence is a result); 1 a trial failed, or nothing could be run or written; 2 the command line is
 /// wrong; 3 stopped on request, and the same command goes on; 130 or 143 stopped at once by a second signal.
@@ -149,15 +150,21 @@ impl Run {
     }
 }
 
-/// True from the first SIGINT or SIGTERM on; the second ends the process at once.
+/// True from the first SIGINT or SIGTERM on, of which the second ends the process at once, and from SIGUSR1 on.
 fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag down, and raises it.
-        flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())
-            .and_then(|_| flag::register(signal, stop.clone()))
-            .context("cannot listen for signals")?;
-    }
+    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let listen = || {
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the first signal finds the flag down, and raises it.
+            flag::register_conditional_shutdown(signal, 128 + signal, asked.clone())?;
+            flag::register(signal, asked.clone())?;
+            flag::register(signal, stop.clone())?;
+        }
+        #[cfg(unix)]
+        flag::register(signal_hook::consts::SIGUSR1, stop.clone())?;
+        Ok::<_, std::io::Error>(())
+    };
+    listen().context("cannot listen for signals")?;
     Ok(stop)
 }
 

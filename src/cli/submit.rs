@@ -116,12 +116,12 @@ const SCRIPT: &str = r#"#!/bin/bash
 {options}
 cd {here} || exit 1
 
-# Slurm sends USR1 before the time limit, and TERM before it cancels or preempts: either way the trial is saved.
+# Slurm sends USR1 before the time limit, and TERM before it cancels or preempts. The program saves and stops on USR1, however often.
 again=no
 {command} < /dev/null &
 child=$!
-trap 'again=yes; kill -TERM "$child"' USR1
-trap 'kill -TERM "$child"' TERM
+trap 'again=yes; kill -USR1 "$child"' USR1
+trap 'kill -USR1 "$child"' TERM
 
 # `wait` returns when a signal comes, so it is asked until the child is gone.
 wait "$child"; code=$?

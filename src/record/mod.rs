@@ -3,6 +3,7 @@
 //! A row is one number of one trial, in long format, so that a new metric is no new schema. This layer knows files, not what the
 //! numbers mean.
 
+mod compare;
 mod error;
 mod metric;
 mod origin;
@@ -11,6 +12,7 @@ mod row;
 mod seal;
 mod write;
 
+pub use compare::compare;
 pub use error::Error;
 pub use metric::Metric;
 pub use origin::{Origin, Status};
