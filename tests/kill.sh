@@ -36,6 +36,7 @@ echo "a sweep of $trials trials, left alone: $wall ms"
 
 # Moments anywhere in the whole of what is left; one beyond its end is drawn again.
 done=0
+resumed=0
 while ((done < kills)); do
   "$program" run kill.toml --out killed --threads 1 > log 2>&1 &
   child=$!
@@ -43,15 +44,16 @@ while ((done < kills)); do
   sleep "$(printf '%d.%03d' $((after / 1000)) $((after % 1000)))"
   if ! kill -KILL "$child" 2> /dev/null; then
     wait "$child"
-    echo "the sweep ended after $done kills; another one is begun"
+    echo "the sweep ended after $done kills: $("$program" compare whole/kill killed/kill)"
     rm -rf killed
     continue
   fi
   wait "$child" 2> /dev/null || true
+  resumed=$((resumed + $(grep -c 'goes on behind step' log || true)))
   done=$((done + 1))
   printf 'kill %2d after %5d ms: %s\n' "$done" "$after" "$("$program" status kill.toml --out killed 2> /dev/null | tail -1)"
 done
-"$program" run kill.toml --out killed --threads 1 2>&1 | grep -c 'goes on behind step' || true
-"$program" status kill.toml --out killed 2> /dev/null | tail -1
-
+"$program" run kill.toml --out killed --threads 1 > log 2>&1
+resumed=$((resumed + $(grep -c 'goes on behind step' log || true)))
+echo "trials went on from a checkpoint $resumed times; at the end: $("$program" status kill.toml --out killed 2> /dev/null | tail -1)"
 "$program" compare whole/kill killed/kill

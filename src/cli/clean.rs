@@ -1,6 +1,5 @@
-use std::fs;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -39,16 +38,14 @@ impl Clean {
             line("nothing is removed");
             return Ok(ExitCode::SUCCESS);
         }
+        let mut removed = 0;
         for path in &paths {
-            remove(path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+            let gone = experiment::discard(path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+            removed += usize::from(gone);
         }
-        line(format_args!("{} removed", paths.len()));
+        line(format_args!("{removed} removed"));
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
 }
 
 /// Whether the person at the terminal wants it.

@@ -63,7 +63,7 @@ impl Claim {
     pub fn take(results: &Path, trial: &Trial) -> io::Result<Attempt> {
         let folder = folder(results, &trial.id);
         // Whoever only looks holds the lock for a moment, and so does whoever is just about to remove it.
-        for _ in 0..20 {
+        for _ in 0..5 {
             fs::create_dir_all(&folder)?;
             let mut lock =
                 match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(folder.join(LOCK)) {
@@ -77,7 +77,7 @@ impl Claim {
                     return Ok(Attempt::Ours(Self { folder, lock }));
                 }
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }
@@ -130,6 +130,28 @@ impl Claim {
         }
         drop(self.lock);
     }
+}
+
+/// Removes the folder of a trial that nobody runs; whether it is gone.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn discard(folder: &Path) -> io::Result<bool> {
+    let path = folder.join(LOCK);
+    let lock = match OpenOptions::new().write(true).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        other => Some(other?),
+    };
+    // With the lock in hand, so that nobody begins in the middle of it.
+    let free = lock.as_ref().is_none_or(|lock| lock.try_lock().is_ok() && is_at(lock, &path));
+    if free {
+        fs::remove_dir_all(folder)?;
+        if let Some(unfinished) = folder.parent() {
+            // Fails while there are others in it.
+            let _ = fs::remove_dir(unfinished);
+        }
+    }
+    Ok(free)
 }
 
 /// The folder of a trial that has not ended.

@@ -22,7 +22,7 @@ pub use claim::{Failures, Holder};
 pub use jobs::{STOPPED, run_jobs};
 pub use run::{Event, Reporter, Settings, Summary, run};
 pub use shard::Shard;
-pub use survey::{Entry, Standing, leftovers, survey};
+pub use survey::{Entry, Standing, discard, leftovers, survey};
 
 use crate::{config, data, optim, record, train};
 

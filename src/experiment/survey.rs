@@ -109,6 +109,14 @@ pub fn leftovers(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// Removes one of [`leftovers`]; whether it is gone, for somebody may have taken it up by now.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn discard(path: &Path) -> io::Result<bool> {
+    if path.is_dir() { claim::discard(path) } else { fs::remove_file(path).map(|()| true) }
+}
+
 /// What is in a folder, sorted; nothing if there is no such folder.
 fn children(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {

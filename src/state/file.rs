@@ -51,12 +51,14 @@ pub fn write(path: &Path, state: &State) -> Result<(), Error> {
         ("texts".to_owned(), json(serde_json::to_string(&state.texts))?),
     ]);
     let aside = storage::aside(path)?;
+    let permissions = aside.as_file().metadata()?.permissions();
     // safetensors writes to a file of its own and renames it: what `aside` had open is then another file, so it is opened anew.
     safetensors::serialize_to_file(&state.tensors, Some(metadata), aside.path()).map_err(|error| match error {
         safetensors::SafeTensorError::IoError(error) => Error::Io(error),
         other => Error::malformed(other),
     })?;
     let mut file = OpenOptions::new().read(true).append(true).open(aside.path())?;
+    file.set_permissions(permissions)?;
     let digest = digest(&mut file)?;
     file.write_all(&digest)?;
     file.write_all(MARK)?;

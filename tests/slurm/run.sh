@@ -71,7 +71,7 @@ sinfo || { tail -n 20 "$work"/*.log; exit 1; }
 
 cd "$work"
 # Trials long enough to be met alive.
-common=("$experiment" --set epochs=60)
+common=("$experiment" --set epochs=40)
 "$program" submit "${common[@]}" --cpus 1 --shards 4 --time 10 --partition main
 job=$(squeue --noheader --format=%F | head -1)
 
