@@ -75,6 +75,12 @@ impl Clock {
         Self { device: device.clone(), state: Mutex::default() }
     }
 
+    /// A clock that stands at `seconds`, to go on from a checkpoint.
+    #[must_use]
+    pub fn at(device: &Device, seconds: Seconds) -> Self {
+        Self { device: device.clone(), state: Mutex::new(State { open: Vec::new(), seconds }) }
+    }
+
     /// Runs until the returned guard is dropped; time in no other phase counts as [`Phase::Other`].
     pub fn start(&self) -> Running<'_> {
         self.enter(Some(Phase::Other))

@@ -5,6 +5,8 @@ pub mod clock;
 pub mod config;
 pub mod random;
 pub mod stats;
+pub mod state;
+pub mod storage;
 
 pub mod param;
 

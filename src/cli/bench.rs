@@ -9,8 +9,8 @@ use nkfac_bench::kernel::conv::Engine;
 use nkfac_bench::nn::zoo::{ModelConfig, Shape};
 use nkfac_bench::optim::InverterConfig;
 
+use super::machine;
 use super::output::line;
-use super::run::threads;
 
 /// Measure one training step, or one inverse, on this machine
 #[derive(Debug, Args)]
@@ -96,7 +96,8 @@ impl Bench {
 
 impl Step {
     fn execute(&self) -> anyhow::Result<()> {
-        let threads = threads(self.threads)?;
+        let threads = machine::wanted(self.threads);
+        machine::start(threads)?;
         let width = self.width.map_or(String::new(), |width| format!(", width = {width}"));
         let model: ModelConfig = named("model", &format!("{{ kind = {:?}{width} }}", self.model))?;
         let shape =
@@ -155,7 +156,8 @@ fn table(times: &StepTimes) {
 
 impl Inverse {
     fn execute(&self) -> anyhow::Result<()> {
-        let threads = threads(self.threads)?;
+        let threads = machine::wanted(self.threads);
+        machine::start(threads)?;
         let inverters = self.inverters.iter().map(|name| named("inverter", &format!("{{ kind = {name:?} }}")));
         let inverters = inverters.collect::<anyhow::Result<Vec<InverterConfig>>>()?;
         let mut rows = Vec::new();

@@ -8,7 +8,7 @@ use nkfac_bench::nn::weights;
 use nkfac_bench::train::{self, Evaluation};
 
 use super::output::line;
-use super::run::device;
+use super::machine::device;
 use super::selection::Selection;
 
 /// Evaluate saved weights on an experiment's test images

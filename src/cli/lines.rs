@@ -2,7 +2,7 @@
 
 use super::output;
 use nkfac_bench::experiment::{Event, Reporter, Trial};
-use nkfac_bench::train::{Observer, Progress, Score};
+use nkfac_bench::train::{Note, Observer, Progress, Score};
 use serde_json::{Value, json};
 
 #[derive(Default)]
@@ -28,6 +28,21 @@ impl Observer for Lines {
             json!({ "event": "epoch", "trial": self.trial, "epoch": epoch + 1, "train": train, "test": test }),
         );
     }
+
+    fn note(&mut self, note: &Note<'_>) {
+        let trial = &self.trial;
+        output::line(match note {
+            Note::Resumed { step, elsewhere } => {
+                json!({ "event": "resumed", "trial": trial, "step": step, "elsewhere": elsewhere })
+            }
+            Note::Unreadable { path, message } => {
+                json!({ "event": "unreadable", "trial": trial, "path": path, "error": message })
+            }
+            Note::NotSaved { folder, message } => {
+                json!({ "event": "not-saved", "trial": trial, "folder": folder, "error": message })
+            }
+        });
+    }
 }
 
 impl Reporter for Lines {
@@ -40,11 +55,15 @@ impl Reporter for Lines {
             Event::Broken { trial, broken } => {
                 ended("broken", trial, json!({ "path": broken.path, "reason": broken.reason }))
             }
-            Event::Skipped { trial } => ended("skipped", trial, json!({})),
+            Event::Skipped { trial, elsewhere } => ended("skipped", trial, json!({ "elsewhere": elsewhere })),
+            Event::Taken { trial, holder } => ended("taken", trial, json!({ "holder": holder })),
+            Event::Stopped { trial, step, saved } => ended("stopped", trial, json!({ "step": step, "saved": saved })),
             Event::Ended { trial, outcome } => {
                 ended("ended", trial, json!({ "status": outcome.status.name(), "reason": outcome.reason }))
             }
-            Event::Failed { trial, error } => ended("failed", trial, json!({ "error": error.to_string() })),
+            Event::Failed { trial, error, again } => {
+                ended("failed", trial, json!({ "error": error.to_string(), "again": again }))
+            }
         };
         output::line(line);
     }

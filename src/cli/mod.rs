@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. This is the only place that prints.
 
 mod bench;
+mod clean;
 mod compare;
 mod completions;
 mod data;
@@ -10,14 +11,18 @@ mod figure;
 mod inverses;
 mod lines;
 mod list;
+mod machine;
 mod man;
 mod output;
 mod plan;
 mod progress;
 mod report;
 mod run;
+mod same;
 mod schema;
 mod selection;
+mod status;
+mod submit;
 mod verify;
 
 use std::process::ExitCode;
@@ -39,9 +44,13 @@ pub struct Cli {
 enum Command {
     Run(run::Run),
     Plan(plan::Plan),
+    Status(status::Status),
+    Clean(clean::Clean),
+    Submit(submit::Submit),
     Figure(figure::Figure),
     Report(report::Report),
     Compare(compare::Compare),
+    Same(same::Same),
     Export(export::Export),
     Evaluate(evaluate::Evaluate),
     List(list::List),
@@ -59,9 +68,13 @@ impl Cli {
         match self.command {
             Command::Run(run) => run.execute(),
             Command::Plan(plan) => plan.execute(),
+            Command::Status(status) => status.execute(),
+            Command::Clean(clean) => clean.execute(),
+            Command::Submit(submit) => submit.execute(),
             Command::Figure(figure) => figure.execute(),
             Command::Report(report) => report.execute(),
             Command::Compare(compare) => compare.execute(),
+            Command::Same(same) => same.execute(),
             Command::Export(export) => export.execute(),
             Command::Evaluate(evaluate) => evaluate.execute(),
             Command::List(list) => list.execute(),

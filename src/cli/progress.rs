@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nkfac_bench::data::Broken;
 use nkfac_bench::experiment::{Event, Reporter, Trial};
 use nkfac_bench::record::Status;
-use nkfac_bench::train::{Observer, Outcome, Progress, Score};
+use nkfac_bench::train::{Note, Observer, Outcome, Progress, Score};
 
 use super::output::line;
 use super::plan::differences;
@@ -16,6 +16,8 @@ pub struct Bars {
     bars: MultiProgress,
     sweep: ProgressBar,
     trial: ProgressBar,
+    /// Of the running trial.
+    name: String,
     epochs: usize,
     batch: usize,
     /// The scores of the last epoch.
@@ -23,8 +25,10 @@ pub struct Bars {
 }
 
 impl Bars {
-    pub fn new(trials: usize) -> Self {
-        let bars = MultiProgress::new();
+    /// Bars over so many trials that move, or lines alone.
+    pub fn new(trials: usize, moves: bool) -> Self {
+        let target = if moves { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bars = MultiProgress::with_draw_target(target);
         let sweep = bars.add(ProgressBar::new(trials as u64));
         sweep.set_style(style("sweep {wide_bar:.blue} {pos}/{len} trials · {elapsed} · {eta} left"));
         let trial = bars.add(ProgressBar::new(0));
@@ -32,7 +36,7 @@ impl Bars {
         if !sweep.is_hidden() {
             sweep.enable_steady_tick(Duration::from_secs(1));
         }
-        Self { bars, sweep, trial, epochs: 0, batch: 0, last: None }
+        Self { bars, sweep, trial, name: String::new(), epochs: 0, batch: 0, last: None }
     }
 
     /// Takes the bars off the screen.
@@ -91,6 +95,25 @@ impl Observer for Bars {
     fn epoch(&mut self, _epoch: usize, train: Score, test: Score) {
         self.last = Some((train, test));
     }
+
+    fn note(&mut self, note: &Note<'_>) {
+        let name = &self.name;
+        let text = match note {
+            Note::Resumed { step, elsewhere: None } => format!("{name}  goes on behind step {step}"),
+            Note::Resumed { step, elsewhere: Some(machine) } => {
+                format!(
+                    "{name}  goes on behind step {step}, saved on another machine ({machine}): last bits may differ"
+                )
+            }
+            Note::Unreadable { path, message } => {
+                format!("{name}  the checkpoint `{}` is thrown away: {message}", path.display())
+            }
+            Note::NotSaved { folder, message } => {
+                format!("{name}  no checkpoint in `{}`: {message}; the trial goes on unsaved", folder.display())
+            }
+        };
+        self.bars.suspend(|| eprintln!("{text}"));
+    }
 }
 
 impl Reporter for Bars {
@@ -98,6 +121,7 @@ impl Reporter for Bars {
         match event {
             Event::Started { trial, .. } => {
                 (self.epochs, self.batch, self.last) = (trial.config.epochs, trial.config.batch, None);
+                self.name = name(trial);
                 self.trial.reset();
                 self.trial.set_prefix(trial.arm.clone());
                 return;
@@ -107,9 +131,25 @@ impl Reporter for Bars {
                 self.bars.suspend(|| eprintln!("left out `{}`, which cannot be decoded: {reason}", path.display()));
                 return;
             }
-            Event::Skipped { trial } => self.line(&format!("{}  done before", name(trial))),
+            Event::Skipped { trial, elsewhere: None } => self.line(&format!("{}  done before", name(trial))),
+            Event::Skipped { trial, elsewhere: Some(machine) } => {
+                self.line(&format!("{}  done before, but on {machine}", name(trial)));
+            }
+            Event::Taken { trial, holder } => {
+                self.line(&format!("{}  left to process {} on {}", name(trial), holder.pid, holder.host));
+            }
+            Event::Stopped { trial, step, saved } => {
+                let saved = if *saved { "saved" } else { "not saved" };
+                self.line(&format!("{}  stopped behind step {step}, {saved}", name(trial)));
+            }
             Event::Ended { trial, outcome } => self.ended(trial, outcome),
-            Event::Failed { trial, error } => self.bars.suspend(|| eprintln!("{}  failed: {error}", name(trial))),
+            Event::Failed { trial, error, again } => {
+                let again = if *again { "; it is tried again" } else { "" };
+                self.bars.suspend(|| eprintln!("{}  failed: {error}{again}", name(trial)));
+                if !again.is_empty() {
+                    return;
+                }
+            }
         }
         self.sweep.inc(1);
     }

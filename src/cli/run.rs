@@ -1,14 +1,18 @@
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, bail};
-use candle_core::Device;
+use anyhow::Context;
 use clap::Args;
-use nkfac_bench::experiment::{self, Settings, Summary};
+use nkfac_bench::experiment::{self, Experiment, Reporter, STOPPED, Settings, Shard, Summary, Trial};
+use nkfac_bench::experiment::inverse::Comparison;
 use nkfac_bench::figure::Style;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use super::figure;
-use super::inverses;
+use super::{inverses, machine};
 use super::lines::Lines;
 use super::output::line;
 use super::progress::Bars;
@@ -16,8 +20,13 @@ use super::selection::Selection;
 
 /// Run every trial that is not finished yet, then draw its figures
 ///
-/// Results go to results/<experiment>/, one Parquet file a trial; what is there already is skipped, so an interrupted run is
-/// gone on with by the same command. The exit code is 1 if a trial failed; one that diverged is a result.
+/// Results go to results/<experiment>/, one Parquet file a trial; what is there already is skipped, and what another process runs is
+/// left to it. The running trial is saved every five minutes (see [checkpoint] in docs/sweeps.md), so an interrupted run is gone on
+/// with by the same command. Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops at once. SIGUSR1 is the first
+/// without a second, for schedulers.
+///
+/// Exit codes: 0 all done (divergence is a result); 1 a trial failed, or nothing could be run or written; 2 the command line is
+/// wrong; 3 stopped on request, and the same command goes on; 130 or 143 stopped at once by a second signal.
 #[derive(Debug, Args)]
 pub struct Run {
     #[command(flatten)]
@@ -36,82 +45,162 @@ pub struct Run {
     /// A trial that is finished already is not run again for them.
     #[arg(long)]
     save_weights: bool,
+    /// Run N trials at once, each in a process with its share of the threads
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Run one part of N that take about as long, such as 2/8; draw when all are done
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    shard: Option<Shard>,
+    /// Run what failed three times, too
+    #[arg(long)]
+    retry: bool,
     /// Print one JSON object a line for scripts
     #[arg(long)]
     json: bool,
+    /// Run this trial as a child of `--jobs`: it stops when its standard input ends
+    #[arg(long, hide = true, value_name = "TRIAL")]
+    only: Option<String>,
 }
 
 impl Run {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         if let Some(comparison) = self.selection.comparison()? {
-            let device = device(&self.device)?;
-            let threads = threads(self.threads)?;
-            let summary =
-                inverses::run(&comparison, &self.out, (&device, device_name(&self.device)), threads, self.json)?;
-            conclude(&self.out.join(&comparison.name), &summary, self.json)?;
-            return Ok(ExitCode::SUCCESS);
+            return self.compare_inverters(&comparison);
         }
-        let experiment = self.selection.read()?;
-        let settings = Settings {
-            folder: self.out.join(&experiment.name),
-            device: device(&self.device)?,
-            device_name: device_name(&self.device).to_owned(),
-            threads: threads(self.threads)?,
-            save_weights: self.save_weights,
-        };
+        let stop = stop_on_signals()?;
+        let mut experiment = if self.only.is_some() { self.selection.read_quietly() } else { self.selection.read() }?;
+        if let Some(shard) = self.shard {
+            experiment.keep(shard)?;
+        }
+        if let Some(only) = &self.only {
+            experiment.trials.retain(|trial| trial.id == *only);
+            stop_with_input(&stop);
+        }
+        let settings = self.settings(&experiment, stop)?;
         let summary = if self.json {
-            experiment::run(&experiment, &settings, &mut Lines::default())?
+            self.run(&experiment, &settings, &mut Lines::default())?
         } else {
-            let mut bars = Bars::new(experiment.trials.len());
-            let summary = experiment::run(&experiment, &settings, &mut bars);
+            let mut bars = Bars::new(experiment.trials.len(), self.only.is_none() && self.jobs.is_none());
+            let summary = self.run(&experiment, &settings, &mut bars);
             bars.finish();
             summary?
         };
-        conclude(&settings.folder, &summary, self.json)?;
-        Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        if self.only.is_none() {
+            self.conclude(&settings.folder, &summary)?;
+        }
+        Ok(match summary {
+            Summary { stopped: true, .. } => ExitCode::from(STOPPED),
+            Summary { failed: 0, .. } => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        })
+    }
+
+    fn settings(&self, experiment: &Experiment, stop: Arc<AtomicBool>) -> anyhow::Result<Settings> {
+        let threads = (machine::wanted(self.threads) / self.jobs.map_or(1, usize::from)).max(1);
+        machine::start(threads)?;
+        Ok(Settings {
+            folder: self.out.join(&experiment.name),
+            device: machine::device(&self.device)?,
+            device_name: machine::device_name(&self.device).to_owned(),
+            threads,
+            save_weights: self.save_weights,
+            stop,
+            retry: self.retry,
+        })
+    }
+
+    fn run(
+        &self,
+        experiment: &Experiment,
+        settings: &Settings,
+        reporter: &mut dyn Reporter,
+    ) -> anyhow::Result<Summary> {
+        let Some(jobs) = self.jobs else { return Ok(experiment::run(experiment, settings, reporter)?) };
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let command = |trial: &Trial| self.child(&program, settings, trial);
+        Ok(experiment::run_jobs(experiment, settings, usize::from(jobs), &command, reporter)?)
+    }
+
+    /// The command that runs one trial in a process of its own.
+    fn child(&self, program: &Path, settings: &Settings, trial: &Trial) -> Command {
+        let mut command = Command::new(program);
+        command.arg("run").args(self.selection.arguments()).arg("--out").arg(&self.out);
+        command.args(["--device", &self.device, "--threads", &settings.threads.to_string(), "--only", &trial.id]);
+        let flags = [(self.json, "--json"), (self.retry, "--retry"), (self.save_weights, "--save-weights")];
+        command.args(flags.into_iter().filter_map(|(set, flag)| set.then_some(flag)));
+        command.stdin(Stdio::piped());
+        command
+    }
+
+    fn compare_inverters(&self, comparison: &Comparison) -> anyhow::Result<ExitCode> {
+        let (device, threads) = (machine::device(&self.device)?, machine::wanted(self.threads));
+        machine::start(threads)?;
+        let device = (&device, machine::device_name(&self.device));
+        let summary = inverses::run(comparison, &self.out, device, threads, self.json)?;
+        self.conclude(&self.out.join(&comparison.name), &summary)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Draws what there is now, and sums up.
+    fn conclude(&self, folder: &Path, summary: &Summary) -> anyhow::Result<()> {
+        let Summary { finished, diverged, skipped, failed, taken, stopped } = *summary;
+        if stopped || self.shard.is_some() {
+            eprintln!("figures are drawn when all is done, or by `nkfac-bench figure {}`", folder.display());
+        } else if finished + diverged + skipped == 0 {
+            eprintln!("no trial left a result in `{}`: there is nothing to draw", folder.display());
+        } else {
+            figure::draw(folder, &[], Style::default(), !self.json)?;
+        }
+        if self.json {
+            let counts = serde_json::json!({
+                "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed, "taken": taken
+            });
+            line(serde_json::json!({
+                "event": "summary", "trials": counts, "folder": folder, "stopped": stopped
+            }));
+            return Ok(());
+        }
+        let taken = if taken == 0 { String::new() } else { format!(", {taken} run by other processes") };
+        line(format_args!("{finished} finished, {diverged} diverged, {skipped} done before, {failed} failed{taken}"));
+        if stopped {
+            eprintln!("stopped: the same command goes on");
+        }
+        Ok(())
     }
 }
 
-/// `cuda` and `cuda:0` are one device and get one name.
-fn device_name(name: &str) -> &str {
-    if name == "cuda" { "cuda:0" } else { name }
-}
-
-pub fn device(name: &str) -> anyhow::Result<Device> {
-    let ordinal = match name.split_once(':').unwrap_or((name, "0")) {
-        ("cpu", "0") => return Ok(Device::Cpu),
-        ("cuda", ordinal) => ordinal.parse().ok(),
-        _ => None,
+/// True from the first SIGINT or SIGTERM on, of which the second ends the process at once, and from SIGUSR1 on.
+fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let listen = || {
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the first signal finds the flag down, and raises it.
+            flag::register_conditional_shutdown(signal, 128 + signal, asked.clone())?;
+            flag::register(signal, asked.clone())?;
+            flag::register(signal, stop.clone())?;
+        }
+        #[cfg(unix)]
+        flag::register(signal_hook::consts::SIGUSR1, stop.clone())?;
+        Ok::<_, std::io::Error>(())
     };
-    let Some(ordinal) = ordinal else { bail!("unknown device `{name}`\nhint: cpu, cuda or cuda:N") };
-    if !candle_core::utils::cuda_is_available() {
-        bail!("this program was built without CUDA\nhint: cargo run --release --features cuda -- run … --device {name}")
-    }
-    Device::new_cuda(ordinal).with_context(|| format!("cannot use the device `{name}`"))
+    listen().context("cannot listen for signals")?;
+    Ok(stop)
 }
 
-/// Sets up the threads that everything computes with; says how many.
-pub fn threads(wanted: Option<u16>) -> anyhow::Result<usize> {
-    let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let count = wanted.map_or(available, usize::from);
-    rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("cannot start the threads")?;
-    Ok(count)
+/// Raises the flag when standard input ends, which it does when the process at its other end dies, however it dies.
+fn stop_with_input(stop: &Arc<AtomicBool>) {
+    let stop = stop.clone();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        stop.store(true, Ordering::Relaxed);
+    });
 }
 
-/// Draws what there is now, and sums up.
-fn conclude(folder: &Path, summary: &Summary, json: bool) -> anyhow::Result<()> {
-    let Summary { finished, diverged, skipped, failed } = *summary;
-    if finished + diverged + skipped == 0 {
-        eprintln!("no trial left a result in `{}`: there is nothing to draw", folder.display());
-    } else {
-        figure::draw(folder, &[], Style::default(), !json)?;
+/// `2/8`.
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(number, count)| Some((number.parse().ok()?, count.parse().ok()?)));
+    match parts {
+        Some((number, count)) if (1..=count).contains(&number) && count <= 100_000 => Ok(Shard { number, count }),
+        _ => Err("a part such as 2/8 expected".into()),
     }
-    if json {
-        let counts =
-            serde_json::json!({ "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed });
-        line(serde_json::json!({ "event": "summary", "trials": counts, "folder": folder }));
-    } else {
-        line(format_args!("{finished} finished, {diverged} diverged, {skipped} done before, {failed} failed"));
-    }
-    Ok(())
 }

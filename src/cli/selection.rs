@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -33,10 +34,30 @@ impl Selection {
 
     /// Reads and resolves it; warnings go to standard error.
     pub fn read(&self) -> anyhow::Result<Experiment> {
-        let experiment = experiment::read(&self.experiment, &self.overrides())?;
+        let experiment = self.read_quietly()?;
         for warning in &experiment.warnings {
             eprintln!("warning: {warning}");
         }
         Ok(experiment)
+    }
+
+    /// The same for a process whose parent has warned already.
+    pub fn read_quietly(&self) -> anyhow::Result<Experiment> {
+        Ok(experiment::read(&self.experiment, &self.overrides())?)
+    }
+
+    /// The arguments that select the same again.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut arguments = vec![self.experiment.clone().into_os_string()];
+        for set in &self.set {
+            arguments.extend(["--set".into(), set.into()]);
+        }
+        if let Some(seeds) = self.seeds {
+            arguments.extend(["--seeds".into(), seeds.to_string().into()]);
+        }
+        if let Some(scale) = &self.scale {
+            arguments.extend(["--scale".into(), scale.into()]);
+        }
+        arguments
     }
 }

@@ -5,6 +5,7 @@ use super::output;
 use anyhow::ensure;
 use candle_core::DType;
 use clap::{Args, ValueEnum};
+use nkfac_bench::kernel::conv::Engine;
 use nkfac_bench::reference::{self, Deviation, Verdict};
 
 /// Replay recorded runs of reference implementations and compare every number
@@ -21,6 +22,9 @@ pub struct Verify {
     /// What our numbers are computed in
     #[arg(long, value_enum, default_value_t = Precision::F64)]
     dtype: Precision,
+    /// How convolutions are computed in f32
+    #[arg(long, default_value = "auto", value_parser = super::bench::engine)]
+    engine: Engine,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -43,7 +47,7 @@ impl Verify {
         let mut lines: Vec<Line> = self
             .traces
             .iter()
-            .map(|path| Line::new(&path.display().to_string(), reference::verify(path, dtype, self.tolerance)))
+            .map(|path| Line::new(&path.display().to_string(), reference::verify(path, dtype, self.engine, self.tolerance)))
             .collect();
         lines.sort_by(|a, b| b.excess.total_cmp(&a.excess));
         for line in &lines {

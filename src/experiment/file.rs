@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{Error, Overrides, scale};
 use crate::config::{self, Node, Origin, Value};
+use crate::train::CheckpointConfig;
 
 /// A variant of the base.
 pub struct Arm {
@@ -34,6 +35,7 @@ pub struct File {
     pub name: String,
     pub task: Task,
     pub data_dir: Option<PathBuf>,
+    pub checkpoint: CheckpointConfig,
     pub arms: Vec<Arm>,
     pub axes: Vec<Axis>,
     /// The test accuracy that is wanted, as a fraction.
@@ -56,7 +58,8 @@ pub enum Order {
     Interleaved,
 }
 
-const KEYS: [&str; 9] = ["name", "task", "data_dir", "target", "order", "base", "arm", "sweep", "scale"];
+const KEYS: [&str; 10] =
+    ["name", "task", "data_dir", "checkpoint", "target", "order", "base", "arm", "sweep", "scale"];
 
 /// Reads a file, and overlays it with the command line.
 pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
@@ -80,6 +83,7 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
     let data_dir = root.get("data_dir").map(|folder| text_of(folder, "data_dir").map(PathBuf::from)).transpose()?;
     let target = root.get("target").map(target).transpose()?;
     let order = root.get("order").map_or(Ok(Order::File), order)?;
+    let checkpoint = root.get("checkpoint").map(checkpoint).transpose()?.unwrap_or_default();
     let sets = overrides.set.iter().map(|set| assignment(set)).collect::<Result<Vec<_>, _>>()?;
     let arms = arms(&root, &sets)?;
     let mut axes = axes(&root)?;
@@ -91,7 +95,7 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
         }
         take_seeds(&mut axes, count, &root.origin);
     }
-    Ok(File { name, task, data_dir, target, order, arms, axes, sets, warnings })
+    Ok(File { name, task, data_dir, checkpoint, target, order, arms, axes, sets, warnings })
 }
 
 pub(super) fn text_of<'a>(value: &'a Value, key: &str) -> Result<&'a str, config::Error> {
@@ -124,6 +128,22 @@ fn task(value: &Value) -> Result<Task, config::Error> {
         "inverse" => Ok(Task::Inverse),
         other => Err(config::Error::unknown_name(other, &["train", "inverse"]).within("task").located(&value.origin)),
     }
+}
+
+/// How often trials are saved.
+fn checkpoint(value: &Value) -> Result<CheckpointConfig, config::Error> {
+    let config: CheckpointConfig = config::from_value(value).map_err(|error| error.within("checkpoint"))?;
+    let fail = |key: &str, message: String| {
+        let origin = value.get(key).map_or(&value.origin, |value| &value.origin);
+        Err(config::Error::at(origin, format!("`checkpoint.{key}` is {message}")))
+    };
+    if config.epochs == Some(0) {
+        return fail("epochs", "0, at least 1 expected".into());
+    }
+    if !(config.minutes > 0.0 && config.minutes.is_finite()) {
+        return fail("minutes", format!("{}, a number above 0 expected", config.minutes));
+    }
+    Ok(config)
 }
 
 /// The name is that of the results' folder.

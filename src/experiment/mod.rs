@@ -3,21 +3,30 @@
 //! A file is a base, arms that overlay it, and axes that multiply both. A trial is one fully resolved configuration; its id is a
 //! hash of that configuration, so it is the same on every machine and whatever the arm is called.
 
+mod claim;
 mod file;
 pub mod inverse;
+mod jobs;
 mod machine;
+mod origin;
 mod preset;
 mod run;
 mod scale;
 mod schema;
+mod shard;
+mod survey;
 mod sweep;
 mod validate;
 mod warning;
 
 use std::path::{Path, PathBuf};
 
+pub use claim::{Failures, Holder};
+pub use jobs::{STOPPED, run_jobs};
 pub use run::{Event, Reporter, Settings, Summary, run};
 pub use schema::schema;
+pub use shard::Shard;
+pub use survey::{Entry, Standing, discard, leftovers, survey};
 
 use crate::optim::OptimizerConfig;
 use crate::{config, data, nn, optim, record, train};
@@ -28,6 +37,7 @@ pub struct Experiment {
     pub name: String,
     /// The folder with data that the file names.
     pub data_dir: Option<PathBuf>,
+    pub checkpoint: train::CheckpointConfig,
     /// The test accuracy that trials are to reach, as a fraction.
     pub target: Option<f64>,
     /// In the order in which they are run.
@@ -85,6 +95,19 @@ pub enum Error {
     Train(#[from] optim::Error),
     #[error("the trial panicked: {message}")]
     Panicked { message: String },
+    #[error("its process was killed ({status})\nhint: for its memory, perhaps: fewer `--jobs` leave each more")]
+    Killed { status: String },
+    #[error("it failed {} times and is given up; the last time: {}\nhint: `run --retry` tries again", .0.attempts, .0.message)]
+    GivenUp(Failures),
+    #[error("`{}` is in its place and is left alone: {reason}\nhint: move it away to have the trial run again", path.display())]
+    Broken { path: PathBuf, reason: String },
+    #[error(
+        "cannot write to `{}`: {source}\nhint: make room, or choose another folder with `--out`; the same command then goes on, from the last checkpoints",
+        path.display()
+    )]
+    Storage { path: PathBuf, source: std::io::Error },
+    #[error("cannot start or watch a trial's process: {source}")]
+    Child { source: std::io::Error },
 }
 
 /// Reads an experiment and resolves every trial of it. Nothing is run before everything is known to be valid.
@@ -92,7 +115,8 @@ pub enum Error {
 /// # Errors
 /// A key is unknown, a value of the wrong type or impossible: the message names file, line and key.
 pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
-    let file::File { name, task, data_dir, target, order, arms, axes, sets, mut warnings } = file::read(path, overrides)?;
+    let file::File { name, task, data_dir, checkpoint, target, order, arms, axes, sets, mut warnings } =
+        file::read(path, overrides)?;
     if task == file::Task::Inverse {
         let origin = config::Origin { source: path.display().to_string().into(), line: None };
         return Err(config::Error::at(&origin, "`task` is `inverse`: nothing is trained here".to_owned())
@@ -103,7 +127,7 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
     if order == file::Order::Interleaved {
         trials = sweep::interleaved(trials);
     }
-    Ok(Experiment { name, data_dir, target, trials, warnings })
+    Ok(Experiment { name, data_dir, checkpoint, target, trials, warnings })
 }
 
 /// The optimizer that TOML text describes, as it would stand under `optimizer` in an experiment: a preset's name and what

@@ -1,18 +1,22 @@
-//! Running trials: what is finished is skipped, what fails does not stop the rest.
+//! Running trials: what is finished is skipped, what another process runs is left to it, what fails does not stop the rest.
 
 use std::any::Any;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Device;
 
+use super::claim::{Attempt, Claim, Holder};
+use super::origin::origin;
 use super::{Error, Experiment, Trial, machine};
 use crate::data::{self, Broken, DataConfig, Dataset};
 use crate::nn::weights;
-use crate::optim::Precondition;
-use crate::record::{self, Metric, Origin, Row, Scope, Status};
-use crate::train::{self, Observer, Outcome};
+use crate::record::{self, Brief, Metric, Row, Scope, Status};
+use crate::train::{self, Ending, Keeper, Observer, Outcome};
 
 /// Where and on what trials are run.
 #[derive(Debug)]
@@ -25,6 +29,10 @@ pub struct Settings {
     pub threads: usize,
     /// Whether to write each trial's final parameters beside its result.
     pub save_weights: bool,
+    /// Once this is true the running trial is saved and left, and no other is begun.
+    pub stop: Arc<AtomicBool>,
+    /// Run what was given up, too.
+    pub retry: bool,
 }
 
 /// What happens in a sweep.
@@ -35,9 +43,15 @@ pub enum Event<'a> {
         trial: &'a Trial,
         number: usize,
     },
-    /// Its result file is there already.
+    /// Its result file is there already, made `elsewhere` if on another device or with another number of threads.
     Skipped {
         trial: &'a Trial,
+        elsewhere: Option<&'a str>,
+    },
+    /// Another process runs it.
+    Taken {
+        trial: &'a Trial,
+        holder: &'a Holder,
     },
     /// An image file of the trial's data was left out, because it cannot be decoded.
     Broken {
@@ -48,10 +62,17 @@ pub enum Event<'a> {
         trial: &'a Trial,
         outcome: &'a Outcome,
     },
-    /// It could not be run or recorded.
+    /// It was asked to stop behind so many steps; `saved` says whether it can go on from there.
+    Stopped {
+        trial: &'a Trial,
+        step: usize,
+        saved: bool,
+    },
+    /// It could not be run or recorded; `again` says that it is tried once more.
     Failed {
         trial: &'a Trial,
         error: &'a Error,
+        again: bool,
     },
 }
 
@@ -67,41 +88,187 @@ pub struct Summary {
     pub diverged: usize,
     pub skipped: usize,
     pub failed: usize,
+    /// Run by other processes.
+    pub taken: usize,
+    /// Somebody asked to stop before all was done.
+    pub stopped: bool,
 }
 
-/// Runs every trial whose result file does not exist yet, one file a trial.
-///
-/// # Errors
-/// Only if the results folder cannot be made: a trial that fails is reported and counted, and the others are run.
-pub fn run(experiment: &Experiment, settings: &Settings, reporter: &mut dyn Reporter) -> Result<Summary, Error> {
-    std::fs::create_dir_all(&settings.folder)
-        .map_err(|source| Error::Folder { path: settings.folder.clone(), source })?;
-    let mut data = DataCache { folder: data::folder(experiment.data_dir.as_deref()), last: None };
-    let mut summary = Summary::default();
-    for (i, trial) in experiment.trials.iter().enumerate() {
-        let path = result_file(&settings.folder, trial);
-        if path.exists() {
-            summary.skipped += 1;
-            reporter.event(&Event::Skipped { trial });
-            continue;
-        }
-        reporter.event(&Event::Started { trial, number: i + 1 });
-        let attempt = AssertUnwindSafe(|| run_trial(experiment, trial, settings, &mut data, &path, reporter));
-        match catch_unwind(attempt).unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
-            Ok(outcome) => {
-                match outcome.status {
-                    Status::Finished => summary.finished += 1,
-                    Status::Diverged => summary.diverged += 1,
-                }
-                reporter.event(&Event::Ended { trial, outcome: &outcome });
-            }
-            Err(error) => {
-                summary.failed += 1;
-                reporter.event(&Event::Failed { trial, error: &error });
-            }
+impl Summary {
+    pub(super) fn ended(&mut self, status: Status) {
+        match status {
+            Status::Finished => self.finished += 1,
+            Status::Diverged => self.diverged += 1,
         }
     }
-    Ok(summary)
+}
+
+/// How often a trial may take itself or its process down before it is given up.
+pub(super) const ATTEMPTS: usize = 3;
+
+/// Runs every trial whose result file does not exist yet and that nobody else runs, one file a trial.
+///
+/// # Errors
+/// The results' folder cannot be made or written to: going on would be in vain. A trial that fails otherwise is reported and counted,
+/// and the others are run.
+pub fn run(experiment: &Experiment, settings: &Settings, reporter: &mut dyn Reporter) -> Result<Summary, Error> {
+    make_folder(&settings.folder)?;
+    let data = DataCache { folder: data::folder(experiment.data_dir.as_deref()), last: None };
+    let mut sweep = Sweep { experiment, settings, data, reporter, summary: Summary::default() };
+    for (i, trial) in experiment.trials.iter().enumerate() {
+        if settings.stop.load(Ordering::Relaxed) {
+            sweep.summary.stopped = true;
+            break;
+        }
+        if !is_done(trial, settings, &mut sweep.summary, sweep.reporter) {
+            sweep.take(i + 1, trial)?;
+        }
+    }
+    Ok(sweep.summary)
+}
+
+pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })
+}
+
+/// Whether there is nothing left to do for a trial: its result is there, or a broken or foreign file in its place.
+pub(super) fn is_done(trial: &Trial, settings: &Settings, summary: &mut Summary, reporter: &mut dyn Reporter) -> bool {
+    let path = result_file(&settings.folder, trial);
+    if !path.exists() {
+        return false;
+    }
+    match record::brief(&path) {
+        Ok(brief) => {
+            summary.skipped += 1;
+            reporter.event(&Event::Skipped { trial, elsewhere: elsewhere(&brief, settings).as_deref() });
+        }
+        Err(reason) => {
+            summary.failed += 1;
+            reporter.event(&Event::Failed { trial, error: &Error::Broken { path, reason }, again: false });
+        }
+    }
+    true
+}
+
+/// Where a trial's result goes.
+pub(super) fn result_file(folder: &Path, trial: &Trial) -> PathBuf {
+    folder.join(format!("{}.parquet", trial.id))
+}
+
+/// `cuda:0, 8 threads`, if that is not what this process computes with.
+fn elsewhere(brief: &Brief, settings: &Settings) -> Option<String> {
+    let same = brief.device == settings.device_name && brief.threads as usize == settings.threads;
+    (!same).then(|| format!("{}, {} threads", brief.device, brief.threads))
+}
+
+struct Sweep<'a> {
+    experiment: &'a Experiment,
+    settings: &'a Settings,
+    data: DataCache,
+    reporter: &'a mut dyn Reporter,
+    summary: Summary,
+}
+
+impl Sweep<'_> {
+    /// Runs a trial unless somebody else does.
+    fn take(&mut self, number: usize, trial: &Trial) -> Result<(), Error> {
+        let settings = self.settings;
+        let claim = match Claim::take(&settings.folder, trial).map_err(Error::storage(&settings.folder))? {
+            Attempt::Ours(claim) => claim,
+            Attempt::Taken(holder) => {
+                self.summary.taken += 1;
+                self.reporter.event(&Event::Taken { trial, holder: &holder });
+                return Ok(());
+            }
+        };
+        // Somebody may have finished it between the look and the lock.
+        if is_done(trial, settings, &mut self.summary, self.reporter) {
+            claim.finish();
+            return Ok(());
+        }
+        if settings.retry {
+            claim.forgive();
+        }
+        let failures = claim.failures();
+        if failures.attempts >= ATTEMPTS {
+            self.fail(trial, &Error::GivenUp(failures));
+            claim.release();
+            return Ok(());
+        }
+        self.attempt(number, trial, claim)
+    }
+
+    /// Runs a trial, several times if it panics.
+    fn attempt(&mut self, number: usize, trial: &Trial, claim: Claim) -> Result<(), Error> {
+        loop {
+            self.reporter.event(&Event::Started { trial, number });
+            let once = AssertUnwindSafe(|| self.run_trial(trial, &claim));
+            match catch_unwind(once).unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
+                Ok(Ending::Ended(outcome)) => {
+                    self.summary.ended(outcome.status);
+                    self.reporter.event(&Event::Ended { trial, outcome: &outcome });
+                    claim.finish();
+                    return Ok(());
+                }
+                Ok(Ending::Stopped { step, saved }) => {
+                    self.summary.stopped = true;
+                    self.reporter.event(&Event::Stopped { trial, step, saved });
+                    claim.release();
+                    return Ok(());
+                }
+                Err(error @ Error::Panicked { .. }) => {
+                    let attempts = claim.fail(&error.to_string()).map_err(Error::storage(&self.settings.folder))?;
+                    if attempts < ATTEMPTS {
+                        self.reporter.event(&Event::Failed { trial, error: &error, again: true });
+                        continue;
+                    }
+                    self.fail(trial, &error);
+                }
+                Err(Error::Record(record::Error::Write { path, source })) => {
+                    return Err(Error::storage(&path)(source));
+                }
+                Err(error) => self.fail(trial, &error),
+            }
+            claim.release();
+            return Ok(());
+        }
+    }
+
+    fn fail(&mut self, trial: &Trial, error: &Error) {
+        self.summary.failed += 1;
+        self.reporter.event(&Event::Failed { trial, error, again: false });
+    }
+
+    fn run_trial(&mut self, trial: &Trial, claim: &Claim) -> Result<Ending, Error> {
+        let settings = self.settings;
+        let (started, load) = (machine::now(), machine::load());
+        let dataset = self.data.get(&trial.config.data)?;
+        let machine = format!(
+            "{}, {} threads, version {} ({})",
+            settings.device_name,
+            settings.threads,
+            env!("CARGO_PKG_VERSION"),
+            env!("NKFAC_BENCH_COMMIT")
+        );
+        let every = self.experiment.checkpoint;
+        let mut keeper = Keeper::new(claim.folder(), &trial.id, &machine, every, settings.stop.clone());
+        let mut ending = train::train(&trial.config, &dataset, &settings.device, Some(&mut keeper), self.reporter)?;
+        for broken in &dataset.broken() {
+            self.reporter.event(&Event::Broken { trial, broken });
+        }
+        if let Ending::Ended(outcome) = &mut ending {
+            if settings.save_weights && outcome.status == Status::Finished {
+                let path = result_file(&settings.folder, trial).with_extension("safetensors");
+                weights::save(&outcome.params, &path)?;
+            }
+            if let Some((target, last)) = self.experiment.target.zip(outcome.rows.last().cloned()) {
+                outcome.rows.push(Row { scope: Scope::Test, metric: Metric::Target, value: target, ..last });
+            }
+            let origin = origin(self.experiment, trial, settings, outcome.status, started, load);
+            record::write(&result_file(&settings.folder, trial), &origin, &outcome.rows)?;
+        }
+        Ok(ending)
+    }
 }
 
 /// A defect of one trial must not take the others with it.
@@ -110,73 +277,10 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
     Error::Panicked { message: text.unwrap_or("without a word").to_owned() }
 }
 
-/// Where a trial's result goes.
-fn result_file(folder: &Path, trial: &Trial) -> PathBuf {
-    folder.join(format!("{}.parquet", trial.id))
-}
-
-fn run_trial(
-    experiment: &Experiment,
-    trial: &Trial,
-    settings: &Settings,
-    data: &mut DataCache,
-    path: &Path,
-    reporter: &mut dyn Reporter,
-) -> Result<Outcome, Error> {
-    let (started, load) = (machine::now(), machine::load());
-    let dataset = data.get(&trial.config.data)?;
-    let mut outcome = train::train(&trial.config, &dataset, &settings.device, reporter)?;
-    for broken in &dataset.broken() {
-        reporter.event(&Event::Broken { trial, broken });
-    }
-    if settings.save_weights && outcome.status == Status::Finished {
-        weights::save(&outcome.params, &path.with_extension("safetensors"))?;
-    }
-    if let Some((target, last)) = experiment.target.zip(outcome.rows.last().cloned()) {
-        outcome.rows.push(Row { scope: Scope::Test, metric: Metric::Target, value: target, ..last });
-    }
-    let origin = origin(experiment, trial, settings, outcome.status, started, load);
-    record::write(path, &origin, &outcome.rows)?;
-    Ok(outcome)
-}
-
-fn origin(
-    experiment: &Experiment,
-    trial: &Trial,
-    settings: &Settings,
-    status: Status,
-    started: f64,
-    load: Option<f64>,
-) -> Origin {
-    let config = &trial.config;
-    let inverter = match &config.optimizer.precondition {
-        Some(Precondition::Kfac(kfac)) => kfac.inverter.name(),
-        Some(Precondition::Shampoo(_)) | None => "",
-    };
-    let swept: serde_json::Map<_, _> = trial.swept.iter().cloned().collect();
-    Origin {
-        experiment: experiment.name.clone(),
-        trial: trial.id.clone(),
-        arm: trial.arm.clone(),
-        dataset: config.data.kind.name().to_owned(),
-        model: config.model.name().to_owned(),
-        optimizer: trial.optimizer.clone(),
-        inverter: inverter.to_owned(),
-        seed: config.seed,
-        status,
-        swept: serde_json::Value::Object(swept).to_string(),
-        config: trial.json.to_string(),
-        dtype: config.dtype.name().to_owned(),
-        batch: config.batch as u32,
-        epochs: config.epochs as u32,
-        host: machine::host(),
-        cpu: machine::cpu(),
-        device: settings.device_name.clone(),
-        threads: settings.threads as u32,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: env!("NKFAC_BENCH_COMMIT").to_owned(),
-        started,
-        load,
+impl Error {
+    /// For `map_err` wherever results are written.
+    pub(super) fn storage(path: &Path) -> impl Fn(io::Error) -> Self {
+        |source| Self::Storage { path: path.to_owned(), source }
     }
 }
 

@@ -35,6 +35,7 @@ pub fn schema() -> Value {
         "properties": {
             "name": { "description": "The folder of the results; the file's name unless said.", "type": "string" },
             "data_dir": { "description": "The folder with data.", "type": "string" },
+            "checkpoint": of::<train::CheckpointConfig>(),
             "target": { "description": "The test accuracy that time is measured to, a fraction.", "type": "number" },
             "order": { "description": "In which order trials are run.", "enum": ["file", "interleaved"] },
             "task": { "description": "What a trial does.", "enum": ["train", "inverse"] },

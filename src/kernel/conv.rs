@@ -4,10 +4,14 @@
 //! transforms or hand-made loops, found out at run time so that a plain build is as fast as a native one; all else through
 //! [`tiles`](super::tiles).
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{Geometry, Real, avx2, tiles};
 
 /// A way to compute a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Engine {
     /// The fastest for the geometry and the processor.
     #[default]

@@ -3,10 +3,11 @@
 
 use candle_core::Tensor;
 
-use super::adam::moments;
+use super::adam::{load_moments, moments, moments_state};
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
-use crate::param::Updates;
+use crate::param::{Params, Updates};
+use crate::state::State;
 
 /// `m ← β₁m + (1−β₁)u`, `s ← β₂s + (1−β₂)(u − m)² + ε`; the result is `m/(1−β₁ᵗ) / (√s/√(1−β₂ᵗ) + ε)`. The ε stays in `s`.
 pub struct Adabelief {
@@ -35,6 +36,15 @@ impl Transform for Adabelief {
             let scale = ((second.sqrt()? / correction2)? + self.eps)?;
             *update = ((&*first / scale)? / correction1)?;
         }
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        moments_state(&self.moments)
+    }
+
+    fn load(&mut self, state: &mut State, params: &Params) -> candle_core::Result<()> {
+        self.moments = load_moments(state, params.params.len())?;
         Ok(())
     }
 }

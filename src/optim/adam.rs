@@ -5,7 +5,8 @@ use candle_core::Tensor;
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
 use crate::linalg;
-use crate::param::Updates;
+use crate::param::{Params, Updates};
+use crate::state::State;
 
 /// `m ← β₁m + (1−β₁)u`, `v ← β₂v + (1−β₂)u²`; the result is `m/(1−β₁ᵗ) / (√v/√(1−β₂ᵗ) + ε)`.
 pub struct Adam {
@@ -34,6 +35,22 @@ impl Transform for Adam {
         }
         Ok(())
     }
+
+    fn state(&self) -> State {
+        moments_state(&self.moments)
+    }
+
+    fn load(&mut self, state: &mut State, params: &Params) -> candle_core::Result<()> {
+        self.load_count(state, params.params.len())
+    }
+}
+
+impl Adam {
+    /// Takes up the moments of `count` updates.
+    pub fn load_count(&mut self, state: &mut State, count: usize) -> candle_core::Result<()> {
+        self.moments = load_moments(state, count)?;
+        Ok(())
+    }
 }
 
 /// First and second moments of each update, zero before the first step.
@@ -44,4 +61,21 @@ pub fn moments<'a>(moments: &'a mut Vec<[Tensor; 2]>, updates: &[Tensor]) -> Res
         }
     }
     Ok(moments)
+}
+
+/// The moments as a stage's state.
+pub fn moments_state(moments: &[[Tensor; 2]]) -> State {
+    let mut state = State::new();
+    state.put_all("first", moments.iter().map(|[first, _]| first));
+    state.put_all("second", moments.iter().map(|[_, second]| second));
+    state
+}
+
+/// What [`moments_state`] gave away, of `count` updates.
+pub fn load_moments(state: &mut State, count: usize) -> candle_core::Result<Vec<[Tensor; 2]>> {
+    let (first, second) = (state.take_all("first", count)?, state.take_all("second", count)?);
+    if first.len() != second.len() {
+        candle_core::bail!("there are {} first and {} second moments", first.len(), second.len())
+    }
+    Ok(first.into_iter().zip(second).map(|(first, second)| [first, second]).collect())
 }

@@ -4,7 +4,8 @@ use candle_core::DType;
 
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
-use crate::param::Updates;
+use crate::param::{Params, Updates};
+use crate::state::State;
 
 /// `∇ ← ∇ · min(1, limit/(‖∇‖ + 1e-6))`.
 pub struct Clip {
@@ -24,6 +25,14 @@ impl Transform for Clip {
                 *update = (&*update * scale)?;
             }
         }
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        State::new()
+    }
+
+    fn load(&mut self, _: &mut State, _: &Params) -> candle_core::Result<()> {
         Ok(())
     }
 }

@@ -3,7 +3,8 @@
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
 use crate::linalg;
-use crate::param::Updates;
+use crate::param::{Params, Updates};
+use crate::state::State;
 
 /// Adds a multiple of the parameters. Before momentum this is coupled decay (L2), after Adam it is decoupled.
 pub struct WeightDecay {
@@ -39,6 +40,14 @@ impl Transform for WeightDecay {
         for (update, param) in updates.0.iter_mut().zip(&step.params.params) {
             *update = linalg::combine(1.0, update, self.factor / correction, &param.var.as_detached_tensor())?;
         }
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        State::new()
+    }
+
+    fn load(&mut self, _: &mut State, _: &Params) -> candle_core::Result<()> {
         Ok(())
     }
 }

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::clock::{Clock, Phase};
 use crate::linalg;
-use crate::param::{Block, Tap, Updates};
+use crate::param::{Block, Params, Tap, Updates};
+use crate::state::State;
 
 /// The KFAC stage.
 pub struct Kfac {
@@ -151,6 +152,27 @@ impl Transform for Kfac {
         self.precondition(updates, step)
     }
 
+    fn state(&self) -> State {
+        let mut state = State::new();
+        for layer in &self.layers {
+            for factor in &layer.factors {
+                state.put_part(&factor.name, factor.state());
+            }
+            if let Some(corrected) = &layer.corrected {
+                state.put(format!("{}/corrected", layer.block.name), corrected);
+            }
+        }
+        state
+    }
+
+    fn load(&mut self, state: &mut State, _: &Params) -> candle_core::Result<()> {
+        for layer in &mut self.layers {
+            layer.factors.iter_mut().try_for_each(|factor| factor.load(state))?;
+            layer.corrected = state.take(&format!("{}/corrected", layer.block.name));
+        }
+        Ok(())
+    }
+
     fn listens(&self, index: usize) -> Option<(Arc<Tap>, Fisher)> {
         if !index.is_multiple_of(self.config.factor_every) {
             return None;
@@ -251,7 +273,7 @@ impl Factor {
             return Err(Error::NotInvertible { factor: self.name.clone() });
         };
         drop(inversion);
-        self.take(refreshed.inverse, refreshed.branch, clock.total() - before);
+        self.take(refreshed.inverse.contiguous()?, refreshed.branch, clock.total() - before);
         if let (Some(notes), Some(inverse)) = (notes, &self.inverse) {
             let _pause = clock.pause();
             let is_joint = matches!(config.damping, Damping::Joint { .. });
@@ -291,6 +313,42 @@ pub(super) fn apply_rescale(
         }
     }
     Ok(changes)
+}
+
+/// Names of [`Factor::refreshes`] in checkpoints.
+const REFRESHES: [&str; Branch::ALL.len()] = ["exact", "newton", "newton-damped", "fallback", "approximate"];
+
+/// Checkpoints, under the factor's name.
+impl Factor {
+    pub(super) fn state(&self) -> State {
+        let mut state = State::new();
+        if let Some(average) = &self.average {
+            state.put("average", average);
+        }
+        if let Some(inverse) = &self.inverse {
+            state.put_part("inverse", inverse.state());
+        }
+        for (name, count) in REFRESHES.into_iter().zip(self.refreshes) {
+            state.put_number(name, count as f64);
+        }
+        state.put_number("seconds", self.seconds);
+        if let Some(statistics) = &self.last_statistics {
+            state.put("last-statistics", statistics);
+        }
+        state
+    }
+
+    pub(super) fn load(&mut self, state: &mut State) -> candle_core::Result<()> {
+        let mut state = state.take_part(&self.name);
+        self.average = state.take("average");
+        self.last_statistics = state.take("last-statistics");
+        self.inverse = Inverse::load(state.take_part("inverse"))?;
+        for (name, count) in REFRESHES.into_iter().zip(&mut self.refreshes) {
+            *count = state.take_count(name)?;
+        }
+        self.seconds = state.take_number("seconds")?;
+        state.finish()
+    }
 }
 
 /// `V·‖∇‖_F / (‖V‖_F + 1e-12)`.

@@ -34,6 +34,7 @@ pub use probe::{Note, Quantity};
 use crate::clock::{Clock, Phase};
 use crate::linalg;
 use crate::param::{Params, Tap, Updates};
+use crate::state::State;
 
 /// Why a step could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,12 @@ pub struct Step<'a> {
 pub trait Transform: Send {
     /// Rewrites the updates.
     fn apply(&mut self, updates: &mut Updates, step: &Step<'_>) -> Result;
+
+    /// All that it remembers from step to step, for checkpoints.
+    fn state(&self) -> State;
+
+    /// Takes up what [`Transform::state`] gave away, on the parameters' device; the next step is then the one it would have been.
+    fn load(&mut self, state: &mut State, params: &Params) -> candle_core::Result<()>;
 
     /// Where the layers are to send their moments on step `index`, and whose gradients it wants; `None` on most steps.
     fn listens(&self, index: usize) -> Option<(Arc<Tap>, Fisher)> {
@@ -165,6 +172,32 @@ impl Optimizer {
     #[must_use]
     pub fn kfac(&self) -> Option<&Kfac> {
         self.stages.iter().find_map(|stage| stage.kfac())
+    }
+
+    /// All that the stages remember from step to step.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let mut all = State::new();
+        for (i, stage) in self.stages.iter().enumerate() {
+            all.put_part(&i.to_string(), stage.state());
+        }
+        all
+    }
+
+    /// Takes up what [`Optimizer::state`] gave away.
+    ///
+    /// # Errors
+    /// It is the state of another optimizer or another net.
+    pub fn load(&mut self, mut state: State, params: &Params) -> candle_core::Result<()> {
+        if let Some(param) = params.params.first() {
+            state.to_device(param.var.device())?;
+        }
+        for (i, stage) in self.stages.iter_mut().enumerate() {
+            let mut part = state.take_part(&i.to_string());
+            stage.load(&mut part, params)?;
+            part.finish()?;
+        }
+        state.finish()
     }
 
     /// `θ ← θ − lr·(stageₙ ∘ … ∘ stage₁)(∇)`.

@@ -5,7 +5,8 @@ use candle_core::Tensor;
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
 use crate::linalg;
-use crate::param::Updates;
+use crate::param::{Params, Updates};
+use crate::state::State;
 
 pub struct Momentum {
     factor: f64,
@@ -41,6 +42,17 @@ impl Transform for Momentum {
                 velocity.clone()
             };
         }
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        let mut state = State::new();
+        state.put_all("velocity", &self.velocity);
+        state
+    }
+
+    fn load(&mut self, state: &mut State, params: &Params) -> candle_core::Result<()> {
+        self.velocity = state.take_all("velocity", params.params.len())?;
         Ok(())
     }
 }

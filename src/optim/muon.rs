@@ -10,6 +10,7 @@ use super::{Result, Step, Transform};
 use crate::clock::Phase;
 use crate::linalg;
 use crate::param::{Params, Updates};
+use crate::state::State;
 
 /// `m ← μm + (1−μ)∇`, the update `msign(m)` or Nesterov's `msign((1−μ)∇ + μm)`, times `√max(1, d_out/d_in)`.
 pub struct Muon {
@@ -59,6 +60,20 @@ impl Transform for Muon {
             updates.0[block.weight] = update.reshape(gradient.shape())?;
         }
         Ok(())
+    }
+
+    fn state(&self) -> State {
+        let mut state = State::new();
+        state.put_all("velocity", &self.velocity);
+        state.put_part("adam", self.adam.state());
+        state
+    }
+
+    fn load(&mut self, state: &mut State, params: &Params) -> candle_core::Result<()> {
+        self.velocity = state.take_all("velocity", params.blocks.len())?;
+        let mut adam = state.take_part("adam");
+        self.adam.load_count(&mut adam, others(params).len())?;
+        adam.finish()
     }
 }
 

@@ -2,10 +2,11 @@
 
 use candle_core::Tensor;
 
-use super::adam::moments;
+use super::adam::{load_moments, moments, moments_state};
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
-use crate::param::Updates;
+use crate::param::{Params, Updates};
+use crate::state::State;
 
 /// `m̂·r·√(1−β₂ᵗ)/(√v + ε)` with `r² = ((ρ−4)(ρ−2)ρ∞)/((ρ∞−4)(ρ∞−2)ρ)`, or `m̂` while `ρ ≤ 5`.
 pub struct Radam {
@@ -46,6 +47,15 @@ impl Transform for Radam {
                 None => mean,
             };
         }
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        moments_state(&self.moments)
+    }
+
+    fn load(&mut self, state: &mut State, params: &Params) -> candle_core::Result<()> {
+        self.moments = load_moments(state, params.params.len())?;
         Ok(())
     }
 }

@@ -11,7 +11,8 @@ use super::kfac::{Factor, apply_rescale};
 use super::{Error, Note, Result, ShampooConfig, Step, Transform, damping, probe, root};
 use crate::clock::{Clock, Phase};
 use crate::linalg;
-use crate::param::{Block, Updates};
+use crate::param::{Block, Params, Updates};
+use crate::state::State;
 
 /// The Shampoo stage.
 pub struct Shampoo {
@@ -106,6 +107,18 @@ impl Transform for Shampoo {
             updates.set_matrix(&layer.block, &direction)?;
         }
         Ok(())
+    }
+
+    fn state(&self) -> State {
+        let mut state = State::new();
+        for factor in self.factors() {
+            state.put_part(&factor.name, factor.state());
+        }
+        state
+    }
+
+    fn load(&mut self, state: &mut State, _: &Params) -> candle_core::Result<()> {
+        self.layers.iter_mut().flat_map(|layer| &mut layer.factors).try_for_each(|factor| factor.load(state))
     }
 
     fn factors(&self) -> Vec<&Factor> {

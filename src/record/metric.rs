@@ -2,8 +2,11 @@
 
 use std::fmt::{self, Display};
 
+use serde::{Deserialize, Serialize};
+
 /// What a number measures. The name ends in the unit where there is one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Mean over images, in nats: in training as it was minimised, label smoothing included, elsewhere without.
     Loss,

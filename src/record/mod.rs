@@ -3,18 +3,21 @@
 //! A row is one number of one trial, in long format, so that a new metric is no new schema. This layer knows files, not what the
 //! numbers mean.
 
+mod compare;
 mod csv;
 mod error;
 mod metric;
 mod origin;
 mod read;
 mod row;
+mod seal;
 mod write;
 
+pub use compare::compare;
 pub use csv::csv;
 pub use error::Error;
 pub use metric::Metric;
 pub use origin::{Origin, Status};
-pub use read::{Results, Skipped, files, parts, read, read_file};
+pub use read::{Brief, Results, Skipped, brief, files, parts, read, read_file};
 pub use row::{Row, Scope};
 pub use write::write;

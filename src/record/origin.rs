@@ -53,4 +53,10 @@ impl Status {
             Self::Diverged => "diverged",
         }
     }
+
+    /// The status that has this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Finished, Self::Diverged].into_iter().find(|status| status.name() == name)
+    }
 }

@@ -30,6 +30,18 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// The scope that has this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "train" => Self::Train,
+            "validation" => Self::Validation,
+            "test" => Self::Test,
+            "step" => Self::Step,
+            factor => Self::Factor(factor.to_owned()),
+        }
+    }
+
     /// The name in records.
     #[must_use]
     pub fn name(&self) -> &str {

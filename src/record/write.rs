@@ -1,11 +1,12 @@
 //! One trial into one file, all of it or none.
 
-use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use polars::prelude::*;
 
-use super::{Error, Origin, Row};
+use super::{Error, Origin, Row, seal};
+use crate::storage;
 
 /// Names and types of the columns, in order.
 pub(super) const COLUMNS: [(&str, DataType); 28] = [
@@ -40,23 +41,20 @@ pub(super) const COLUMNS: [(&str, DataType); 28] = [
 ];
 
 /// Writes a trial's rows to `path`, which appears complete or not at all, even if the machine loses power. The configuration is
-/// in the file's metadata too, as `config`.
+/// in the file's metadata too, as `config`; a checksum of the whole is in front of the footer.
 pub fn write(path: &Path, origin: &Origin, rows: &[Row]) -> Result<(), Error> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     let encode = |source| Error::Encode { path: path.to_owned(), source };
     let mut frame = frame(origin, rows).map_err(encode)?;
-    let aside = aside(folder).map_err(Error::write(path))?;
-    ParquetWriter::new(aside.as_file())
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes)
         .with_compression(ParquetCompression::Zstd(None))
         .with_key_value_metadata(Some(KeyValueMetadata::from_static(vec![("config".into(), origin.config.clone())])))
         .finish(&mut frame)
         .map_err(encode)?;
-    aside.as_file().sync_all().map_err(Error::write(path))?;
-    aside.persist(path).map_err(|error| Error::write(path)(error.error))?;
-    sync_folder(folder).map_err(Error::write(path))
+    let sealed = seal::seal(&bytes).ok_or_else(|| Error::write(path)(std::io::ErrorKind::InvalidData.into()))?;
+    let mut aside = storage::aside(path).map_err(Error::write(path))?;
+    aside.write_all(&sealed).map_err(Error::write(path))?;
+    storage::put_in_place(aside, path).map_err(Error::write(path))
 }
 
 /// The columns of [`COLUMNS`].
@@ -97,18 +95,4 @@ fn frame(origin: &Origin, rows: &[Row]) -> PolarsResult<DataFrame> {
         Column::new_scalar("load".into(), load, rows.len()),
     ];
     DataFrame::new(rows.len(), columns)
-}
-
-/// A file in the same folder, so that renaming is one step of the file system; it is gone again if writing fails. Readable as
-/// any new file is: the default of temporary files is the owner alone.
-fn aside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.prefix(".trial-").suffix(".part").tempfile_in(folder)
-}
-
-/// Makes the renaming itself durable. Elsewhere than on Unix a folder cannot be opened, and need not be.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

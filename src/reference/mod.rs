@@ -16,6 +16,8 @@ use std::path::Path;
 
 use candle_core::DType;
 
+use crate::kernel::conv::Engine;
+
 use trace::Trace;
 pub use verdict::{Deviation, Verdict};
 
@@ -34,16 +36,16 @@ pub enum Error {
 ///
 /// In float64 every recorded tensor is compared. In float32 only what survives rounding is: the first loss, and for nets
 /// without batch norm everything within the first eight steps.
-pub fn verify(path: &Path, dtype: DType, tolerance: Option<f64>) -> Result<Verdict, Error> {
+pub fn verify(path: &Path, dtype: DType, engine: Engine, tolerance: Option<f64>) -> Result<Verdict, Error> {
     let trace = Trace::open(path)?;
     match spec::read(&trace)? {
-        None => primitives::replay(&trace, Verdict::new(dtype, tolerance)),
+        None => primitives::replay(&trace, engine, Verdict::new(dtype, tolerance)),
         Some(spec) => match &spec.optimizer {
-            None => model::replay(&trace, &spec, Verdict::new(dtype, tolerance)),
+            None => model::replay(&trace, &spec, engine, Verdict::new(dtype, tolerance)),
             Some(optimizer) if optimizer.intervals().contains(&0) => {
                 Err(trace.error("`spec`: an interval of 0".into()))
             }
-            Some(optimizer) => run::replay(&trace, &spec, optimizer, Verdict::new(dtype, tolerance)),
+            Some(optimizer) => run::replay(&trace, &spec, optimizer, engine, Verdict::new(dtype, tolerance)),
         },
     }
 }

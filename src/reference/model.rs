@@ -7,13 +7,14 @@ use candle_core::{Device, Tensor};
 use super::spec::Spec;
 use super::{Error, Trace, Verdict};
 use crate::clock::Clock;
+use crate::kernel::conv::Engine;
 use crate::nn::{self, Pass, cross_entropy};
 use crate::param::Params;
 
 /// Evaluates, then takes one training pass, and compares logits, loss, and the norms of gradients and running statistics.
-pub fn replay(trace: &Trace, spec: &Spec, mut verdict: Verdict) -> Result<Verdict, Error> {
+pub fn replay(trace: &Trace, spec: &Spec, engine: Engine, mut verdict: Verdict) -> Result<Verdict, Error> {
     let (model, shape) = spec.model.config(trace)?;
-    let net = model.build(shape, 0, verdict.dtype, &Device::Cpu)?;
+    let net = model.build_for(shape, 0, verdict.dtype, &Device::Cpu, engine)?;
     if let Some(theirs) = spec.parameters.filter(|&theirs| theirs != net.params.count()) {
         let ours = net.params.count();
         return Err(trace.error(format!("`{}` trains {ours} numbers, the reference {theirs}", model.name())));

@@ -14,9 +14,9 @@ use crate::optim::{max_eigenvalue, power_start};
 use crate::param::{Block, Capture, Layout, Sink, Tap};
 
 /// Compares every recorded convolution and Newton iteration.
-pub fn replay(trace: &Trace, mut verdict: Verdict) -> Result<Verdict, Error> {
+pub fn replay(trace: &Trace, engine: Engine, mut verdict: Verdict) -> Result<Verdict, Error> {
     for prefix in groups(trace, "conv/") {
-        convolution(trace, &prefix, &mut verdict)?;
+        convolution(trace, &prefix, engine, &mut verdict)?;
     }
     for prefix in groups(trace, "newton/") {
         newton(trace, &prefix, &mut verdict)?;
@@ -46,7 +46,7 @@ impl Sink for Kept {
     }
 }
 
-fn convolution(trace: &Trace, prefix: &str, verdict: &mut Verdict) -> Result<(), Error> {
+fn convolution(trace: &Trace, prefix: &str, engine: Engine, verdict: &mut Verdict) -> Result<(), Error> {
     let geometry = trace.get(&format!("{prefix}geometry"))?.to_dtype(DType::I64)?.to_vec1::<i64>()?;
     let &[kernel, stride, padding, _] = geometry.as_slice() else {
         return Err(trace.error(format!("`{prefix}geometry`: four numbers expected")));
@@ -65,7 +65,7 @@ fn convolution(trace: &Trace, prefix: &str, verdict: &mut Verdict) -> Result<(),
     let kept = Arc::new(Kept::default());
     let recorder =
         Recorder { block: 0, tap: Arc::new(Tap::new(kept.clone())), clock: Arc::new(Clock::new(&Device::Cpu)) };
-    let y = conv2d(&x, &weight, bias.as_ref(), window, Some(recorder), Engine::Auto)?;
+    let y = conv2d(&x, &weight, bias.as_ref(), window, Some(recorder), engine)?;
     (&y * trace.images(&format!("{prefix}dy"), dtype)?)?.sum_all()?.backward()?;
     let Some(capture) = kept.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
         return Err(trace.error(format!("`{prefix}`: nothing captured")));

@@ -7,6 +7,7 @@ use candle_core::{Device, Tensor};
 use super::spec::{Optimizer as OptimizerSpec, Spec};
 use super::{Error, Trace, Verdict};
 use crate::clock::Clock;
+use crate::kernel::conv::Engine;
 use crate::nn::{self, Net, Pass, cross_entropy};
 use crate::optim::{Optimizer, Side, Step};
 use crate::param::{Params, Updates};
@@ -15,9 +16,9 @@ use crate::param::{Params, Updates};
 const SINGLE_STEPS: usize = 8;
 
 /// Trains as recorded and compares along the way.
-pub fn replay(trace: &Trace, spec: &Spec, optimizer: &OptimizerSpec, mut verdict: Verdict) -> Result<Verdict, Error> {
+pub fn replay(trace: &Trace, spec: &Spec, optimizer: &OptimizerSpec, engine: Engine, mut verdict: Verdict) -> Result<Verdict, Error> {
     let (model, shape) = spec.model.config(trace)?;
-    let net = model.build(shape, 0, verdict.dtype, &Device::Cpu)?;
+    let net = model.build_for(shape, 0, verdict.dtype, &Device::Cpu, engine)?;
     load(trace, "init/", &net.params)?;
     let lr = optimizer.lr();
     let mut optimizer = Optimizer::new(&optimizer.config(), &net.params);

@@ -3,6 +3,7 @@
 //! `train` introduces nets and optimizers to each other and to data. It knows nothing of experiments, files or terminals: it
 //! gives back rows, and tells an [`Observer`] how far it is.
 
+mod checkpoint;
 mod curvature;
 mod evaluate;
 pub mod memory;
@@ -10,19 +11,21 @@ mod recorder;
 pub mod schedule;
 mod tally;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use checkpoint::{CheckpointConfig, EXTENSION, Keeper, Position};
 pub use evaluate::{Evaluation, evaluate};
 pub use schedule::Schedule;
 pub use tally::Score;
 
 use crate::clock::{Clock, Phase};
 use crate::data::{Batch, DataConfig, Dataset, Loader};
+use crate::kernel::conv::Engine;
 use crate::nn::zoo::{ModelConfig, Shape};
 use crate::nn::{self, Net, Pass, cross_entropy, weights};
 use crate::optim::{self, Optimizer, OptimizerConfig, Step};
@@ -56,6 +59,9 @@ pub struct Config {
     /// Start from these weights (safetensors, PyTorch's names) instead of random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
+    /// Written only where it is not the default, so that it changes no name of a trial.
+    #[serde(default, skip_serializing_if = "EngineConfig::is_default")]
+    pub engine: EngineConfig,
     pub data: DataConfig,
     pub model: ModelConfig,
     pub schedule: Schedule,
@@ -68,6 +74,21 @@ const fn first_seed() -> u64 {
 
 const fn one() -> usize {
     1
+}
+
+/// How the CPU computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EngineConfig {
+    /// How convolutions and linear layers, their gradients and their moments are computed in float32.
+    #[serde(default)]
+    pub conv: Engine,
+}
+
+impl EngineConfig {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What the net computes in.
@@ -119,6 +140,21 @@ pub trait Observer {
     fn step(&mut self, progress: &Progress);
     /// After an epoch's evaluation.
     fn epoch(&mut self, epoch: usize, train: Score, test: Score);
+    /// Something worth a line.
+    fn note(&mut self, note: &Note<'_>) {
+        let _ = note;
+    }
+}
+
+/// What happens to a trial beside its training.
+#[derive(Debug, Clone, Copy)]
+pub enum Note<'a> {
+    /// It goes on from a checkpoint behind so many steps, which was made `elsewhere` if not on a machine like this.
+    Resumed { step: usize, elsewhere: Option<&'a str> },
+    /// A checkpoint cannot be read and is thrown away.
+    Unreadable { path: &'a Path, message: &'a str },
+    /// A checkpoint could not be written.
+    NotSaved { folder: &'a Path, message: &'a str },
 }
 
 /// How a trial ended, and all it logged.
@@ -132,18 +168,40 @@ pub struct Outcome {
     pub params: Params,
 }
 
-/// Trains as `config` says. A loss that is not finite, or a factor that cannot be inverted, ends the trial as diverged.
+/// How [`train`] came back.
+#[derive(Debug)]
+pub enum Ending {
+    Ended(Outcome),
+    /// It was asked to stop behind so many steps; `saved` says whether it can go on from there.
+    Stopped {
+        step: usize,
+        saved: bool,
+    },
+}
+
+/// Trains as `config` says, from the last checkpoint on if there is one. A loss that is not finite, or a factor that cannot be
+/// inverted, ends the trial as diverged.
 pub fn train(
     config: &Config,
     data: &Dataset,
     device: &Device,
+    mut keeper: Option<&mut Keeper>,
     observer: &mut dyn Observer,
-) -> Result<Outcome, optim::Error> {
+) -> Result<Ending, optim::Error> {
     memory::reset_peak();
-    let mut trial = Trial::new(config, data, device)?;
+    let fresh = || Trial::new(config, data, device);
+    let (mut trial, start) = match &keeper {
+        Some(keeper) => keeper.resume(fresh, observer)?,
+        None => (fresh()?, Position::default()),
+    };
     let mut ended = None;
-    for epoch in 0..config.epochs {
-        ended = trial.epoch(epoch, observer)?;
+    for epoch in start.epoch..config.epochs {
+        let first = if epoch == start.epoch { start.step } else { 0 };
+        ended = match trial.epoch(Position { epoch, step: first }, &mut keeper, observer)? {
+            Epoch::Whole => None,
+            Epoch::Diverged(reason) => Some(reason),
+            Epoch::Stopped { saved } => return Ok(Ending::Stopped { step: trial.steps, saved }),
+        };
         let train = trial.tally.score()?;
         if ended.is_none() && !train.loss.is_finite() {
             ended = Some(format!("loss is {} in epoch {}", train.loss, epoch + 1));
@@ -153,16 +211,25 @@ pub fn train(
         }
         let (validation, test) = trial.evaluate(data)?;
         trial.recorder.epoch(&trial.clock, trial.lr, train, validation, test);
+        trial.tally = Tally::default();
         observer.epoch(epoch, train, test);
         if !test.loss.is_finite() {
             ended = Some(format!("test loss is {} after epoch {}", test.loss, epoch + 1));
             break;
         }
+        let end = Position { epoch: epoch + 1, step: 0 };
+        if let Some(keeper) = keeper.as_mut().filter(|_| end.epoch < config.epochs) {
+            let stops = keeper.stops();
+            let saved = (stops || keeper.is_due_after(epoch)) && keeper.save(&trial, end, observer);
+            if stops {
+                return Ok(Ending::Stopped { step: trial.steps, saved });
+            }
+        }
     }
     trial.recorder.broken(data.broken().len());
     trial.recorder.end(&trial.clock, data.train.len(), trial.net.params.count(), &trial.optimizer.factors());
     let status = if ended.is_some() { Status::Diverged } else { Status::Finished };
-    Ok(Outcome { status, reason: ended, rows: trial.recorder.rows, params: trial.net.params })
+    Ok(Ending::Ended(Outcome { status, reason: ended, rows: trial.recorder.rows, params: trial.net.params }))
 }
 
 /// What the net is to take and give for the data of a trial.
@@ -170,6 +237,17 @@ pub fn train(
 pub fn shape(data: &DataConfig) -> Shape {
     let crate::data::Shape { channels, height, width, classes } = data.kind.shape();
     Shape { channels, height, width, classes }
+}
+
+/// How an epoch of training ended.
+enum Epoch {
+    Whole,
+    /// Why.
+    Diverged(String),
+    /// In the middle, because somebody asked for it.
+    Stopped {
+        saved: bool,
+    },
 }
 
 /// Steps between looks at the loss, which make the device wait.
@@ -193,7 +271,7 @@ struct Trial<'a> {
 impl<'a> Trial<'a> {
     fn new(config: &'a Config, data: &Dataset, device: &'a Device) -> candle_core::Result<Self> {
         let shape = shape(&config.data);
-        let net = config.model.build(shape, config.seed, config.dtype.candle(), device)?;
+        let net = config.model.build_for(shape, config.seed, config.dtype.candle(), device, config.engine.conv)?;
         if let Some(path) = &config.init_from {
             weights::load(&net.params, path).map_err(candle_core::Error::wrap)?;
         }
@@ -215,14 +293,25 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// One epoch of training; what ended the trial, if anything did.
-    fn epoch(&mut self, epoch: usize, observer: &mut dyn Observer) -> Result<Option<String>, optim::Error> {
-        self.tally = Tally::default();
-        let steps = self.loader.steps();
+    /// One epoch of training, from a step on.
+    fn epoch(
+        &mut self,
+        start: Position,
+        keeper: &mut Option<&mut Keeper>,
+        observer: &mut dyn Observer,
+    ) -> Result<Epoch, optim::Error> {
+        let (epoch, steps) = (start.epoch, self.loader.steps());
         let clock = self.clock.clone();
         let mut running = clock.start();
         let mut batches = self.loader.epoch(epoch)?;
-        for step in 0..steps {
+        if start.step > 0 {
+            drop(running);
+            for _ in 0..start.step {
+                batches.next().transpose()?;
+            }
+            running = clock.start();
+        }
+        for step in start.step..steps {
             let Some(batch) = self.next(&mut batches)? else {
                 return Err(candle_core::Error::msg(format!("batches ended at step {step} of {steps}")).into());
             };
@@ -231,7 +320,7 @@ impl<'a> Trial<'a> {
             let samples = batch.labels.dim(0)?;
             let context = Step { index: self.steps, lr: self.lr, samples, params: &self.net.params, clock: &clock };
             match self.optimizer.step(gradients, &context) {
-                Err(error @ optim::Error::NotInvertible { .. }) => return Ok(Some(error.to_string())),
+                Err(error @ optim::Error::NotInvertible { .. }) => return Ok(Epoch::Diverged(error.to_string())),
                 other => other?,
             }
             self.steps += 1;
@@ -244,15 +333,22 @@ impl<'a> Trial<'a> {
             if step % LOOK_EVERY == 0 {
                 let loss: f64 = loss.to_dtype(DType::F64)?.to_scalar()?;
                 if !loss.is_finite() {
-                    return Ok(Some(format!("loss is {loss} in step {}", self.steps)));
+                    return Ok(Epoch::Diverged(format!("loss is {loss} in step {}", self.steps)));
                 }
                 drop(running);
                 observer.step(&Progress { epoch, step: step + 1, steps, loss, seconds: clock.total() });
                 running = clock.start();
             }
+            let Some(keeper) = keeper.as_mut().filter(|keeper| keeper.stops() || keeper.is_due()) else { continue };
+            drop(running);
+            let saved = keeper.save(self, Position { epoch, step: step + 1 }, observer);
+            if keeper.stops() {
+                return Ok(Epoch::Stopped { saved });
+            }
+            running = clock.start();
         }
         drop(running);
-        Ok(None)
+        Ok(Epoch::Whole)
     }
 
     fn next(

@@ -1,8 +1,11 @@
 //! Turns what happens in a trial into rows.
 
+use candle_core::{DType, Device, Result, Tensor, bail};
+
 use crate::clock::{Clock, Seconds};
 use crate::optim::{Factor, Note, Quantity};
 use crate::record::{Metric, Row, Scope};
+use crate::state::State;
 
 use super::memory;
 use super::tally::Score;
@@ -18,6 +21,8 @@ pub struct Recorder {
     /// The clock at the end of the last epoch.
     last_epoch: Seconds,
     step_seconds: Vec<f64>,
+    /// Of the processes that the trial was in before this one.
+    peak_bytes: u64,
 }
 
 impl Recorder {
@@ -64,7 +69,7 @@ impl Recorder {
             }
         }
         if let Some(bytes) = memory::peak() {
-            self.push(Scope::Train, Metric::PeakRssBytes, bytes as f64);
+            self.push(Scope::Train, Metric::PeakRssBytes, bytes.max(self.peak_bytes) as f64);
         }
         if !factors.is_empty() {
             self.factors(factors);
@@ -131,6 +136,80 @@ const fn metric(quantity: Quantity) -> Metric {
         Quantity::Cosine => Metric::Cosine,
         Quantity::KlStep => Metric::KlStep,
     }
+}
+
+/// Checkpoints: rows as columns, names as places in a list of names.
+impl Recorder {
+    pub fn state(&self) -> Result<State> {
+        let mut state = State::new();
+        let (mut scopes, mut metrics) = (Vec::new(), Vec::new());
+        let scope: Vec<u32> = self.rows.iter().map(|row| place(&mut scopes, &row.scope)).collect();
+        let metric: Vec<u32> = self.rows.iter().map(|row| place(&mut metrics, &row.metric)).collect();
+        let column = |number: fn(&Row) -> f64| self.rows.iter().map(number).collect::<Vec<_>>();
+        state.put("scope", &Tensor::new(scope, &Device::Cpu)?);
+        state.put("metric", &Tensor::new(metric, &Device::Cpu)?);
+        state.put_numbers("value", &column(|row| row.value))?;
+        state.put_numbers("seconds", &column(|row| row.seconds))?;
+        state.put_numbers("epoch", &column(|row| f64::from(row.epoch)))?;
+        state.put_numbers("step", &column(|row| row.step as f64))?;
+        let scopes: Vec<&str> = scopes.iter().map(Scope::name).collect();
+        state.put_text("scopes", serde_json::to_string(&scopes).map_err(candle_core::Error::wrap)?);
+        state.put_text("metrics", serde_json::to_string(&metrics).map_err(candle_core::Error::wrap)?);
+        state.put_numbers("last-epoch", &self.last_epoch)?;
+        state.put_numbers("step-seconds", &self.step_seconds)?;
+        state.put_numbers("now", &[f64::from(self.epoch), self.step as f64, self.seconds])?;
+        state.put_number("peak-bytes", memory::peak().unwrap_or(0).max(self.peak_bytes) as f64);
+        Ok(state)
+    }
+
+    /// What [`Recorder::state`] gave away.
+    pub fn load(mut state: State) -> Result<Self> {
+        let mut column = |name| state.take_numbers(name);
+        let (values, seconds, epochs, steps) =
+            (column("value")?, column("seconds")?, column("epoch")?, column("step")?);
+        let (last_epoch, step_seconds, now) = (column("last-epoch")?, column("step-seconds")?, column("now")?);
+        let list = |text: String| serde_json::from_str::<Vec<String>>(&text).map_err(candle_core::Error::wrap);
+        let scopes: Vec<Scope> = list(state.take_text("scopes")?)?.iter().map(|name| Scope::from_name(name)).collect();
+        let metrics: Vec<Metric> =
+            serde_json::from_str(&state.take_text("metrics")?).map_err(candle_core::Error::wrap)?;
+        let mut places = |name: &str| match state.take(name) {
+            Some(places) if places.dtype() == DType::U32 => places.to_vec1::<u32>(),
+            _ => bail!("there is no column `{name}`"),
+        };
+        let (scope, metric) = (places("scope")?, places("metric")?);
+        let count = values.len();
+        if [seconds.len(), epochs.len(), steps.len(), scope.len(), metric.len()] != [count; 5] {
+            bail!("columns of rows differ in length")
+        }
+        let row = |i: usize| match (scopes.get(scope[i] as usize), metrics.get(metric[i] as usize)) {
+            (Some(scope), Some(&metric)) => Ok(Row {
+                epoch: epochs[i] as u32,
+                step: steps[i] as u64,
+                seconds: seconds[i],
+                scope: scope.clone(),
+                metric,
+                value: values[i],
+            }),
+            _ => bail!("row {i} has no name"),
+        };
+        let rows = (0..count).map(row).collect::<Result<_>>()?;
+        let (&[epoch, step, seconds], Ok(last_epoch)) = (&now[..], last_epoch.try_into()) else {
+            bail!("the recorder's clock is of another kind")
+        };
+        let peak_bytes = state.take_count("peak-bytes")? as u64;
+        state.finish()?;
+        let (epoch, step) = (epoch as u32, step as u64);
+        Ok(Self { rows, epoch, step, seconds, last_epoch, step_seconds, peak_bytes })
+    }
+}
+
+/// Where `name` stands in the list, at whose end it is put if it is new.
+fn place<T: PartialEq + Clone>(names: &mut Vec<T>, name: &T) -> u32 {
+    let place = names.iter().position(|known| known == name).unwrap_or(names.len());
+    if place == names.len() {
+        names.push(name.clone());
+    }
+    place as u32
 }
 
 /// The smallest of `sorted` that at least `share` of all do not exceed (nearest rank).

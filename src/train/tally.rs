@@ -1,6 +1,8 @@
 //! Sums of loss and hits over batches, kept on the device until somebody asks.
 
-use candle_core::{D, DType, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor};
+
+use crate::state::State;
 
 /// Loss and accuracy over the images seen so far.
 #[derive(Debug, Default)]
@@ -30,6 +32,23 @@ impl Tally {
         });
         self.images += batch;
         Ok(())
+    }
+
+    /// For checkpoints.
+    pub fn state(&self) -> State {
+        let mut state = State::new();
+        state.put_all("sums", self.sums.iter().flatten());
+        state.put_number("images", self.images as f64);
+        state
+    }
+
+    /// What [`Tally::state`] gave away, on `device`.
+    pub fn load(mut state: State, device: &Device) -> Result<Self> {
+        state.to_device(device)?;
+        let sums = state.take_all("sums", 2)?.try_into().ok();
+        let tally = Self { sums, images: state.take_count("images")? };
+        state.finish()?;
+        Ok(tally)
     }
 
     /// The means so far; NaN over no images.

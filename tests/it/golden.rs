@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
+use nkfac_bench::kernel::conv::Engine;
 use nkfac_bench::reference::{Verdict, verify};
 
 fn golden(name: &str) -> PathBuf {
@@ -23,16 +24,18 @@ fn traces() -> Vec<PathBuf> {
 #[test]
 fn every_trace_replays_in_float64() {
     for path in traces() {
-        let verdict = verify(&path, DType::F64, None).unwrap();
+        let verdict = verify(&path, DType::F64, Engine::Auto, None).unwrap();
         assert!(verdict.passes(), "{}: first {:?}, worst {:?}", path.display(), verdict.first, verdict.worst);
     }
 }
 
 #[test]
-fn every_trace_replays_in_float32_as_far_as_rounding_allows() {
-    for path in traces() {
-        let verdict = verify(&path, DType::F32, None).unwrap();
-        assert!(verdict.passes(), "{}: first {:?}, worst {:?}", path.display(), verdict.first, verdict.worst);
+fn every_trace_replays_in_float32_by_every_engine_as_far_as_rounding_allows() {
+    // The portable engine is what a processor without AVX2 has.
+    for (path, engine) in traces().iter().flat_map(|path| Engine::ALL.map(|engine| (path, engine))) {
+        let verdict = verify(path, DType::F32, engine, None).unwrap();
+        let (first, worst) = (&verdict.first, &verdict.worst);
+        assert!(verdict.passes(), "{}, {engine:?}: first {first:?}, worst {worst:?}", path.display());
     }
 }
 
@@ -47,7 +50,7 @@ fn with_changed_settings(name: &str, from: &str, to: &str) -> Verdict {
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     safetensors::serialize_to_file(&tensors, Some(entries), file.path()).unwrap();
-    verify(file.path(), DType::F64, None).unwrap()
+    verify(file.path(), DType::F64, Engine::Auto, None).unwrap()
 }
 
 #[test]

@@ -12,14 +12,19 @@ pub struct Ran {
 
 /// Runs `nkfac-bench` with `args` in `folder`.
 pub fn run(folder: &Path, args: &[&str]) -> Ran {
-    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_nkfac-bench"))
-        .args(args)
-        .current_dir(folder)
-        .env_remove("NKFAC_DATA")
-        .env("HOME", folder)
-        .env_remove("XDG_CACHE_HOME")
-        .output()
-        .unwrap();
+    ran(&mut command(folder, args))
+}
+
+/// The command that does so.
+pub fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nkfac-bench"));
+    command.args(args).current_dir(folder).env_remove("NKFAC_DATA").env("HOME", folder).env_remove("XDG_CACHE_HOME");
+    command
+}
+
+/// Waits for any command.
+pub fn ran(command: &mut Command) -> Ran {
+    let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
 }

@@ -6,7 +6,7 @@ use polars::prelude::*;
 
 use super::program::{repository, run};
 
-const SMALL: &str = r#"
+pub const SMALL: &str = r#"
 name = "small"
 [base]
 epochs = 2
@@ -24,14 +24,14 @@ optimizer = { preset = "sgd" }
 seed = [1, 2]
 "#;
 
-fn folder(text: &str) -> tempfile::TempDir {
+pub fn folder(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("x.toml"), text).unwrap();
     folder
 }
 
 /// All rows of the results, single steps too, in the order of the files' names.
-fn results(folder: &Path) -> DataFrame {
+pub fn results(folder: &Path) -> DataFrame {
     let entries = std::fs::read_dir(folder.join("results/small")).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<_> =
         entries.filter(|path| path.extension().is_some_and(|extension| extension == "parquet")).collect();
@@ -47,7 +47,7 @@ fn texts(rows: &DataFrame, column: &str) -> Vec<String> {
 }
 
 /// Everything that does not depend on the time of day.
-fn numbers(rows: &DataFrame) -> Vec<(String, String, String, u64)> {
+pub fn numbers(rows: &DataFrame) -> Vec<(String, String, String, u64)> {
     let values = rows.column("value").unwrap().f64().unwrap();
     let names = texts(rows, "trial").into_iter().zip(texts(rows, "scope")).zip(texts(rows, "metric"));
     let timed = |metric: &str| metric.contains("seconds") || metric.contains("phase") || metric.contains("bytes");
@@ -93,6 +93,22 @@ fn the_same_seed_gives_the_same_bits() {
     run(seeds.path(), &["run", "x.toml"]);
     let values = |folder: &tempfile::TempDir| numbers_of(folder).into_iter().map(|row| row.3).collect::<Vec<_>>();
     assert_ne!(values(&one), values(&seeds));
+}
+
+#[test]
+fn folders_are_compared_number_by_number() {
+    let (one, other) = (folder(SMALL), folder(SMALL));
+    run(one.path(), &["run", "x.toml", "--threads", "1"]);
+    run(other.path(), &["run", "x.toml", "--threads", "1"]);
+    let compare =
+        || run(one.path(), &["same", "results/small", &other.path().join("results/small").to_string_lossy()]);
+    let same = compare();
+    assert_eq!(same.code, 0, "{}", same.out);
+    assert!(same.out.starts_with("the same: ") && same.out.ends_with(" numbers, bit for bit\n"), "{}", same.out);
+    run(other.path(), &["run", "x.toml", "--threads", "1", "--set", "seed=3"]);
+    let different = compare();
+    assert_eq!(different.code, 1, "{}", different.out);
+    assert!(different.out.contains("is missing and "), "{}", different.out);
 }
 
 #[test]

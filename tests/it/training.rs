@@ -4,7 +4,7 @@ use candle_core::Device;
 use nkfac_bench::config::{Value, from_value};
 use nkfac_bench::data::Dataset;
 use nkfac_bench::record::{Metric, Row, Scope};
-use nkfac_bench::train::{Config, Observer, Progress, Score, train};
+use nkfac_bench::train::{Ending, Config, Observer, Progress, Score, train};
 
 struct Silent;
 
@@ -30,7 +30,10 @@ optimizer.precondition = {{ {precondition} }}
     );
     let config: Config = from_value(&Value::parse("test", &text).unwrap()).unwrap();
     let data = Dataset::load(&config.data, std::path::Path::new("")).unwrap();
-    train(&config, &data, &Device::Cpu, &mut Silent).unwrap().rows
+    match train(&config, &data, &Device::Cpu, None, &mut Silent).unwrap() {
+        Ending::Ended(outcome) => outcome.rows,
+        Ending::Stopped { .. } => panic!("nobody asked to stop"),
+    }
 }
 
 const NKFAC: &str = r#"kind = "kfac", factor_every = 1, inverse_every = 2, moments = { scale = "frobenius", decay = 0.95, start = "zero" }, damping = { kind = "relative", factor = 0.01, floor = 1e-4 }, inverter = { kind = "newton" }, rescale = "gradient-norm""#;

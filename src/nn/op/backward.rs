@@ -12,8 +12,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, TensorId};
 
 use super::Operation;
-use super::host::{self, Kernel, Real};
-use crate::kernel::elementwise;
+use super::relu::sum;
 
 /// The operations of all graphs that are alive, by the tensors that they made.
 static APPLIED: LazyLock<Mutex<HashMap<TensorId, Weak<Applied>>>> = LazyLock::new(Mutex::default);
@@ -82,7 +81,7 @@ pub fn backward(loss: &Tensor) -> Result<GradStore> {
             match grads.entry(arg.id()) {
                 Entry::Vacant(entry) => drop(entry.insert(grad)),
                 Entry::Occupied(mut entry) => {
-                    let sum = add(entry.get(), &grad)?;
+                    let sum = sum(entry.get(), &grad)?;
                     entry.insert(sum);
                 }
             }
@@ -116,18 +115,6 @@ fn order(loss: &Tensor) -> Option<Vec<(Tensor, Arc<Applied>)>> {
     Some(order)
 }
 
-fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    fn on_host<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        let sum = host::read(&[a, b], |slices| elementwise::add::<T>(slices[0], slices[1]))?;
-        host::tensor(sum, a.shape(), a)
-    }
-    match Kernel::of(a) {
-        Kernel::Single => on_host::<f32>(a, b),
-        Kernel::Double => on_host::<f64>(a, b),
-        Kernel::None => a + b,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{backward, order};
@@ -145,6 +132,8 @@ mod tests {
         let models = [
             ModelConfig::Lenet { init: Init::Torch },
             ModelConfig::Resnet18(wide),
+            ModelConfig::PreactResnet18(wide),
+            ModelConfig::MobilenetV2(Wide { width: 32, ..wide }),
             ModelConfig::Vgg11(wide),
             ModelConfig::Densenet121(wide),
             ModelConfig::Googlenet(Wide { width: 32, ..wide }),

@@ -16,6 +16,11 @@ pub fn add_relu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     apply(AddRelu, &[a, b])
 }
 
+/// `a + b`, for the end of a block without a rectifier.
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    apply(Add, &[a, b])
+}
+
 struct Relu;
 
 impl Operation for Relu {
@@ -60,6 +65,35 @@ impl Operation for AddRelu {
     fn backward(&self, args: &[&Tensor], output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let gradient = gate(&output.detach(), grad)?;
         Ok(args.iter().map(|arg| arg.track_op().then(|| gradient.clone())).collect())
+    }
+}
+
+struct Add;
+
+impl Operation for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn forward(&self, args: &[Tensor]) -> Result<Value> {
+        Ok(Value::Tensor(sum(&args[0], &args[1])?))
+    }
+
+    fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        Ok(args.iter().map(|arg| arg.track_op().then(|| grad.clone())).collect())
+    }
+}
+
+/// `a + b`, detached.
+pub(super) fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    fn on_host<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        let sum = host::read(&[a, b], |slices| elementwise::add::<T>(slices[0], slices[1]))?;
+        host::tensor(sum, a.shape(), a)
+    }
+    match Kernel::of(a) {
+        Kernel::Single => on_host::<f32>(a, b),
+        Kernel::Double => on_host::<f64>(a, b),
+        Kernel::None => a + b,
     }
 }
 

@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor};
 
 use super::Shape;
 use crate::nn::layer::{BatchNorm, Conv2d, DepthwiseConv2d, GlobalAveragePool, Layer, Linear, Relu, Sequential};
+use crate::nn::op::relu::add;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
 
@@ -82,7 +83,7 @@ impl Layer for Inverted {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let y = self.body.forward(x, pass)?;
         match &self.shortcut {
-            Some(shortcut) => y + shortcut.forward(x, pass)?,
+            Some(shortcut) => add(&y, &shortcut.forward(x, pass)?),
             None => Ok(y),
         }
     }

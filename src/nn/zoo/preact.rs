@@ -4,7 +4,8 @@
 use candle_core::{Result, Tensor};
 
 use super::Shape;
-use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, Relu, Sequential};
+use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, Sequential};
+use crate::nn::op::relu::add;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
 
@@ -36,11 +37,10 @@ struct PreAct {
 
 impl PreAct {
     fn new(store: &Store, inputs: usize, outputs: usize, stride: usize) -> Result<Self> {
-        let enter = Sequential::new().then(BatchNorm::new(&store.at("bn1"), inputs)?).then(Relu);
+        let enter = Sequential::new().then(BatchNorm::new(&store.at("bn1"), inputs)?.then_relu());
         let body = Sequential::new()
             .then(Conv2d::new(&store.at("conv1"), inputs, outputs, square(stride), false)?)
-            .then(BatchNorm::new(&store.at("bn2"), outputs)?)
-            .then(Relu)
+            .then(BatchNorm::new(&store.at("bn2"), outputs)?.then_relu())
             .then(Conv2d::new(&store.at("conv2"), outputs, outputs, square(1), false)?);
         let point = Window { kernel: 1, stride, padding: 0 };
         let shortcut = (stride != 1 || inputs != outputs)
@@ -57,6 +57,6 @@ impl Layer for PreAct {
             Some(conv) => conv.forward(&entered, pass)?,
             None => x.clone(),
         };
-        self.body.forward(&entered, pass)? + shortcut
+        add(&self.body.forward(&entered, pass)?, &shortcut)
     }
 }

@@ -9,6 +9,7 @@ use candle_core::{D, Result, Tensor, Var};
 use super::{Shape, Vit};
 use crate::nn::layer::{Conv2d, Gelu, Layer, LayerNorm, Linear, Sequential};
 use crate::nn::op::softmax::softmax;
+use crate::nn::op::relu::add;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
 
@@ -111,7 +112,7 @@ struct Residual(Sequential);
 
 impl Layer for Residual {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        x + self.0.forward(x, pass)?
+        add(x, &self.0.forward(x, pass)?)
     }
 }
 

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use crate::linalg;
+use crate::state::State;
 
 /// The inverse of a damped factor, in the form that the inverter found it.
 #[derive(Debug, Clone)]
@@ -56,6 +57,56 @@ impl Inverse {
             }
             Self::Diagonal(diagonal) => matrix.broadcast_mul(diagonal),
         }
+    }
+
+    /// The same in memory in the order of its rows, so that one read from a checkpoint is multiplied by the same path, to the same bits.
+    pub(in crate::optim) fn contiguous(&self) -> Result<Self> {
+        Ok(match self {
+            Self::Dense(inverse) => Self::Dense(inverse.contiguous()?),
+            Self::Eigen { vectors, values, damping } => {
+                Self::Eigen { vectors: vectors.contiguous()?, values: values.contiguous()?, damping: *damping }
+            }
+            Self::LowRank { rows, core, damping } => {
+                Self::LowRank { rows: rows.contiguous()?, core: core.contiguous()?, damping: *damping }
+            }
+            Self::Diagonal(diagonal) => Self::Diagonal(diagonal.contiguous()?),
+        })
+    }
+
+    /// For checkpoints.
+    pub(in crate::optim) fn state(&self) -> State {
+        let mut state = State::new();
+        match self {
+            Self::Dense(inverse) => state.put("dense", inverse),
+            Self::Eigen { vectors, values, damping } => {
+                state.put("vectors", vectors);
+                state.put("values", values);
+                state.put_number("damping", *damping);
+            }
+            Self::LowRank { rows, core, damping } => {
+                state.put("rows", rows);
+                state.put("core", core);
+                state.put_number("damping", *damping);
+            }
+            Self::Diagonal(diagonal) => state.put("diagonal", diagonal),
+        }
+        state
+    }
+
+    /// What [`Inverse::state`] gave away; nothing if there was no inverse.
+    pub(in crate::optim) fn load(mut state: State) -> Result<Option<Self>> {
+        let pair = |state: &mut State, one, two| state.take(one).zip(state.take(two));
+        let inverse = if let Some(inverse) = state.take("dense") {
+            Some(Self::Dense(inverse))
+        } else if let Some((vectors, values)) = pair(&mut state, "vectors", "values") {
+            Some(Self::Eigen { vectors, values, damping: state.take_number("damping")? })
+        } else if let Some((rows, core)) = pair(&mut state, "rows", "core") {
+            Some(Self::LowRank { rows, core, damping: state.take_number("damping")? })
+        } else {
+            state.take("diagonal").map(Self::Diagonal)
+        };
+        state.finish()?;
+        Ok(inverse)
     }
 
     /// The inverse as a matrix.

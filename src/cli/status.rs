@@ -1,0 +1,55 @@
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use nkfac_bench::experiment::{self, Entry, Overrides, Standing};
+
+use super::output::line;
+
+/// Show how every trial stands: finished, diverged, running, stopped, failed, waiting
+///
+/// Of an experiment file every trial is shown, of a results folder those that have begun. Seconds are training seconds of a trial that
+/// has ended, and seconds since it was taken up of one that is running.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// An experiment (a TOML file) or a results folder, such as results/quickstart
+    place: PathBuf,
+    /// The folder for results, where an experiment is named
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+}
+
+impl Status {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let entries = if self.place.is_dir() {
+            survey(&self.place, None)?
+        } else {
+            let experiment = experiment::read(&self.place, &Overrides::default())?;
+            survey(&self.out.join(&experiment.name), Some(&experiment))?
+        };
+        let width =
+            |text: fn(&Entry) -> &str| entries.iter().map(|entry| text(entry).chars().count()).max().unwrap_or(0);
+        let (arms, swept) = (width(|entry| &entry.arm), width(|entry| &entry.swept));
+        for Entry { trial, arm, swept: keys, standing, seconds, note } in &entries {
+            let seconds = seconds.map_or(String::new(), |seconds| format!("{seconds:.1} s"));
+            let text = format!("{trial}  {:<8}  {seconds:>10}  {arm:<arms$}  {keys:<swept$}  {note}", standing.name());
+            line(text.trim_end());
+        }
+        line(counts(&entries));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn survey(folder: &Path, experiment: Option<&experiment::Experiment>) -> anyhow::Result<Vec<Entry>> {
+    experiment::survey(folder, experiment).with_context(|| format!("cannot read folder `{}`", folder.display()))
+}
+
+/// `3 finished, 1 running, 4 waiting`.
+fn counts(entries: &[Entry]) -> String {
+    let count = |standing: Standing| entries.iter().filter(|entry| entry.standing == standing).count();
+    let counts = Standing::ALL.map(|standing| (count(standing), standing.name()));
+    let some: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+    if some.is_empty() { "no trials".into() } else { some.join(", ") }
+}

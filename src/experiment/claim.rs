@@ -1,0 +1,223 @@
+//! Who runs a trial: a lock of the operating system, which dies with its owner.
+//!
+//! What belongs to a trial that has not ended lies in `unfinished/<trial>/` in the results' folder: the lock, its checkpoints, and
+//! how often it failed. Only whoever has the lock changes anything there, and when the trial has ended all of it is removed.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Trial, machine};
+use crate::train;
+
+/// The folder for what has not ended, in a folder of results.
+pub const UNFINISHED: &str = "unfinished";
+
+const LOCK: &str = "lock";
+const FAILURES: &str = "failures.json";
+
+/// A trial that this process, and no other, runs.
+#[derive(Debug)]
+pub struct Claim {
+    folder: PathBuf,
+    lock: File,
+}
+
+/// What came of trying to claim a trial.
+#[derive(Debug)]
+pub enum Attempt {
+    Ours(Claim),
+    /// Somebody else has it.
+    Taken(Holder),
+}
+
+/// Who has, or had, a trial. Written into the lock for people to read: the lock itself is the operating system's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Holder {
+    pub host: String,
+    pub pid: u32,
+    /// Seconds since 1970, UTC.
+    pub since: f64,
+    pub arm: String,
+    /// The swept keys and their values here.
+    pub swept: Vec<(String, serde_json::Value)>,
+}
+
+/// How often a trial took itself or its process down.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failures {
+    pub attempts: usize,
+    /// What the last one said.
+    pub message: String,
+}
+
+impl Claim {
+    /// Tries to become the one who runs `trial`.
+    ///
+    /// # Errors
+    /// The results' folder cannot be written to.
+    pub fn take(results: &Path, trial: &Trial) -> io::Result<Attempt> {
+        let folder = folder(results, &trial.id);
+        // Whoever only looks holds the lock for a moment, and so does whoever is just about to remove it.
+        for _ in 0..5 {
+            fs::create_dir_all(&folder)?;
+            let mut lock =
+                match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(folder.join(LOCK)) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    other => other?,
+                };
+            match lock.try_lock() {
+                Ok(()) if is_at(&lock, &folder.join(LOCK)) => {
+                    write_holder(&mut lock, trial)?;
+                    sweep_up(&folder)?;
+                    return Ok(Attempt::Ours(Self { folder, lock }));
+                }
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Ok(Attempt::Taken(holder(&folder)))
+    }
+
+    /// Where the trial's checkpoints go.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// How often it failed so far.
+    #[must_use]
+    pub fn failures(&self) -> Failures {
+        failures(&self.folder)
+    }
+
+    /// Counts one more failure; says how many there are now.
+    ///
+    /// # Errors
+    /// The disk is full or fails.
+    pub fn fail(&self, message: &str) -> io::Result<usize> {
+        let attempts = self.failures().attempts + 1;
+        let failures = Failures { attempts, message: message.to_owned() };
+        fs::write(self.folder.join(FAILURES), serde_json::to_vec(&failures)?)?;
+        Ok(attempts)
+    }
+
+    /// Forgets that it failed.
+    pub fn forgive(&self) {
+        let _ = fs::remove_file(self.folder.join(FAILURES));
+    }
+
+    /// The trial has ended: nothing of it is left but its result.
+    pub fn finish(self) {
+        let _ = fs::remove_dir_all(&self.folder);
+        self.release();
+    }
+
+    /// Leaves the trial to whoever comes next, with its checkpoints.
+    pub fn release(self) {
+        let only_lock = fs::read_dir(&self.folder).is_ok_and(|entries| entries.count() == 1);
+        if only_lock {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+        if let Some(unfinished) = self.folder.parent() {
+            // Fails while there are others in it.
+            let _ = fs::remove_dir(unfinished);
+        }
+        drop(self.lock);
+    }
+}
+
+/// Removes the folder of a trial that nobody runs; whether it is gone.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn discard(folder: &Path) -> io::Result<bool> {
+    let path = folder.join(LOCK);
+    let lock = match OpenOptions::new().write(true).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        other => Some(other?),
+    };
+    // With the lock in hand, so that nobody begins in the middle of it.
+    let free = lock.as_ref().is_none_or(|lock| lock.try_lock().is_ok() && is_at(lock, &path));
+    if free {
+        fs::remove_dir_all(folder)?;
+        if let Some(unfinished) = folder.parent() {
+            // Fails while there are others in it.
+            let _ = fs::remove_dir(unfinished);
+        }
+    }
+    Ok(free)
+}
+
+/// The folder of a trial that has not ended.
+#[must_use]
+pub fn folder(results: &Path, trial: &str) -> PathBuf {
+    results.join(UNFINISHED).join(trial)
+}
+
+/// Whether somebody runs the trial of this folder.
+#[must_use]
+pub fn is_held(folder: &Path) -> bool {
+    // A shared lock, so that two who look do not see each other.
+    File::open(folder.join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Who has, or had, the trial of this folder.
+#[must_use]
+pub fn holder(folder: &Path) -> Holder {
+    fs::read(folder.join(LOCK)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+/// How often the trial of this folder failed.
+#[must_use]
+pub fn failures(folder: &Path) -> Failures {
+    fs::read(folder.join(FAILURES)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+fn write_holder(lock: &mut File, trial: &Trial) -> io::Result<()> {
+    let holder = Holder {
+        host: machine::host(),
+        pid: std::process::id(),
+        since: machine::now(),
+        arm: trial.arm.clone(),
+        swept: trial.swept.clone(),
+    };
+    let mut old = Vec::new();
+    lock.read_to_end(&mut old)?;
+    lock.rewind()?;
+    lock.set_len(0)?;
+    lock.write_all(&serde_json::to_vec(&holder)?)
+}
+
+/// Removes what a process that was killed had begun to write.
+fn sweep_up(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_known = path.file_name().is_some_and(|name| name == LOCK || name == FAILURES)
+            || path.extension().is_some_and(|extension| extension == train::EXTENSION);
+        if !is_known {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the open file is still the one of that name: it may have been removed, and made again by another.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let key = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let open = key(file.metadata());
+    open.is_some() && open == key(fs::metadata(path))
+}
+
+/// Elsewhere an open file cannot be removed.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}

@@ -1,0 +1,182 @@
+//! What has become of the trials in a folder of results, for `status` and `clean`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::claim::{self, UNFINISHED};
+use super::run::ATTEMPTS;
+use super::{Experiment, Trial, machine};
+use crate::record::{self, Status};
+use crate::train;
+
+/// How a trial stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    Finished,
+    Diverged,
+    /// A process has it.
+    Running,
+    /// Begun, and left: the same command goes on from its last checkpoint.
+    Stopped,
+    /// Given up after so many attempts.
+    Failed,
+    /// Not begun.
+    Waiting,
+    /// What lies in its place is broken or foreign.
+    Broken,
+}
+
+impl Standing {
+    /// Every standing.
+    pub const ALL: [Self; 7] =
+        [Self::Finished, Self::Diverged, Self::Running, Self::Stopped, Self::Failed, Self::Waiting, Self::Broken];
+
+    /// The name in lists.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Diverged => "diverged",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Waiting => "waiting",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// One trial of a folder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub trial: String,
+    /// Empty where nobody knows it.
+    pub arm: String,
+    /// `seed = 1, epochs = 3`.
+    pub swept: String,
+    pub standing: Standing,
+    /// Training seconds of one that has ended, seconds of the wall since a running one was taken up.
+    pub seconds: Option<f64>,
+    /// Where it runs, what it said, what it can go on from.
+    pub note: String,
+}
+
+/// All trials of the folder, and those of `experiment` that are not there yet: the experiment's first, in its order.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn survey(folder: &Path, experiment: Option<&Experiment>) -> io::Result<Vec<Entry>> {
+    let mut found: BTreeMap<String, Entry> = BTreeMap::new();
+    for path in children(&folder.join(UNFINISHED))? {
+        let entry = unfinished(&path);
+        found.insert(entry.trial.clone(), entry);
+    }
+    for path in children(folder)? {
+        if path.extension().is_some_and(|extension| extension == "parquet") {
+            let entry = ended(&path);
+            found.insert(entry.trial.clone(), entry);
+        }
+    }
+    let planned = experiment.map_or(&[][..], |experiment| &experiment.trials);
+    let mut entries: Vec<Entry> = planned
+        .iter()
+        .map(|trial| {
+            let entry = found.remove(&trial.id).unwrap_or_else(|| waiting(trial));
+            Entry { arm: trial.arm.clone(), swept: listed(&trial.swept), ..entry }
+        })
+        .collect();
+    entries.extend(found.into_values());
+    Ok(entries)
+}
+
+/// What belongs to trials that have not ended and that nobody runs: their folders, and files half written.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn leftovers(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths: Vec<PathBuf> =
+        children(&folder.join(UNFINISHED))?.into_iter().filter(|path| !claim::is_held(path)).collect();
+    for path in children(folder)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(trial) = name.strip_prefix('.').filter(|_| name.ends_with(".part")) else { continue };
+        let trial = trial.split('-').next().unwrap_or_default();
+        if !claim::is_held(&claim::folder(folder, trial)) {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+/// Removes one of [`leftovers`]; whether it is gone, for somebody may have taken it up by now.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn discard(path: &Path) -> io::Result<bool> {
+    if path.is_dir() { claim::discard(path) } else { fs::remove_file(path).map(|()| true) }
+}
+
+/// What is in a folder, sorted; nothing if there is no such folder.
+fn children(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?.collect::<io::Result<Vec<_>>>()?,
+    };
+    let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn ended(path: &Path) -> Entry {
+    match record::brief(path) {
+        Ok(brief) => {
+            let swept: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(&brief.swept).unwrap_or_default();
+            let standing = match brief.status {
+                Status::Finished => Standing::Finished,
+                Status::Diverged => Standing::Diverged,
+            };
+            let note = format!("on {}, {}, {} threads", brief.host, brief.device, brief.threads);
+            let swept = listed(&swept.into_iter().collect::<Vec<_>>());
+            Entry { trial: stem(path), arm: brief.arm, swept, standing, seconds: Some(brief.seconds), note }
+        }
+        Err(note) => Entry { trial: stem(path), standing: Standing::Broken, note, ..nothing() },
+    }
+}
+
+fn unfinished(path: &Path) -> Entry {
+    let (holder, failures) = (claim::holder(path), claim::failures(path));
+    let steps = children(path).unwrap_or_default();
+    let saved = steps.iter().rev().find(|path| path.extension().is_some_and(|found| found == train::EXTENSION));
+    let saved = saved.map_or("no checkpoint yet".to_owned(), |path| {
+        format!("saved behind step {}", stem(path).trim_start_matches('0'))
+    });
+    let (standing, seconds, note) = if claim::is_held(path) {
+        let note = format!("process {} on {}, {saved}", holder.pid, holder.host);
+        (Standing::Running, Some((machine::now() - holder.since).max(0.0)), note)
+    } else if failures.attempts >= ATTEMPTS {
+        (Standing::Failed, None, failures.message)
+    } else {
+        (Standing::Stopped, None, saved)
+    };
+    Entry { trial: stem(path), arm: holder.arm, swept: listed(&holder.swept), standing, seconds, note }
+}
+
+fn waiting(trial: &Trial) -> Entry {
+    Entry { trial: trial.id.clone(), ..nothing() }
+}
+
+fn nothing() -> Entry {
+    let empty = String::new;
+    Entry { trial: empty(), arm: empty(), swept: empty(), standing: Standing::Waiting, seconds: None, note: empty() }
+}
+
+/// `seed = 1, optimizer.precondition.inverse_every = 200`.
+fn listed(swept: &[(String, serde_json::Value)]) -> String {
+    swept.iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
+}

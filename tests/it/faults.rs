@@ -1,0 +1,318 @@
+//! What can go wrong in a sweep costs minutes and loses nothing that is finished.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use candle_core::Device;
+use nkfac_bench::experiment::{self, Event, Overrides, Reporter, Settings, Shard, Summary};
+use nkfac_bench::train::{Observer, Progress, Score};
+use proptest::prelude::*;
+
+use super::program::{command, run};
+use super::sweep::{SMALL, folder, numbers, results};
+
+/// Trials that take long enough to be met alive.
+fn long() -> String {
+    SMALL.replace("epochs = 2", "epochs = 150")
+}
+
+fn plan(folder: &Path) -> experiment::Experiment {
+    experiment::read(&folder.join("x.toml"), &Overrides::default()).unwrap()
+}
+
+fn settings(folder: &Path) -> Settings {
+    Settings {
+        folder: folder.join("results/small"),
+        device: Device::Cpu,
+        device_name: "cpu".into(),
+        threads: 1,
+        save_weights: false,
+        stop: Arc::<AtomicBool>::default(),
+        retry: false,
+    }
+}
+
+/// Panics in a trial of this arm, at its first epoch.
+struct Clumsy {
+    arm: &'static str,
+    now: bool,
+    failures: Vec<(String, bool)>,
+}
+
+impl Observer for Clumsy {
+    fn step(&mut self, _: &Progress) {}
+
+    fn epoch(&mut self, _: usize, _: Score, _: Score) {
+        assert!(!self.now, "clumsy me");
+    }
+}
+
+impl Reporter for Clumsy {
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Started { trial, .. } => self.now = trial.arm == self.arm,
+            Event::Failed { error, again, .. } => self.failures.push((error.to_string(), *again)),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_panic_is_tried_three_times_and_does_not_stop_the_rest() {
+    let folder = folder(SMALL);
+    let (plan, mut settings) = (plan(folder.path()), settings(folder.path()));
+    let once = |arm, settings: &Settings| {
+        let mut reporter = Clumsy { arm, now: false, failures: Vec::new() };
+        (experiment::run(&plan, settings, &mut reporter).unwrap(), reporter.failures)
+    };
+    let (summary, failures) = once("sgd", &settings);
+    assert_eq!(summary, Summary { finished: 2, failed: 2, ..Summary::default() });
+    let again: Vec<bool> = failures.iter().map(|(_, again)| *again).collect();
+    assert_eq!(again, [true, true, false, true, true, false]);
+    assert!(failures[0].0.contains("panicked: clumsy me"), "{failures:?}");
+    let (summary, failures) = once("nobody", &settings);
+    assert_eq!(summary, Summary { skipped: 2, failed: 2, ..Summary::default() }, "given up");
+    assert!(failures[0].0.contains("failed 3 times and is given up; the last time: the trial panicked: clumsy me"));
+    settings.retry = true;
+    assert_eq!(once("nobody", &settings).0, Summary { skipped: 2, finished: 2, ..Summary::default() });
+    assert!(!settings.folder.join("unfinished").exists());
+}
+
+#[test]
+fn what_lies_in_a_results_place_is_named_and_left_alone() {
+    let folder = folder(SMALL);
+    run(folder.path(), &["run", "x.toml"]);
+    let ids: Vec<String> = plan(folder.path()).trials.into_iter().map(|trial| trial.id).collect();
+    let place = |i: usize| folder.path().join(format!("results/small/{}.parquet", ids[i]));
+    let mut damaged = std::fs::read(place(0)).unwrap();
+    damaged[100] ^= 1;
+    std::fs::write(place(0), &damaged).unwrap();
+    std::fs::write(place(1), "mine").unwrap();
+    std::fs::remove_file(place(2)).unwrap();
+    let ran = run(folder.path(), &["run", "x.toml"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("is left alone: its checksum is wrong: it is damaged\nhint: move it away"), "{}", ran.err);
+    assert!(ran.err.contains("is left alone: it is cut short, damaged, or not written by this program"), "{}", ran.err);
+    assert!(ran.out.ends_with("1 finished, 0 diverged, 1 done before, 2 failed\n"), "{}", ran.out);
+    assert_eq!((std::fs::read(place(0)).unwrap(), std::fs::read(place(1)).unwrap()), (damaged, b"mine".to_vec()));
+    let status = run(folder.path(), &["status", "x.toml"]);
+    assert!(status.out.ends_with("2 finished, 2 broken\n"), "{}", status.out);
+}
+
+#[test]
+fn data_that_are_missing_fail_their_trials_alone() {
+    let arms = "[[arm]]\nname = \"mnist\"\ndata = { kind = \"mnist\" }\n[[arm]]\nname = \"sgd\"";
+    let folder = folder(&SMALL.replacen("[[arm]]\nname = \"sgd\"", arms, 1));
+    let ran = run(folder.path(), &["run", "x.toml"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.ends_with("4 finished, 0 diverged, 0 done before, 2 failed\n"), "{}", ran.out);
+}
+
+/// Files may not grow beyond so many KiB: writing fails as it does on a full disk.
+fn run_with_room(folder: &Path, kibibytes: usize) -> super::program::Ran {
+    let mut bash = Command::new("bash");
+    let script = format!("trap '' XFSZ; ulimit -f {kibibytes}; exec \"$0\" run x.toml --threads 1");
+    bash.args(["-c", &script, env!("CARGO_BIN_EXE_nkfac-bench")]).current_dir(folder);
+    super::program::ran(&mut bash)
+}
+
+#[test]
+fn a_full_disk_stops_the_sweep_and_says_what_to_do() {
+    let folder = folder(&format!("checkpoint = {{ epochs = 1 }}\n{SMALL}"));
+    let ran = run_with_room(folder.path(), 8);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("no checkpoint in `"), "{}", ran.err);
+    assert!(ran.err.contains("error: cannot write to `"), "{}", ran.err);
+    assert!(ran.err.contains("hint: make room, or choose another folder with `--out`"), "{}", ran.err);
+    let ran = run(folder.path(), &["run", "x.toml"]);
+    assert!(ran.out.ends_with("4 finished, 0 diverged, 0 done before, 0 failed\n"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn results_that_cannot_be_written_are_said_before_anything_is_run() {
+    let folder = folder(SMALL);
+    std::fs::write(folder.path().join("results"), "a file").unwrap();
+    let ran = run(folder.path(), &["run", "x.toml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("cannot make the folder `results/small`"), "{}", ran.err);
+}
+
+/// The first trial that a process with `--json` says has started, and the rest of what it says.
+fn first_started(child: &mut Child) -> (String, impl Iterator<Item = String> + use<>) {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let started = lines.by_ref().find(|line| line.contains("\"started\"")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&started).unwrap();
+    (line["trial"].as_str().unwrap().to_owned(), lines)
+}
+
+fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_sweep_that_is_asked_to_stop_saves_and_goes_on() {
+    let (folder, whole) = (folder(&long()), folder(&long()));
+    let mut child =
+        command(folder.path(), &["run", "x.toml", "--json", "--threads", "1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let (trial, lines) = first_started(&mut child);
+    signal(child.id(), "TERM");
+    let said: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(3), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("\"stopped\"") && line.contains("\"saved\":true")), "{said:?}");
+    let status = run(folder.path(), &["status", "results/small"]);
+    assert!(status.out.contains(&format!("{trial}  stopped")), "{}", status.out);
+    assert!(status.out.contains("saved behind step "), "{}", status.out);
+    let ran = run(folder.path(), &["run", "x.toml", "--threads", "1"]);
+    assert!(ran.err.contains("goes on behind step "), "{}", ran.err);
+    run(whole.path(), &["run", "x.toml", "--threads", "1"]);
+    assert_eq!(numbers(&results(folder.path())), numbers(&results(whole.path())));
+    assert!(!folder.path().join("results/small/unfinished").exists());
+}
+
+#[test]
+fn a_trial_killed_for_its_memory_takes_nobody_with_it() {
+    let folder = folder(&long());
+    let arguments = ["run", "x.toml", "--json", "--jobs", "2", "--threads", "2"];
+    let mut child = command(folder.path(), &arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let (trial, lines) = first_started(&mut child);
+    let status = run(folder.path(), &["status", "x.toml"]);
+    assert!(status.out.contains(&format!("{trial}  running")), "{}", status.out);
+    let lock = std::fs::read(folder.path().join(format!("results/small/unfinished/{trial}/lock"))).unwrap();
+    let holder: serde_json::Value = serde_json::from_slice(&lock).unwrap();
+    signal(u32::try_from(holder["pid"].as_u64().unwrap()).unwrap(), "KILL");
+    let said: Vec<String> = lines.collect();
+    assert!(child.wait().unwrap().success(), "{said:?}");
+    let failed = |line: &&String| line.contains("\"failed\"") && line.contains("signal: 9") && line.contains(&trial);
+    assert_eq!(said.iter().filter(failed).count(), 1, "{said:?}");
+    let status = run(folder.path(), &["status", "x.toml"]);
+    assert!(status.out.ends_with("\n4 finished\n"), "{}", status.out);
+}
+
+#[test]
+fn many_processes_on_one_folder_run_every_trial_once() {
+    for processes in [2, 8] {
+        let folder = folder(&SMALL.replace("seed = [1, 2]", "seed = [1, 2, 3, 4, 5, 6]"));
+        let arguments = ["run", "x.toml", "--json", "--threads", "1"];
+        let children: Vec<_> = (0..processes)
+            .map(|_| command(folder.path(), &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+            .collect();
+        let mut ended = Vec::new();
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            for line in String::from_utf8(output.stdout).unwrap().lines() {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                if line["event"] == "ended" {
+                    ended.push(line["trial"].as_str().unwrap().to_owned());
+                }
+            }
+        }
+        let distinct: BTreeSet<&String> = ended.iter().collect();
+        assert_eq!((ended.len(), distinct.len()), (12, 12));
+        let status = run(folder.path(), &["status", "x.toml"]);
+        assert!(status.out.ends_with("\n12 finished\n"), "{}", status.out);
+    }
+}
+
+#[test]
+fn cleaning_removes_what_is_unfinished_and_asks_before() {
+    let folder = folder(&long());
+    let mut child =
+        command(folder.path(), &["run", "x.toml", "--json", "--seeds", "1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let (trial, lines) = first_started(&mut child);
+    let running = run(folder.path(), &["clean", "results/small", "--yes"]);
+    assert_eq!(running.out, "nothing is unfinished\n", "what runs is left alone");
+    signal(child.id(), "KILL");
+    assert_eq!(child.wait().unwrap().code(), None);
+    drop(lines);
+    let asked = run(folder.path(), &["clean", "results/small"]);
+    assert_eq!((asked.code, asked.out.as_str()), (1, format!("results/small/unfinished/{trial}\n").as_str()));
+    assert!(asked.err.contains("nobody is there to ask"), "{}", asked.err);
+    let cleaned = run(folder.path(), &["clean", "results/small", "--yes"]);
+    assert!(cleaned.out.ends_with("1 removed\n"), "{}", cleaned.out);
+    assert_eq!(run(folder.path(), &["status", "results/small"]).out, "no trials\n");
+}
+
+#[test]
+fn shards_are_a_partition_that_depends_on_the_plan_alone() {
+    let folder = folder(&SMALL.replace("seed = [1, 2]", "seed = [1, 2, 3]\nepochs = [2, 3, 9]"));
+    let ids = |trials: &[experiment::Trial]| trials.iter().map(|trial| trial.id.clone()).collect::<Vec<_>>();
+    let part = |number, count| {
+        let mut experiment = plan(folder.path());
+        experiment.keep(Shard { number, count }).unwrap();
+        experiment.trials
+    };
+    // Curvature counts double.
+    let cost = |trial: &experiment::Trial| trial.config.epochs * if trial.arm == "nkfac" { 2 } else { 1 };
+    let all: BTreeSet<String> = ids(&plan(folder.path()).trials).into_iter().collect();
+    for count in [1, 2, 5, 18, 20] {
+        let parts: Vec<Vec<experiment::Trial>> = (1..=count).map(|number| part(number, count)).collect();
+        let dealt: Vec<String> = parts.iter().flat_map(|trials| ids(trials)).collect();
+        assert_eq!((dealt.len(), dealt.into_iter().collect::<BTreeSet<_>>()), (18, all.clone()), "{count} parts");
+        assert!(parts.iter().all(|trials| trials.iter().map(cost).is_sorted_by(|a, b| a >= b)), "longest first");
+    }
+    let loads: Vec<usize> = (1..=2).map(|number| part(number, 2).iter().map(cost).sum()).collect();
+    assert!(loads.iter().all(|load| (60..=66).contains(load)), "{loads:?} of 126");
+    let ran = run(folder.path(), &["run", "x.toml", "--shard", "2/18", "--threads", "1"]);
+    assert!(ran.out.ends_with("1 finished, 0 diverged, 0 done before, 0 failed\n"), "{}", ran.out);
+    assert_eq!(run(folder.path(), &["run", "x.toml", "--shard", "3/2"]).code, 2);
+}
+
+#[test]
+fn a_result_of_another_machine_is_done_and_said_to_be_so() {
+    let folder = folder(SMALL);
+    run(folder.path(), &["run", "x.toml", "--threads", "1"]);
+    let ran = run(folder.path(), &["run", "x.toml", "--threads", "2"]);
+    assert_eq!(ran.out.matches("done before, but on cpu, 1 threads").count(), 4, "{}", ran.out);
+}
+
+#[test]
+fn how_often_to_save_is_checked_like_everything_else() {
+    let message = |table: &str| {
+        let folder = folder(&format!("checkpoint = {table}\n{SMALL}"));
+        run(folder.path(), &["plan", "x.toml"]).err
+    };
+    assert_eq!(message("{ epochs = 0 }"), "error: x.toml:1: `checkpoint.epochs` is 0, at least 1 expected\n");
+    assert_eq!(message("{ minutes = -1 }"), "error: x.toml:1: `checkpoint.minutes` is -1, a number above 0 expected\n");
+    assert!(message("{ epoch = 1 }").contains("unknown key `epoch` in `checkpoint`\nhint: did you mean `epochs`?"));
+}
+
+#[test]
+fn a_batch_script_can_be_read_before_it_is_submitted() {
+    let folder = folder(SMALL);
+    let arguments = ["submit", "x.toml", "--dry-run", "--partition", "long", "--gpus", "1", "--array-max", "2"];
+    let ran = run(folder.path(), &arguments);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for part in ["--array=1-4%2", "--partition=long", "--gpus=1", "--requeue", "--signal=B:USR1@120", "--device cuda"] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    assert!(!folder.path().join("results").exists());
+    let mut bash = Command::new("bash");
+    bash.args(["-n", "-c", &ran.out]);
+    assert_eq!(super::program::ran(&mut bash).err, "");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn whatever_a_file_says_it_is_read_or_refused(
+        at in any::<prop::sample::Index>(),
+        length in 0usize..12,
+        with in r#"[ -~\n]{0,12}|-?[0-9]{1,19}|nan|inf|\[\]|\{\}|"[a-z0-9./]{0,8}""#,
+    ) {
+        thread_local!(static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap());
+        let start = at.index(SMALL.len());
+        let end = SMALL.len().min(start + length);
+        let text = format!("{}{with}{}", &SMALL[..start], &SMALL[end..]);
+        FOLDER.with(|folder| {
+            let path = folder.path().join("x.toml");
+            std::fs::write(&path, text).unwrap();
+            let _ = experiment::read(&path, &Overrides::default());
+        });
+    }
+}
