@@ -3,6 +3,7 @@
 //! A row is one number of one trial, in long format, so that a new metric is no new schema. This layer knows files, not what the
 //! numbers mean.
 
+mod brief;
 mod compare;
 mod csv;
 mod error;
@@ -13,11 +14,12 @@ mod row;
 mod seal;
 mod write;
 
+pub use brief::{Brief, brief};
 pub use compare::compare;
 pub use csv::csv;
 pub use error::Error;
 pub use metric::Metric;
 pub use origin::{Origin, Status};
-pub use read::{Brief, Results, Skipped, brief, files, parts, read, read_file};
+pub use read::{Results, Skipped, files, parts, read, read_file};
 pub use row::{Row, Scope};
 pub use write::write;

@@ -11,7 +11,7 @@ use std::thread;
 use polars::prelude::*;
 
 use super::write::COLUMNS;
-use super::{Error, Scope, Status, seal};
+use super::{Error, Scope, seal};
 
 /// All that could be read in a folder. What holds for all of a trial is told once, so that thousands of trials fit into memory.
 #[derive(Debug)]
@@ -194,53 +194,6 @@ fn stack(frames: Vec<DataFrame>) -> PolarsResult<DataFrame> {
     Ok(all)
 }
 
-/// What a list of trials says of one that has ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Brief {
-    pub trial: String,
-    pub arm: String,
-    /// The swept keys and their values, as a JSON object.
-    pub swept: String,
-    pub status: Status,
-    pub host: String,
-    pub device: String,
-    pub threads: u32,
-    /// Seconds since 1970, UTC.
-    pub started: f64,
-    /// Training seconds.
-    pub seconds: f64,
-}
-
-/// The trial in `path`, in brief.
-///
-/// # Errors
-/// The file cannot be read, is damaged or of other origin: says so.
-pub fn brief(path: &Path) -> Result<Brief, String> {
-    let frame = decode(&sealed(path)?, |reader| reader)?;
-    let column = |name: &str| frame.column(name).map_err(|_| format!("it has no column `{name}`"));
-    let text = |name: &str| {
-        let texts = column(name)?.str().map_err(|error| error.to_string())?;
-        Ok::<_, String>(texts.last().ok_or("it has no rows")?.to_owned())
-    };
-    let number = |name: &str| {
-        let numbers = column(name)?.cast(&DataType::Float64).map_err(|error| error.to_string())?;
-        let last = numbers.f64().map_err(|error| error.to_string())?.last();
-        last.ok_or_else(|| "it has no rows".to_owned())
-    };
-    let status = text("status")?;
-    Ok(Brief {
-        trial: text("trial")?,
-        arm: text("arm")?,
-        swept: text("swept")?,
-        status: Status::from_name(&status).ok_or_else(|| format!("its status is `{status}`"))?,
-        host: text("host")?,
-        device: text("device")?,
-        threads: number("threads")? as u32,
-        started: number("started")?,
-        seconds: number("seconds")?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -374,12 +327,12 @@ mod tests {
     fn a_trial_is_known_in_brief() {
         let folder = tempfile::tempdir().unwrap();
         written(folder.path(), "a");
-        let brief = super::brief(&folder.path().join("a.parquet")).unwrap();
+        let brief = super::super::brief(&folder.path().join("a.parquet")).unwrap();
         assert_eq!(
             (brief.trial.as_str(), brief.status, brief.threads, brief.seconds),
             ("a", Status::Finished, 2, 0.25)
         );
-        assert!(super::brief(&folder.path().join("b.parquet")).is_err());
+        assert!(super::super::brief(&folder.path().join("b.parquet")).is_err());
     }
 
     #[test]

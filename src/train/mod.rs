@@ -4,6 +4,7 @@
 //! gives back rows, and tells an [`Observer`] how far it is.
 
 mod checkpoint;
+mod config;
 mod curvature;
 mod evaluate;
 pub mod memory;
@@ -11,114 +12,28 @@ mod recorder;
 pub mod schedule;
 mod tally;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 pub use checkpoint::{CheckpointConfig, EXTENSION, Keeper, Position};
+pub use config::{Config, Dtype, EngineConfig};
 pub use evaluate::{Evaluation, evaluate};
 pub use schedule::Schedule;
 pub use tally::Score;
 
 use crate::clock::{Clock, Phase};
 use crate::data::{Batch, DataConfig, Dataset, Loader};
-use crate::kernel::conv::Engine;
-use crate::nn::zoo::{ModelConfig, Shape};
+use crate::nn::zoo::Shape;
 use crate::nn::{self, Net, Pass, cross_entropy, weights};
-use crate::optim::{self, Optimizer, OptimizerConfig, Step};
+use crate::optim::{self, Optimizer, Step};
 use crate::param::{Params, Updates};
 use crate::random::Random;
 use crate::record::{Row, Status};
 use recorder::Recorder;
 use schedule::Moment;
 use tally::Tally;
-
-/// Everything that decides a trial's numbers, besides the machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    pub epochs: usize,
-    /// Images a step.
-    pub batch: usize,
-    /// Parts of equal size in which a batch goes through the net, one after the other, with its gradients and moments summed: for
-    /// batches that do not fit into memory. Only batch norms see the parts.
-    #[serde(default = "one")]
-    pub accumulate: usize,
-    /// Whether the preconditioner measures residuals, drift and more at each of its refreshes, outside of the clock.
-    #[serde(default)]
-    pub probe: bool,
-    #[serde(default = "first_seed")]
-    pub seed: u64,
-    #[serde(default)]
-    pub dtype: Dtype,
-    #[serde(default)]
-    pub label_smoothing: f64,
-    /// Start from these weights (safetensors, PyTorch's names) instead of random ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init_from: Option<PathBuf>,
-    /// Written only where it is not the default, so that it changes no name of a trial.
-    #[serde(default, skip_serializing_if = "EngineConfig::is_default")]
-    pub engine: EngineConfig,
-    pub data: DataConfig,
-    pub model: ModelConfig,
-    pub schedule: Schedule,
-    pub optimizer: OptimizerConfig,
-}
-
-const fn first_seed() -> u64 {
-    1
-}
-
-const fn one() -> usize {
-    1
-}
-
-/// How the CPU computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EngineConfig {
-    /// How convolutions and linear layers, their gradients and their moments are computed in float32.
-    #[serde(default)]
-    pub conv: Engine,
-}
-
-impl EngineConfig {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// What the net computes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    #[default]
-    F32,
-    F64,
-}
-
-impl Dtype {
-    /// The name in an experiment file.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F64 => "f64",
-        }
-    }
-
-    /// candle's name for it.
-    #[must_use]
-    pub const fn candle(self) -> DType {
-        match self {
-            Self::F32 => DType::F32,
-            Self::F64 => DType::F64,
-        }
-    }
-}
 
 /// How far a trial is, after a step.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,8 @@
 //! Convolution by Winograd's minimal filtering (Lavin & Gray 2016): 3×3, stride 1, padding 1, and both its gradients.
 //!
 //! F(4×4, 3×3) on maps of 8×8 and more, F(2×2, 3×3) on smaller ones: 4 and 2.25 times fewer multiplications, at relative errors of
-//! some 1e-5 and 2e-6. The map is cut into rows of tiles. A stage transforms some of these rows, multiplies point by point of the
-//! transformed tiles, and transforms back; what is summed is summed in one order, however many threads there are.
+//! some 1e-5 and 2e-6. The map is cut into rows of tiles. A task transforms some of these rows, multiplies point by point of the
+//! transformed tiles, and transforms back: threads wait for each other as seldom as can be.
 
 use std::mem::MaybeUninit;
 
@@ -14,9 +14,11 @@ use crate::kernel::Geometry;
 use crate::kernel::fresh::filled;
 use crate::kernel::scratch::Scratch;
 
-/// Numbers in the transformed tiles of a stage, so that they stay in the outer cache.
-const STAGE: usize = 2 << 20;
-/// Tiles in a stage of the gradient by the weight, at most: a line of each of two channels has to stay in the inner cache.
+/// Tiles a task: enough for the weights to be worth reading.
+const TASK: usize = 64;
+/// Tiles in a stage of the gradient by the weight, behind which all threads wait for each other.
+const STAGE: usize = 768;
+/// Tiles that are summed at once: a line of each of two channels has to stay in the inner cache.
 const SUMMED: usize = 192;
 
 /// Whether this way exists for a geometry.
@@ -69,27 +71,28 @@ fn correlate<const OUT: usize>(g: &Geometry, x: &[f32], taps: impl Fn(usize, &mu
     let grid = Grid::new::<OUT>(g);
     let panels = g.outputs / COLUMNS;
     let weights = transform_weights::<OUT>(g.inputs, panels, taps);
-    let stage = grid.stage(STAGE / (grid.points * (g.inputs + g.outputs)));
-    let mut inputs = Scratch::new(stage * grid.across * grid.points * g.inputs);
-    let mut products = Scratch::new(stage * grid.across * grid.points * g.outputs);
+    let length = grid.lines_a_task();
     let write = |y: &mut [MaybeUninit<f32>]| {
         let image = g.height * g.width * g.outputs;
         let mut lines: Vec<_> = y.chunks_mut(image).flat_map(|y| y.chunks_mut(OUT * g.width * g.outputs)).collect();
-        for (number, lines) in lines.chunks_mut(stage).enumerate() {
+        lines.par_chunks_mut(length).with_max_len(1).enumerate().for_each(|(task, lines)| {
             let count = lines.len() * grid.across;
-            grid.transform::<OUT, false>(g.inputs, x, number * stage, &mut inputs);
+            let mut inputs = Scratch::new(grid.points * count * g.inputs);
+            let mut products = Scratch::new(grid.points * count * g.outputs);
+            for (line, to) in inputs.chunks_exact_mut(grid.points * grid.across * g.inputs).enumerate() {
+                grid.transform::<OUT, false>(g.inputs, x, task * length + line, to);
+            }
             let offsets = grid.offsets(lines.len(), g.inputs);
-            let products = &mut products[..grid.points * count * g.outputs];
-            products.par_chunks_mut(count * COLUMNS).enumerate().for_each(|(task, products)| {
-                let (point, panel) = (task / panels, task % panels);
+            for (product, products) in products.chunks_exact_mut(count * COLUMNS).enumerate() {
+                let (point, panel) = (product / panels, product % panels);
                 let weights = &weights[(panel * grid.points + point) * g.inputs * COLUMNS..][..g.inputs * COLUMNS];
                 multiply(&inputs[point * grid.across * g.inputs..], &offsets, g.inputs, weights, products);
-            });
-            lines.par_iter_mut().enumerate().for_each(|(line, y)| {
-                let read = Tiles { values: products, point: count * g.outputs, panel: count * COLUMNS };
+            }
+            let read = Tiles { values: &products, point: count * g.outputs, panel: count * COLUMNS };
+            for (line, y) in lines.iter_mut().enumerate() {
                 tiles::scatter_line::<OUT>(&read, line * grid.across, g.width, g.outputs, y);
-            });
-        }
+            }
+        });
     };
     // SAFETY: the lines cover `y`, and every one is written by `scatter_line`.
     #[allow(unsafe_code)]
@@ -119,20 +122,26 @@ fn multiply(rows: &[f32], offsets: &[usize], depth: usize, weights: &[f32], out:
 fn weight_gradient<const OUT: usize>(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let grid = Grid::new::<OUT>(g);
     let panels = g.outputs / COLUMNS;
-    let stage = grid.stage(SUMMED);
+    let stage = STAGE.div_ceil(grid.across).min(grid.lines);
     let mut inputs = Scratch::new(stage * grid.across * grid.points * g.inputs);
     let mut gradients = Scratch::new(stage * grid.across * grid.points * g.outputs);
     let mut sums = Scratch::new(grid.points * g.inputs * g.outputs);
     for first in (0..grid.lines).step_by(stage) {
         let lines = stage.min(grid.lines - first);
-        grid.transform::<OUT, false>(g.inputs, x, first, &mut inputs);
-        grid.transform::<OUT, true>(g.outputs, dy, first, &mut gradients);
+        let block = grid.points * grid.across;
+        let blocks = inputs.par_chunks_mut(block * g.inputs).zip(gradients.par_chunks_mut(block * g.outputs));
+        blocks.take(lines).enumerate().for_each(|(line, (to_inputs, to_gradients))| {
+            grid.transform::<OUT, false>(g.inputs, x, first + line, to_inputs);
+            grid.transform::<OUT, true>(g.outputs, dy, first + line, to_gradients);
+        });
         let (xs, ys) = (grid.offsets(lines, g.inputs), grid.offsets(lines, g.outputs));
         sums.par_chunks_mut(g.inputs * COLUMNS).enumerate().for_each(|(task, sums)| {
             let (point, panel) = (task / panels, task % panels);
             let x = &inputs[point * grid.across * g.inputs..];
             let y = &gradients[point * grid.across * g.outputs + panel * COLUMNS..];
-            super::weight::sum_outer(x, &xs, y, &ys, sums, first > 0);
+            for (i, (xs, ys)) in xs.chunks(SUMMED).zip(ys.chunks(SUMMED)).enumerate() {
+                super::weight::sum_outer(x, xs, y, ys, sums, first + i > 0);
+            }
         });
     }
     let mut blocks = Scratch::new(9 * g.inputs * g.outputs);
@@ -189,30 +198,25 @@ impl Grid {
         Self { height: g.height, width: g.width, down, across, lines: g.batch * down, points }
     }
 
-    /// Lines a stage, for stages of `tiles` tiles or a little more.
-    fn stage(&self, tiles: usize) -> usize {
-        let stages = (self.lines * self.across).div_ceil(tiles.max(1));
-        self.lines.div_ceil(stages)
+    /// Lines a task: tasks of [`TASK`] tiles or fewer, as many for each thread.
+    fn lines_a_task(&self) -> usize {
+        let tasks = (self.lines * self.across).div_ceil(TASK).next_multiple_of(rayon::current_num_threads());
+        self.lines.div_ceil(tasks)
     }
 
-    /// Transforms lines from `first` on, as many as there is room for: `lines × points × across × channels`.
+    /// Transforms the tiles of a line, to `points × across × channels`.
     fn transform<const OUT: usize, const GRADIENT: bool>(
         &self,
         channels: usize,
         x: &[f32],
-        first: usize,
+        line: usize,
         to: &mut [f32],
     ) {
         let image = self.height * self.width * channels;
+        let x = &x[line / self.down * image..][..image];
         let zeros = vec![0.0; channels];
-        to.par_chunks_mut(self.points * self.across * channels).enumerate().for_each(|(line, to)| {
-            let (image, x) = match (first + line) / self.down {
-                number if first + line < self.lines => ((first + line) % self.down, &x[number * image..][..image]),
-                _ => return,
-            };
-            let map = tiles::Map { x, zeros: &zeros, height: self.height, width: self.width, channels };
-            tiles::transform_line::<OUT, GRADIENT>(&map, image * OUT, self.across, to);
-        });
+        let map = tiles::Map { x, zeros: &zeros, height: self.height, width: self.width, channels };
+        tiles::transform_line::<OUT, GRADIENT>(&map, line % self.down * OUT, self.across, to);
     }
 
     /// Where the first point of each tile of `lines` transformed lines is.
