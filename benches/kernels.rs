@@ -17,7 +17,10 @@ const REPEATS: usize = 7;
 fn main() {
     nkfac_bench::kernel::memory::keep_freed();
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
-    println!("{:<24} {:<10} {:>16} {:>16} {:>16}", "convolution, batch 32", "engine", "forward", "grad-input", "grad-weight");
+    println!(
+        "{:<24} {:<10} {:>16} {:>16} {:>16}",
+        "convolution, batch 32", "engine", "forward", "grad-input", "grad-weight"
+    );
     let shape = |inputs, outputs, size, kernel, stride| Geometry {
         batch: 32,
         height: size,
@@ -55,7 +58,11 @@ fn main() {
             println!("{name:<24} {:<10} {:>16} {:>16} {:>16}", format!("{engine:?}"), cells[0], cells[1], cells[2]);
         }
         let patches = g.patch() as f64;
-        println!("{name:<24} {:<10} {:>16}", "moments", cell(patches * patches * g.pixels() as f64, || gram::conv(Engine::Auto, &g, &x, false)));
+        println!(
+            "{name:<24} {:<10} {:>16}",
+            "moments",
+            cell(patches * patches * g.pixels() as f64, || gram::conv(Engine::Auto, &g, &x, false))
+        );
     }
 }
 

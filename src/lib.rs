@@ -4,8 +4,8 @@ pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod random;
-pub mod stats;
 pub mod state;
+pub mod stats;
 pub mod storage;
 
 pub mod param;

@@ -100,8 +100,7 @@ impl Step {
         machine::start(threads)?;
         let width = self.width.map_or(String::new(), |width| format!(", width = {width}"));
         let model: ModelConfig = named("model", &format!("{{ kind = {:?}{width} }}", self.model))?;
-        let shape =
-            Shape { channels: self.channels, height: self.side, width: self.side, classes: self.classes };
+        let shape = Shape { channels: self.channels, height: self.side, width: self.side, classes: self.classes };
         model.check(shape).map_err(anyhow::Error::msg)?;
         let settings = StepSettings {
             model,

@@ -7,8 +7,8 @@ use nkfac_bench::data::{self, Dataset};
 use nkfac_bench::nn::weights;
 use nkfac_bench::train::{self, Evaluation};
 
-use super::output::line;
 use super::machine::device;
+use super::output::line;
 use super::selection::Selection;
 
 /// Evaluate saved weights on an experiment's test images

@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::Args;
-use nkfac_bench::experiment::{self, Experiment, Reporter, STOPPED, Settings, Shard, Summary, Trial};
 use nkfac_bench::experiment::inverse::Comparison;
+use nkfac_bench::experiment::{self, Experiment, Reporter, STOPPED, Settings, Shard, Summary, Trial};
 use nkfac_bench::figure::Style;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::figure;
-use super::{inverses, machine};
 use super::lines::Lines;
 use super::output::line;
 use super::progress::Bars;
 use super::selection::Selection;
+use super::{inverses, machine};
 
 /// Run every trial that is not finished yet, then draw its figures
 ///

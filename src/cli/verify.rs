@@ -47,7 +47,9 @@ impl Verify {
         let mut lines: Vec<Line> = self
             .traces
             .iter()
-            .map(|path| Line::new(&path.display().to_string(), reference::verify(path, dtype, self.engine, self.tolerance)))
+            .map(|path| {
+                Line::new(&path.display().to_string(), reference::verify(path, dtype, self.engine, self.tolerance))
+            })
             .collect();
         lines.sort_by(|a, b| b.excess.total_cmp(&a.excess));
         for line in &lines {

@@ -58,8 +58,7 @@ pub enum Order {
     Interleaved,
 }
 
-const KEYS: [&str; 10] =
-    ["name", "task", "data_dir", "checkpoint", "target", "order", "base", "arm", "sweep", "scale"];
+const KEYS: [&str; 10] = ["name", "task", "data_dir", "checkpoint", "target", "order", "base", "arm", "sweep", "scale"];
 
 /// Reads a file, and overlays it with the command line.
 pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {

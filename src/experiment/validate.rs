@@ -2,7 +2,8 @@
 
 use crate::config::{self, Value};
 use crate::optim::{
-    Damping, Eigenvalues, InverterConfig, KfacConfig, OptimizerConfig, Precondition, Rescale, ShampooConfig, Start, Update,
+    Damping, Eigenvalues, InverterConfig, KfacConfig, OptimizerConfig, Precondition, Rescale, ShampooConfig, Start,
+    Update,
 };
 use crate::train::{Config, Schedule, shape};
 

@@ -2,9 +2,9 @@
 
 use polars::prelude::*;
 
-use super::{Data, Figure};
 use super::ink::Canvas;
 use super::newton_convergence::{panels, residuals};
+use super::{Data, Figure};
 use crate::catalog::Entry;
 
 /// The residual by the time that it took, a panel for each perturbation.

@@ -2,9 +2,9 @@
 
 use polars::prelude::*;
 
-use super::{Data, Figure};
 use super::drift::{by_step, draw};
 use super::ink::Canvas;
+use super::{Data, Figure};
 use crate::catalog::Entry;
 use crate::record::Metric;
 

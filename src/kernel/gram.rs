@@ -1,9 +1,9 @@
 //! Second moments of rows, `XᵀX`, by triangular products: half the work of a full one.
 
-use super::tiles::patches;
 use super::conv::Engine;
 use super::matrix::{self, mirror};
 use super::product::Matrix;
+use super::tiles::patches;
 use super::{Geometry, Real, avx2};
 
 /// Rows that are gathered before they are multiplied: enough to make a product of it.

@@ -4,9 +4,9 @@
 
 use std::mem::MaybeUninit;
 
-use faer::linalg::matmul::matmul;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::{self, factor::LltRegularization};
+use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par, Spec};
 use rayon::prelude::*;
 
@@ -100,8 +100,14 @@ pub fn cholesky_inverse<T: Real>(factor: &[T], damping: f64, order: usize) -> Op
     let factored = MatMut::from_column_major_slice_mut(&mut lower, order, order);
     let scratch = llt::factor::cholesky_in_place_scratch::<T>(order, par, Spec::default());
     let mut memory = MemBuffer::try_new(scratch).ok()?;
-    llt::factor::cholesky_in_place(factored, LltRegularization::default(), par, MemStack::new(&mut memory), Spec::default())
-        .ok()?;
+    llt::factor::cholesky_in_place(
+        factored,
+        LltRegularization::default(),
+        par,
+        MemStack::new(&mut memory),
+        Spec::default(),
+    )
+    .ok()?;
     let mut inverse = zeros(order * order);
     let mut memory = MemBuffer::try_new(llt::inverse::inverse_scratch::<T>(order, par)).ok()?;
     let target = MatMut::from_row_major_slice_mut(&mut inverse, order, order);

@@ -30,7 +30,9 @@ pub fn moments<T: Real>(x: &[T], channels: usize) -> Moments<T> {
     for (block, x) in blocks.iter().zip(x.chunks(SUMMED * channels)) {
         let rows = (x.len() / channels) as f64;
         let share = rows / (count + rows);
-        for (((mean, squares), new_mean), new_squares) in mean.iter_mut().zip(&mut squares).zip(&block[0]).zip(&block[1]) {
+        for (((mean, squares), new_mean), new_squares) in
+            mean.iter_mut().zip(&mut squares).zip(&block[0]).zip(&block[1])
+        {
             let step = new_mean.double() - *mean;
             *squares += new_squares.double() + step * step * count * share;
             *mean += step * share;
@@ -121,9 +123,7 @@ pub fn backward<T: Real>(
     rectified: Option<&[T]>,
 ) -> [Vec<T>; 3] {
     match rectified {
-        Some(y) => {
-            gated_backward(x, moments, gamma, epsilon, dy, y, |dy, y| if y > T::ZERO { dy } else { T::ZERO })
-        }
+        Some(y) => gated_backward(x, moments, gamma, epsilon, dy, y, |dy, y| if y > T::ZERO { dy } else { T::ZERO }),
         None => gated_backward(x, moments, gamma, epsilon, dy, dy, |dy, _| dy),
     }
 }
@@ -168,13 +168,7 @@ fn gated_backward<T: Real>(
 }
 
 /// Sums over rows of `dy·(x − mean)` and of `dy`, in a fixed order.
-fn gradient_sums<T: Real>(
-    x: &[T],
-    mean: &[T],
-    dy: &[T],
-    y: &[T],
-    gate: &(impl Fn(T, T) -> T + Sync),
-) -> [Vec<f64>; 2] {
+fn gradient_sums<T: Real>(x: &[T], mean: &[T], dy: &[T], y: &[T], gate: &(impl Fn(T, T) -> T + Sync)) -> [Vec<f64>; 2] {
     let channels = mean.len();
     let size = SUMMED * channels;
     let block = |((x, dy), y): ((&[T], &[T]), &[T])| {

@@ -48,7 +48,15 @@ impl Store {
     /// An empty store at the root. Equal seeds give equal numbers for equal names, whatever else is built.
     #[must_use]
     pub fn new(seed: u64, init: Init, dtype: DType, device: &Device) -> Self {
-        Self { shared: Rc::default(), prefix: String::new(), seed, init, dtype, device: device.clone(), engine: Engine::Auto }
+        Self {
+            shared: Rc::default(),
+            prefix: String::new(),
+            seed,
+            init,
+            dtype,
+            device: device.clone(),
+            engine: Engine::Auto,
+        }
     }
 
     /// The store for layers that compute their products by `engine`.
@@ -149,7 +157,12 @@ impl Store {
             outputs,
         };
         shared.blocks.push(block);
-        Ok(Affine { weight: weight.var, bias: bias.map(|bias| bias.var), block: shared.blocks.len() - 1, engine: self.engine })
+        Ok(Affine {
+            weight: weight.var,
+            bias: bias.map(|bias| bias.var),
+            block: shared.blocks.len() - 1,
+            engine: self.engine,
+        })
     }
 
     fn param(&self, name: &str, layout: Layout, dims: &[usize], fill: Fill) -> Result<Param> {

@@ -36,11 +36,8 @@ impl Transform for Momentum {
             if started {
                 *velocity = linalg::combine(self.factor, velocity, 1.0, update)?;
             }
-            *update = if self.nesterov {
-                linalg::combine(1.0, update, self.factor, velocity)?
-            } else {
-                velocity.clone()
-            };
+            *update =
+                if self.nesterov { linalg::combine(1.0, update, self.factor, velocity)? } else { velocity.clone() };
         }
         Ok(())
     }

@@ -16,7 +16,13 @@ use crate::param::{Params, Updates};
 const SINGLE_STEPS: usize = 8;
 
 /// Trains as recorded and compares along the way.
-pub fn replay(trace: &Trace, spec: &Spec, optimizer: &OptimizerSpec, engine: Engine, mut verdict: Verdict) -> Result<Verdict, Error> {
+pub fn replay(
+    trace: &Trace,
+    spec: &Spec,
+    optimizer: &OptimizerSpec,
+    engine: Engine,
+    mut verdict: Verdict,
+) -> Result<Verdict, Error> {
     let (model, shape) = spec.model.config(trace)?;
     let net = model.build_for(shape, 0, verdict.dtype, &Device::Cpu, engine)?;
     load(trace, "init/", &net.params)?;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use nkfac_bench::kernel::conv::Engine;
 use nkfac_bench::clock::Clock;
+use nkfac_bench::kernel::conv::Engine;
 use nkfac_bench::nn::op::conv::{Recorder, conv2d, linear};
 use nkfac_bench::nn::op::window::Window;
 use nkfac_bench::nn::zoo::{ModelConfig, Shape};
@@ -116,7 +116,8 @@ fn a_convolution_of_one_pixel_is_a_linear_layer() -> Result<()> {
         Ok(capture)
     };
     let pixel = Window { kernel: 1, stride: 1, padding: 0 };
-    let conv = capture(&|x, recorder| conv2d(x, &weight.reshape((1, 1, 4, 5))?, None, pixel, Some(recorder), Engine::Auto))?;
+    let conv =
+        capture(&|x, recorder| conv2d(x, &weight.reshape((1, 1, 4, 5))?, None, pixel, Some(recorder), Engine::Auto))?;
     let plain = capture(&|x, recorder| linear(x, &weight, None, Some(recorder), Engine::Auto))?;
     assert!(distance(&conv.inputs.unwrap(), &plain.inputs.unwrap()) < 1e-12);
     assert!(distance(&conv.output_grads, &plain.output_grads) < 1e-12);

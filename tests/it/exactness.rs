@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use nkfac_bench::kernel::conv::Engine;
 use nkfac_bench::clock::Clock;
+use nkfac_bench::kernel::conv::Engine;
 use nkfac_bench::nn::op::conv::{Recorder, linear};
 use nkfac_bench::nn::softmax;
 use nkfac_bench::optim::{Kfac, KfacConfig, Side, Step, Transform};

@@ -67,8 +67,7 @@ fn inverters_on_random_matrices_are_run_once_and_recorded() {
     let results = record::read(&folder.path().join("results/figure-s1-newton-laptop")).unwrap();
     let inverters = results.trials.column("inverter").unwrap().str().unwrap();
     let residuals = |rows: &DataFrame| rows.clone().lazy().filter(col("metric").eq(lit("residual"))).collect().unwrap();
-    let rows: Vec<(&str, DataFrame)> =
-        inverters.iter().flatten().zip(results.rows.iter().map(residuals)).collect();
+    let rows: Vec<(&str, DataFrame)> = inverters.iter().flatten().zip(results.rows.iter().map(residuals)).collect();
     assert_eq!(rows.iter().map(|(_, rows)| rows.height()).sum::<usize>(), 60 * 4, "the start and three rounds");
     let largest = |inverter: &str, round: u32| -> f64 {
         let of = rows.iter().filter(|(name, _)| *name == inverter).flat_map(|(_, rows)| {

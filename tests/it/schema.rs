@@ -130,7 +130,20 @@ fn the_page_of_keys_has_every_key_with_its_default_and_no_other() {
     for key in inverse["properties"].as_object().unwrap().keys().filter(|&key| key != "inverter") {
         keys.leaves.entry(key.clone()).or_default();
     }
-    for key in ["name", "task", "data_dir", "checkpoint.epochs", "checkpoint.minutes", "target", "order", "base", "arm", "arm.name", "sweep", "scale"] {
+    for key in [
+        "name",
+        "task",
+        "data_dir",
+        "checkpoint.epochs",
+        "checkpoint.minutes",
+        "target",
+        "order",
+        "base",
+        "arm",
+        "arm.name",
+        "sweep",
+        "scale",
+    ] {
         keys.leaves.entry(key.to_owned()).or_default();
     }
     let page = std::fs::read_to_string(repository("docs/keys.md")).unwrap();

@@ -100,8 +100,7 @@ fn folders_are_compared_number_by_number() {
     let (one, other) = (folder(SMALL), folder(SMALL));
     run(one.path(), &["run", "x.toml", "--threads", "1"]);
     run(other.path(), &["run", "x.toml", "--threads", "1"]);
-    let compare =
-        || run(one.path(), &["same", "results/small", &other.path().join("results/small").to_string_lossy()]);
+    let compare = || run(one.path(), &["same", "results/small", &other.path().join("results/small").to_string_lossy()]);
     let same = compare();
     assert_eq!(same.code, 0, "{}", same.out);
     assert!(same.out.starts_with("the same: ") && same.out.ends_with(" numbers, bit for bit\n"), "{}", same.out);

@@ -4,7 +4,7 @@ use candle_core::Device;
 use nkfac_bench::config::{Value, from_value};
 use nkfac_bench::data::Dataset;
 use nkfac_bench::record::{Metric, Row, Scope};
-use nkfac_bench::train::{Ending, Config, Observer, Progress, Score, train};
+use nkfac_bench::train::{Config, Ending, Observer, Progress, Score, train};
 
 struct Silent;
 

@@ -64,7 +64,13 @@ fn every_figure_is_drawn_from_any_results_and_says_so_if_there_is_nothing_to_dra
             let of_others = ["heatmap", "newton-convergence", "inverters", "drift", "residuals"].contains(&name);
             let drawn = drawn && !of_others && (name != "performance-profile" || !svg.contains("No problem"));
             assert_eq!(svg.contains("polyline"), drawn, "{name}");
-            let says = ["No trial has finished", "No problem was solved", "Fewer than two keys", "No trial was probed", "No inverters"];
+            let says = [
+                "No trial has finished",
+                "No problem was solved",
+                "Fewer than two keys",
+                "No trial was probed",
+                "No inverters",
+            ];
             assert_eq!(says.iter().any(|reason| svg.replace("</text>", "").contains(reason)), !drawn, "{name}");
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", figure.entry().name);
             assert!(fs::read(path.with_extension("png")).unwrap().starts_with(b"\x89PNG"));

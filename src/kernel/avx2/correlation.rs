@@ -22,11 +22,7 @@ const CHUNK: usize = 256;
 
 /// Whether this way exists for a geometry and saves anything: on small maps the boundary is most of it.
 pub fn wins(g: &Geometry) -> bool {
-    g.kernel == 3
-        && g.stride == 1
-        && g.padding == 1
-        && g.inputs.is_multiple_of(COLUMNS)
-        && g.height.min(g.width) >= 8
+    g.kernel == 3 && g.stride == 1 && g.padding == 1 && g.inputs.is_multiple_of(COLUMNS) && g.height.min(g.width) >= 8
 }
 
 /// `XᵀX` of the patches of `x`, `9C × 9C`.

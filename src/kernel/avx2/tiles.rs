@@ -1,7 +1,7 @@
 //! Winograd's two-sided transforms of whole tiles, from maps to points and back.
 
-use std::array::from_fn;
 use std::arch::x86_64::{__m256, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps};
+use std::array::from_fn;
 use std::mem::MaybeUninit;
 
 use super::tile::COLUMNS;
@@ -70,8 +70,7 @@ fn transform_line_avx<const OUT: usize, const GRADIENT: bool>(
     // Inputs reach one pixel further on every side; coordinates are those of the pixel plus one.
     let (edge, shift) = if GRADIENT { (OUT, 1) } else { (OUT + 2, 0) };
     for tile in 0..across {
-        let sources: [&[f32]; 36] =
-            from_fn(|at| map.pixel(top + at / edge + shift, tile * OUT + at % edge + shift));
+        let sources: [&[f32]; 36] = from_fn(|at| map.pixel(top + at / edge + shift, tile * OUT + at % edge + shift));
         for channel in (0..map.channels).step_by(LANES) {
             let mut points = [[_mm256_setzero_ps(); 6]; 6];
             for (j, column) in columns(edge, |i, j| load(&sources[i * edge + j][channel..])).into_iter().enumerate() {

@@ -85,14 +85,7 @@ pub fn spread<const OUT: usize>(dy: Line) -> Line {
             dy[3],
         ]
     } else {
-        [
-            dy[0],
-            _mm256_add_ps(dy[0], dy[1]),
-            _mm256_sub_ps(dy[0], dy[1]),
-            _mm256_sub_ps(zero, dy[1]),
-            zero,
-            zero,
-        ]
+        [dy[0], _mm256_add_ps(dy[0], dy[1]), _mm256_sub_ps(dy[0], dy[1]), _mm256_sub_ps(zero, dy[1]), zero, zero]
     }
 }
 
@@ -133,8 +126,16 @@ pub fn gather<const OUT: usize>(m: Line) -> Line {
         let sixth = _mm256_set1_ps(1.0 / 6.0);
         let near = _mm256_mul_ps(sixth, sum);
         [
-            _mm256_fmadd_ps(_mm256_set1_ps(0.25), m[0], _mm256_fmadd_ps(_mm256_set1_ps(1.0 / 24.0), far_sum, _mm256_sub_ps(zero, near))),
-            _mm256_fmadd_ps(_mm256_set1_ps(1.0 / 12.0), far_difference, _mm256_mul_ps(_mm256_set1_ps(-1.0 / 6.0), difference)),
+            _mm256_fmadd_ps(
+                _mm256_set1_ps(0.25),
+                m[0],
+                _mm256_fmadd_ps(_mm256_set1_ps(1.0 / 24.0), far_sum, _mm256_sub_ps(zero, near)),
+            ),
+            _mm256_fmadd_ps(
+                _mm256_set1_ps(1.0 / 12.0),
+                far_difference,
+                _mm256_mul_ps(_mm256_set1_ps(-1.0 / 6.0), difference),
+            ),
             _mm256_add_ps(m[5], _mm256_fmadd_ps(sixth, far_sum, _mm256_sub_ps(zero, near))),
             zero,
             zero,

@@ -221,9 +221,7 @@ impl Grid {
 
     /// Where the first point of each tile of `lines` transformed lines is.
     fn offsets(&self, lines: usize, channels: usize) -> Vec<usize> {
-        let of = |line: usize| {
-            (0..self.across).map(move |tile| (line * self.points * self.across + tile) * channels)
-        };
+        let of = |line: usize| (0..self.across).map(move |tile| (line * self.points * self.across + tile) * channels);
         (0..lines).flat_map(of).collect()
     }
 }

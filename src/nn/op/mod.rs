@@ -5,9 +5,9 @@
 //! operations, its callers cannot tell. Activations are `N×H×W×C` throughout.
 
 mod backward;
-pub mod concat;
 #[cfg(test)]
 mod check;
+pub mod concat;
 pub mod conv;
 pub mod depthwise;
 pub mod gelu;
@@ -22,8 +22,8 @@ pub mod window;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use backward::backward;
 use backward::Applied;
+pub use backward::backward;
 
 use candle_core::backend::BackendStorage;
 use candle_core::{
@@ -179,7 +179,11 @@ impl CustomOp3 for Node {
 
 /// The tensor in a storage of its own: the graph takes a storage as it is, and a view would bring all that it is a part of.
 fn whole(value: Tensor) -> Result<Tensor> {
-    if value.is_contiguous() && value.layout().start_offset() > 0 { value.force_contiguous() } else { value.contiguous() }
+    if value.is_contiguous() && value.layout().start_offset() > 0 {
+        value.force_contiguous()
+    } else {
+        value.contiguous()
+    }
 }
 
 fn exactly<const N: usize>(grads: Vec<Option<Tensor>>) -> Result<[Option<Tensor>; N]> {

@@ -33,7 +33,8 @@ pub fn batch_norm(
 /// `x · scale + shift`, channel by channel, no less than zero if `rectified`: detached.
 pub fn affine(x: &Tensor, scale: &Tensor, shift: &Tensor, rectified: bool) -> Result<Tensor> {
     fn on_host<T: Real>(x: &Tensor, scale: &Tensor, shift: &Tensor, rectified: bool) -> Result<Tensor> {
-        let y = host::read(&[x, scale, shift], |slices| kernel::affine::<T>(slices[0], slices[1], slices[2], rectified))?;
+        let y =
+            host::read(&[x, scale, shift], |slices| kernel::affine::<T>(slices[0], slices[1], slices[2], rectified))?;
         host::tensor(y, x.shape(), x)
     }
     match Kernel::of(x) {

@@ -211,14 +211,7 @@ impl ModelConfig {
     }
 
     /// [`build`](Self::build), with layers that compute their products by `engine`.
-    pub fn build_for(
-        &self,
-        shape: Shape,
-        seed: u64,
-        dtype: DType,
-        device: &Device,
-        engine: Engine,
-    ) -> Result<Net> {
+    pub fn build_for(&self, shape: Shape, seed: u64, dtype: DType, device: &Device, engine: Engine) -> Result<Net> {
         let store = |init| Store::new(seed, init, dtype, device).with_engine(engine);
         match self {
             Self::Mlp { hidden, init } => mlp::build(&store(*init), hidden, shape),

@@ -8,8 +8,8 @@ use candle_core::{D, Result, Tensor, Var};
 
 use super::{Shape, Vit};
 use crate::nn::layer::{Conv2d, Gelu, Layer, LayerNorm, Linear, Sequential};
-use crate::nn::op::softmax::softmax;
 use crate::nn::op::relu::add;
+use crate::nn::op::softmax::softmax;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
 

@@ -22,10 +22,12 @@ impl Inverter for Newton {
     fn invert(&self, problem: &Problem<'_>) -> Result<Option<Refreshed>> {
         let exact = problem.refresh <= self.exact_until || problem.refresh.is_multiple_of(self.exact_every);
         match problem.previous {
-            Some(previous) if !exact => match newton_rounds(&problem.factor.dense()?, problem.damping, previous.dense()?, self.steps)? {
-                Some((inverse, branch)) => Ok(Some(Refreshed { inverse: Inverse::Dense(inverse), branch })),
-                None => fallback(problem),
-            },
+            Some(previous) if !exact => {
+                match newton_rounds(&problem.factor.dense()?, problem.damping, previous.dense()?, self.steps)? {
+                    Some((inverse, branch)) => Ok(Some(Refreshed { inverse: Inverse::Dense(inverse), branch })),
+                    None => fallback(problem),
+                }
+            }
             _ => Cholesky.invert(problem),
         }
     }
