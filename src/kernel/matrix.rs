@@ -139,23 +139,33 @@ pub fn mirror<T: Real>(matrix: &mut [T], order: usize) {
     }
 }
 
-/// `matrix · v` of a square matrix.
+/// `matrix · v` of a symmetric matrix, of which the lower triangle alone is read: what takes the time is to read it.
 #[must_use]
 pub fn times_vector<T: Real>(matrix: &[T], v: &[T]) -> Vec<T> {
-    assert_eq!(matrix.len(), v.len() * v.len());
-    let rows = (CHUNK / v.len().max(1)).max(1);
-    let write = |out: &mut [MaybeUninit<T>]| {
-        out.par_chunks_mut(rows).zip(matrix.par_chunks(rows * v.len())).for_each(|(out, matrix)| {
-            for (out, row) in out.iter_mut().zip(matrix.chunks_exact(v.len())) {
-                out.write(dot(row, v));
+    let order = v.len();
+    assert_eq!(matrix.len(), order * order);
+    let band = order.div_ceil(BANDS).max(BLOCK);
+    let part = |(i, rows): (usize, &[T])| {
+        let mut sums = vec![T::ZERO; (i * band + band).min(order)];
+        for (row, values) in rows.chunks_exact(order).enumerate() {
+            let place = i * band + row;
+            let (left, on_diagonal) = (&values[..place], values[place]);
+            let sum = dot(left, &v[..place]) + on_diagonal * v[place];
+            sums[place] += sum;
+            for (sum, &value) in sums[..place].iter_mut().zip(left) {
+                *sum += value * v[place];
             }
-        });
+        }
+        sums
     };
-    // SAFETY: there is a row for every element.
-    #[allow(unsafe_code)]
-    unsafe {
-        filled(v.len(), write)
+    let parts: Vec<Vec<T>> = matrix.par_chunks(band * order.max(1)).enumerate().with_max_len(1).map(part).collect();
+    let mut total = vec![T::ZERO; order];
+    for part in parts {
+        for (total, sum) in total.iter_mut().zip(part) {
+            *total += sum;
+        }
     }
+    total
 }
 
 /// `√Σ (a − δ)²` over all elements, `δ` being `diagonal` on the diagonal of a square of `order`, else 0.

@@ -53,7 +53,7 @@ fn block_moments<T: Real>(x: &[T], channels: usize) -> [Vec<T>; 2] {
     }
     let rows = T::real((x.len() / channels) as f64);
     for mean in &mut mean {
-        *mean = *mean / rows;
+        *mean /= rows;
     }
     for row in x.chunks_exact(channels) {
         for ((squares, &mean), &x) in squares.iter_mut().zip(&mean).zip(row) {

@@ -1,6 +1,6 @@
 //! The numbers that kernels compute with.
 
-use std::ops::{Add, AddAssign, Div, Mul, Sub};
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, Sub};
 
 /// float32 or float64.
 pub trait Real:
@@ -13,6 +13,7 @@ pub trait Real:
     + Mul<Output = Self>
     + Div<Output = Self>
     + AddAssign
+    + DivAssign
     + faer::traits::RealField
     + 'static
 {

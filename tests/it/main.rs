@@ -1,5 +1,6 @@
 //! The program at its boundaries, in one binary.
 
+#![allow(clippy::panic, reason = "a test may")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
 
 mod axes;

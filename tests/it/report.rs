@@ -71,7 +71,7 @@ fn records(path: &Path) -> Vec<Vec<u8>> {
             }
         }
         let crc = !crc;
-        ((crc >> 15) | (crc << 17)).wrapping_add(0xa282_ead8)
+        crc.rotate_right(15).wrapping_add(0xa282_ead8)
     };
     let bytes = std::fs::read(path).unwrap();
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());

@@ -42,7 +42,7 @@ fn draw(backend: &mut BitMapBackend<'_>, mark: &Mark, theme: Theme) -> anyhow::R
             }
         }
         Mark::Area { points, color } => {
-            backend.fill_polygon(points.iter().copied().map(pixel), &rgba(theme.color(*color)))?
+            backend.fill_polygon(points.iter().copied().map(pixel), &rgba(theme.color(*color)))?;
         }
         Mark::Text { at, text, size, color, anchor, turned } => {
             let size = *size * SCALE * OVER as f64 * SIZE_PER_EM;

@@ -162,10 +162,10 @@ mod tests {
         let twice = crate::nn::op::relu::add_relu(&a, &b)?;
         let ours = backward(&twice)?;
         assert!(order(&twice).is_some());
-        assert_eq!(ours.get(&x).map(|grad| grad.to_vec1::<f64>()).transpose()?, Some(vec![2.0, 2.0]));
+        assert_eq!(ours.get(&x).map(Tensor::to_vec1::<f64>).transpose()?, Some(vec![2.0, 2.0]));
         let stock = (relu(&x)? * 3.0)?.sum_all()?;
         assert!(order(&stock).is_none());
-        assert_eq!(backward(&stock)?.get(&x).map(|grad| grad.to_vec1::<f64>()).transpose()?, Some(vec![3.0, 3.0]));
+        assert_eq!(backward(&stock)?.get(&x).map(Tensor::to_vec1::<f64>).transpose()?, Some(vec![3.0, 3.0]));
         Ok(())
     }
 }

@@ -84,7 +84,7 @@ impl Node {
     fn cpu(&self) -> Result<(CpuStorage, Shape)> {
         let value = match self.take()? {
             Value::Host(storage, shape) => return Ok((storage, shape)),
-            Value::Tensor(value) => whole(value)?,
+            Value::Tensor(value) => whole(&value)?,
         };
         let (storage, layout) = value.storage_and_layout();
         match &*storage {
@@ -97,7 +97,7 @@ impl Node {
         let Value::Tensor(value) = self.take()? else {
             candle_core::bail!("{}: value is not on the CUDA device", self.applied.name())
         };
-        let value = whole(value)?;
+        let value = whole(&value)?;
         let (storage, layout) = value.storage_and_layout();
         match &*storage {
             Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),
@@ -178,7 +178,7 @@ impl CustomOp3 for Node {
 }
 
 /// The tensor in a storage of its own: the graph takes a storage as it is, and a view would bring all that it is a part of.
-fn whole(value: Tensor) -> Result<Tensor> {
+fn whole(value: &Tensor) -> Result<Tensor> {
     if value.is_contiguous() && value.layout().start_offset() > 0 {
         value.force_contiguous()
     } else {
