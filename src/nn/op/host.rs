@@ -1,16 +1,11 @@
 //! From tensors to slices and back, for operations that have a CPU kernel.
 
-use candle_core::{CpuStorage, DType, Result, Shape, Storage, Tensor, WithDType};
+use candle_core::{DType, Result, Shape, Tensor};
 
 use super::Value;
 use super::window::Window;
-use crate::kernel::{self, Geometry};
-
-/// Numbers that both candle and the kernels can compute with.
-pub trait Real: kernel::Real + WithDType {}
-
-impl Real for f32 {}
-impl Real for f64 {}
+use crate::kernel::Geometry;
+pub use crate::linalg::{Real, read};
 
 /// What kernels can compute in, if they can at all: elsewhere, and in other types, candle operations do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,20 +24,6 @@ impl Kernel {
             _ => Self::None,
         }
     }
-}
-
-/// Calls `f` with the numbers of CPU tensors, in row order.
-pub fn read<T: Real, R>(tensors: &[&Tensor], f: impl FnOnce(&[&[T]]) -> R) -> Result<R> {
-    let tensors = tensors.iter().map(|tensor| tensor.contiguous()).collect::<Result<Vec<_>>>()?;
-    let storages: Vec<_> = tensors.iter().map(|tensor| tensor.storage_and_layout()).collect();
-    let slices = storages.iter().map(|(storage, layout)| {
-        let Storage::Cpu(storage) = &**storage else {
-            candle_core::bail!("a kernel was given a tensor of another device")
-        };
-        let Some((start, end)) = layout.contiguous_offsets() else { candle_core::bail!("a copy is not contiguous") };
-        Ok(&CpuStorage::as_slice::<T>(storage)?[start..end])
-    });
-    Ok(f(&slices.collect::<Result<Vec<_>>>()?))
 }
 
 /// A kernel's result as the value of an operation.
