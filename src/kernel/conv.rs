@@ -4,45 +4,8 @@
 //! transforms or hand-made loops, found out at run time so that a plain build is as fast as a native one; all else through
 //! [`tiles`](super::tiles).
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+pub use super::engine::Engine;
 use super::{Geometry, Real, avx2, tiles};
-
-/// A way to compute a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Engine {
-    /// The fastest for the geometry and the processor.
-    #[default]
-    Auto,
-    /// Loops over an indirect product; float32 with AVX2, else as `Portable`.
-    Direct,
-    /// Winograd's transforms wherever they fit, else as `Direct`.
-    Winograd,
-    /// Any processor and number type.
-    Portable,
-}
-
-impl Engine {
-    /// Every engine.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Direct, Self::Winograd, Self::Portable];
-
-    /// The name in an experiment file.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Direct => "direct",
-            Self::Winograd => "winograd",
-            Self::Portable => "portable",
-        }
-    }
-
-    pub(super) fn is_fast(self) -> bool {
-        self != Self::Portable && avx2::is_available()
-    }
-}
 
 /// `y = patches(x) · weight (+ bias)`, `N×H'×W'×C_out`.
 #[must_use]
@@ -87,7 +50,7 @@ pub fn grad_bias<T: Real>(outputs: usize, dy: &[T]) -> Vec<T> {
 
 /// Calls a kernel that exists for float32 on some processors, if the engine may and these numbers and this processor are such.
 fn in_single<T: Real>(engine: Engine, slices: &[&[T]], kernel: impl FnOnce(&[&[f32]]) -> Vec<f32>) -> Option<Vec<T>> {
-    if !engine.is_fast() {
+    if !engine.is_fast() || !avx2::is_available() {
         return None;
     }
     let slices: Option<Vec<&[f32]>> = slices.iter().map(|slice| T::single(slice)).collect();

@@ -1,6 +1,6 @@
 //! Second moments of rows, `XᵀX`, by triangular products: half the work of a full one.
 
-use super::conv::Engine;
+use super::engine::Engine;
 use super::matrix::{self, mirror};
 use super::product::Matrix;
 use super::tiles::patches;
@@ -23,7 +23,7 @@ pub fn rows<T: Real>(rows: &[T], columns: usize) -> Vec<T> {
 #[must_use]
 pub fn conv<T: Real>(engine: Engine, g: &Geometry, x: &[T], ones: bool) -> Vec<T> {
     let fast = || T::from_single(avx2::moments(g, T::single(x)?)?);
-    if let Some(moments) = (engine.is_fast() && !ones).then(fast).flatten() {
+    if let Some(moments) = (engine.is_fast() && avx2::is_available() && !ones).then(fast).flatten() {
         return moments;
     }
     let (mut gram, mut buffer) = (Gram::new(g.patch(), ones), Vec::new());

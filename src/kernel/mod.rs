@@ -13,6 +13,7 @@ pub mod conv;
 pub mod depthwise;
 pub mod elementary;
 pub mod elementwise;
+mod engine;
 mod fresh;
 pub mod gelu;
 pub mod geometry;

@@ -1,7 +1,7 @@
 //! What stands in for the AVX2 kernels on other architectures: nothing of it is ever called.
 
 use super::Geometry;
-use super::conv::Engine;
+use super::engine::Engine;
 
 pub const fn is_available() -> bool {
     false

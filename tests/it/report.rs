@@ -94,10 +94,14 @@ fn results_go_to_csv_and_tensorboard() {
     assert_eq!((ran.code, ran.out.as_str()), (0, "8 trials in csv\n8 trials in events\n"), "{}", ran.err);
     let read = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();
     assert_eq!(read("csv/trials.csv").lines().count(), 9);
-    let rows = read("csv/4dc383038c1b.csv");
+    let mut files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
+    files.sort();
+    let trial = files[0].file_stem().unwrap().to_str().unwrap();
+    let rows = read(&format!("csv/{trial}.csv"));
     assert!(rows.starts_with("epoch,step,seconds,scope,metric,value\n"), "{}", &rows[..80]);
     let run_folder = std::fs::read_dir(folder.path().join("events")).unwrap().map(|entry| entry.unwrap().path());
-    let run_folder = run_folder.filter(|path| path.to_string_lossy().ends_with("4dc383038c1b")).collect::<Vec<_>>();
+    let run_folder = run_folder.filter(|path| path.to_string_lossy().ends_with(trial)).collect::<Vec<_>>();
     let file = std::fs::read_dir(&run_folder[0]).unwrap().next().unwrap().unwrap().path();
     assert!(file.file_name().unwrap().to_string_lossy().starts_with("events.out.tfevents."));
     let events = records(&file);

@@ -9,7 +9,7 @@ mod weight;
 mod winograd;
 
 use super::Geometry;
-use super::conv::Engine;
+use super::engine::Engine;
 
 /// Whether this processor can run what is here.
 pub fn is_available() -> bool {
