@@ -63,13 +63,16 @@ impl Claim {
     pub fn take(results: &Path, trial: &Trial) -> io::Result<Attempt> {
         let folder = folder(results, &trial.id);
         // Whoever only looks holds the lock for a moment, and so does whoever is just about to remove it.
-        for _ in 0..5 {
-            fs::create_dir_all(&folder)?;
-            let mut lock =
-                match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(folder.join(LOCK)) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    other => other?,
-                };
+        let (mut refused, mut vanished) = (0, 0);
+        while refused < 5 {
+            let mut lock = match open(&folder) {
+                // Others tidy up at the same time: between two calls the folder may go.
+                Err(error) if has_vanished(&error) && vanished < 1000 => {
+                    vanished += 1;
+                    continue;
+                }
+                other => other?,
+            };
             match lock.try_lock() {
                 Ok(()) if is_at(&lock, &folder.join(LOCK)) => {
                     write_holder(&mut lock, trial)?;
@@ -77,7 +80,10 @@ impl Claim {
                     return Ok(Attempt::Ours(Self { folder, lock }));
                 }
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+                Err(TryLockError::WouldBlock) => {
+                    refused += 1;
+                    std::thread::sleep(Duration::from_millis(5));
+                }
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }
@@ -112,10 +118,12 @@ impl Claim {
         let _ = fs::remove_file(self.folder.join(FAILURES));
     }
 
-    /// The trial has ended: nothing of it is left but its result.
+    /// The trial has ended: nothing of it is left but its result. From the moment on in which the lock's file is gone the folder may be
+    /// another's, so it is not looked at again.
     pub fn finish(self) {
         let _ = fs::remove_dir_all(&self.folder);
-        self.release();
+        remove_if_empty(self.folder.parent());
+        drop(self.lock);
     }
 
     /// Leaves the trial to whoever comes next, with its checkpoints.
@@ -124,11 +132,26 @@ impl Claim {
         if only_lock {
             let _ = fs::remove_dir_all(&self.folder);
         }
-        if let Some(unfinished) = self.folder.parent() {
-            // Fails while there are others in it.
-            let _ = fs::remove_dir(unfinished);
-        }
+        remove_if_empty(self.folder.parent());
         drop(self.lock);
+    }
+}
+
+/// The lock's file in a trial's folder; both are made if they are not there.
+fn open(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(folder.join(LOCK))
+}
+
+/// A folder that was there when it was to be made, and gone when it was looked at, is one of both kinds.
+fn has_vanished(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+}
+
+fn remove_if_empty(unfinished: Option<&Path>) {
+    if let Some(unfinished) = unfinished {
+        // Fails while there are others in it.
+        let _ = fs::remove_dir(unfinished);
     }
 }
 
@@ -146,10 +169,7 @@ pub fn discard(folder: &Path) -> io::Result<bool> {
     let free = lock.as_ref().is_none_or(|lock| lock.try_lock().is_ok() && is_at(lock, &path));
     if free {
         fs::remove_dir_all(folder)?;
-        if let Some(unfinished) = folder.parent() {
-            // Fails while there are others in it.
-            let _ = fs::remove_dir(unfinished);
-        }
+        remove_if_empty(folder.parent());
     }
     Ok(free)
 }
