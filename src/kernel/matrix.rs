@@ -189,20 +189,12 @@ pub fn norm<T: Real>(values: &[T]) -> f64 {
     chunks.iter().sum::<f64>().sqrt()
 }
 
-/// Sixteen partial sums, so that they are taken many at once.
+/// Sixteen partial sums, in an array that is carried through the loop by value: so they stay in vector registers.
 fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    let mut sums = [T::ZERO; 16];
-    let (a, a_rest) = a.as_chunks::<16>();
-    let (b, b_rest) = b.as_chunks::<16>();
-    for (a, b) in a.iter().zip(b) {
-        for (sum, (&a, &b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
-        }
-    }
-    for (sum, (&a, &b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-        *sum += a * b;
-    }
-    sums.into_iter().fold(T::ZERO, |total, sum| total + sum)
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let sums = a.iter().zip(b).fold([T::ZERO; 16], |sums, (a, b)| std::array::from_fn(|i| sums[i] + a[i] * b[i]));
+    let rest = a_rest.iter().zip(b_rest).fold(T::ZERO, |sum, (&a, &b)| sum + a * b);
+    sums.into_iter().fold(rest, |total, sum| total + sum)
 }
 
 /// Zeros, put there on all threads.
