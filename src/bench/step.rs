@@ -85,7 +85,9 @@ pub fn step(settings: &StepSettings) -> Result<StepTimes, optim::Error> {
     let (images, labels) = batch(settings)?;
     let clock = Arc::new(Clock::new(&device));
     // A first step warms up; with curvature a whole period does, so that no buffer is made on the clock.
-    let (warm, steps) = if curvature { (INVERSE_EVERY, 2 * settings.steps) } else { (2, settings.steps) };
+    // The period that follows has both kinds of inverses in it.
+    let period = INVERSE_EVERY * EXACT_EVERY;
+    let (warm, steps) = if curvature { (INVERSE_EVERY, (2 * settings.steps).max(period)) } else { (2, settings.steps) };
     let mut timed = Vec::with_capacity(steps);
     for index in 0..warm + steps {
         let before = clock.seconds();
@@ -122,11 +124,17 @@ pub fn step(settings: &StepSettings) -> Result<StepTimes, optim::Error> {
 
 /// The optimizer with intervals so short that a few steps show all that it does.
 fn often(mut config: OptimizerConfig) -> OptimizerConfig {
-    if let Some(Precondition::Kfac(kfac)) = &mut config.precondition {
-        (kfac.factor_every, kfac.inverse_every) = (FACTOR_EVERY, INVERSE_EVERY);
-        if let InverterConfig::Newton { exact_until, exact_every, .. } = &mut kfac.inverter {
-            (*exact_until, *exact_every) = (0, EXACT_EVERY);
+    match &mut config.precondition {
+        Some(Precondition::Kfac(kfac)) => {
+            (kfac.factor_every, kfac.inverse_every) = (FACTOR_EVERY, INVERSE_EVERY);
+            if let InverterConfig::Newton { exact_until, exact_every, .. } = &mut kfac.inverter {
+                (*exact_until, *exact_every) = (0, EXACT_EVERY);
+            }
         }
+        Some(Precondition::Shampoo(shampoo)) => {
+            (shampoo.factor_every, shampoo.root_every) = (FACTOR_EVERY, INVERSE_EVERY);
+        }
+        None => {}
     }
     config
 }

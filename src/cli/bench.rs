@@ -68,8 +68,8 @@ struct Step {
 #[derive(Debug, Args)]
 struct Inverse {
     /// Orders of the matrices
-    #[arg(long, num_args = 1.., default_values_t = [576, 1152, 2304])]
-    sizes: Vec<usize>,
+    #[arg(long, num_args = 1.., default_values_t = [576, 1152, 2304], value_parser = clap::value_parser!(u32).range(1..=32_768))]
+    sizes: Vec<u32>,
     /// Inverters of `list inverters`
     #[arg(long, num_args = 1.., default_values_t = ["newton", "cholesky", "lu", "eigen"].map(String::from))]
     inverters: Vec<String>,
@@ -162,7 +162,8 @@ impl Inverse {
         let mut rows = Vec::new();
         for &n in &self.sizes {
             for &inverter in &inverters {
-                let row = bench::inverse(n, inverter, self.repeats.into()).with_context(|| format!("order {n}"))?;
+                let row =
+                    bench::inverse(n as usize, inverter, self.repeats.into()).with_context(|| format!("order {n}"))?;
                 if !self.json {
                     print(&row, rows.is_empty());
                 }

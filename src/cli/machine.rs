@@ -27,8 +27,8 @@ pub fn device_name(name: &str) -> &str {
     if name == "cuda" { "cuda:0" } else { name }
 }
 
-/// Sets up the threads that everything computes with. This one is among them: handing a step's hundreds of small tasks to sleeping threads
-/// would take a tenth of it.
+/// Sets up the threads that everything computes with. This one is among them, so that the hundreds of small tasks of a step wake
+/// nobody.
 pub fn start(threads: usize) -> anyhow::Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
     pool.build_global().context("cannot start the threads")
