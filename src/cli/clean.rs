@@ -23,7 +23,7 @@ pub struct Clean {
 impl Clean {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         if !self.folder.is_dir() {
-            bail!("`{}` is no folder of results", self.folder.display());
+            bail!("`{}` is no folder of results\nhint: name one such as results/quickstart", self.folder.display());
         }
         let paths = experiment::leftovers(&self.folder)
             .with_context(|| format!("cannot read folder `{}`", self.folder.display()))?;
