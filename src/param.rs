@@ -168,9 +168,6 @@ pub struct Capture {
     /// `XᵀX`, `d_in (+ 1)` square: `X` holds the input rows (patches of a convolution), a column of ones appended for
     /// a bias. Absent in a backward pass after the first one of the same batch.
     pub inputs: Option<Tensor>,
-    /// `X` itself in place of `XᵀX`, from a layer that is used once in a step and has few rows: the product is best made where it is
-    /// averaged.
-    pub rows: Option<Tensor>,
     /// `DᵀD`, `d_out` square: `D` holds the rows of the gradient of the *mean* batch loss by the layer's output.
     pub output_grads: Tensor,
     /// Images, or rows of a linear layer.

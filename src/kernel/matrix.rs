@@ -43,20 +43,9 @@ pub fn symmetric_product<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> 
     out
 }
 
-/// `average ← keep·average + add·XᵀX` of a symmetric average and rows `X`: one way through memory in place of four.
-pub fn average_gram<T: Real>(keep: T, average: &mut [T], add: T, rows: Matrix<'_, T>) {
-    average_lower(keep, average, add, rows.transposed(), rows);
-    mirror(average, rows.dims().1);
-}
-
-/// Adds the lower triangle of `a · b`, and a little more, to `out`.
+/// Adds the lower triangle of `a · b`, and a little more, to `out`. faer's own triangular product is no faster than a full one where the
+/// inner dimension is small.
 pub fn add_lower<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    average_lower(T::ONE, out, T::ONE, a, b);
-}
-
-/// `out ← keep·out + add·ab` in the lower triangle, and a little more. faer's own triangular product is no faster than a full one where
-/// the inner dimension is small.
-fn average_lower<T: Real>(keep: T, out: &mut [T], add: T, a: Matrix<'_, T>, b: Matrix<'_, T>) {
     let ((order, inner), columns) = (a.dims(), b.dims().1);
     assert!(inner == b.dims().0 && order == columns && out.len() == order * order);
     let band = order.div_ceil(BANDS).next_multiple_of(8);
@@ -64,14 +53,9 @@ fn average_lower<T: Real>(keep: T, out: &mut [T], add: T, a: Matrix<'_, T>, b: M
     // The longest bands first, so that threads end together.
     out.par_chunks_mut(band * order).enumerate().rev().with_max_len(1).for_each(|(i, out)| {
         let (first, rows) = (i * band, out.len() / order);
-        if keep != T::ONE {
-            for row in out.chunks_exact_mut(order) {
-                row[..first + rows].iter_mut().for_each(|value| *value = keep * *value);
-            }
-        }
         let target = MatMut::from_row_major_slice_mut(out, rows, order).subcols_mut(0, first + rows);
         let b = b.subcols(0, first + rows);
-        matmul(target, Accum::Add, a.subrows(first, rows), b, add, Par::Seq);
+        matmul(target, Accum::Add, a.subrows(first, rows), b, T::ONE, Par::Seq);
     });
 }
 
@@ -231,7 +215,7 @@ pub(super) fn zeros<T: Real>(count: usize) -> Vec<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Matrix, average_gram, distance, mirror, norm, product, symmetric_product, times_vector};
+    use super::{Matrix, distance, mirror, norm, product, symmetric_product, times_vector};
     use crate::random::Random;
     use proptest::prelude::*;
 
@@ -261,9 +245,6 @@ mod tests {
             let gram = product(Matrix::new(&a, rows, inner), Matrix::new(&a, rows, inner).transposed());
             let square = symmetric_product(Matrix::new(&gram, rows, rows), Matrix::new(&gram, rows, rows));
             prop_assert!(close(&square, &by_hand(&gram, &gram, [rows, rows, rows])));
-            let mut average = gram.clone();
-            average_gram(0.5, &mut average, 2.0, Matrix::new(&a, rows, inner).transposed());
-            prop_assert!(close(&average, &gram.iter().map(|value| 2.5 * value).collect::<Vec<_>>()));
             let v = &random(rows)[..];
             prop_assert!(close(&times_vector(&gram, v), &by_hand(&gram, v, [rows, rows, 1])));
             let mut mirrored = random(rows * rows);

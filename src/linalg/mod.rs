@@ -12,4 +12,4 @@ mod update;
 pub use factor::{cholesky_inverse, eigen, lu_inverse};
 pub use product::{Round, distance_to_identity, newton_round, norm, product, times_vector};
 pub use slices::{Real, read};
-pub use update::{adam, average_gram_in_place, average_in_place, combine, scale, subtract_in_place};
+pub use update::{adam, average_in_place, combine, scale, subtract_in_place};

@@ -2,9 +2,8 @@
 
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, Var};
 
-use super::slices::{Real, by_type, kernel_type, read};
-use crate::kernel::product::Matrix;
-use crate::kernel::{elementwise, matrix};
+use super::slices::{Real, by_type, read};
+use crate::kernel::elementwise;
 
 /// `a·x + b·y`.
 pub fn combine(a: f64, x: &Tensor, b: f64, y: &Tensor) -> Result<Tensor> {
@@ -44,48 +43,6 @@ pub fn average_in_place(average: &Tensor, keep: f64, add: f64, new: &Tensor) -> 
         return Ok(average.clone());
     }
     combine(keep, average, add, new)
-}
-
-/// `average ← keep·average + add·XᵀX` of rows `X`, in its own memory on the CPU, so that whoever holds the tensor sees it change.
-pub fn average_gram_in_place(average: &Tensor, keep: f64, add: f64, rows: &Tensor) -> Result<Tensor> {
-    if kernel_type(&[average, rows]).is_some() && rows.is_contiguous() && average.is_contiguous() {
-        average.inplace_op2(rows, &AddGram { keep, add })?;
-        return Ok(average.clone());
-    }
-    combine(keep, average, add, &rows.t()?.matmul(rows)?)
-}
-
-/// `A ← keep·A + add·XᵀX`.
-struct AddGram {
-    keep: f64,
-    add: f64,
-}
-
-impl InplaceOp2 for AddGram {
-    fn name(&self) -> &'static str {
-        "add-gram"
-    }
-
-    fn cpu_fwd(&self, a: &mut CpuStorage, a_layout: &Layout, x: &CpuStorage, x_layout: &Layout) -> Result<()> {
-        let (rows, columns) = x_layout.shape().dims2()?;
-        let (Some((a_start, a_end)), Some((x_start, x_end))) =
-            (a_layout.contiguous_offsets(), x_layout.contiguous_offsets())
-        else {
-            candle_core::bail!("{}: a tensor is not contiguous", self.name())
-        };
-        match (a, x) {
-            (CpuStorage::F32(a), CpuStorage::F32(x)) => {
-                let x = Matrix::new(&x[x_start..x_end], rows, columns);
-                matrix::average_gram(self.keep as f32, &mut a[a_start..a_end], self.add as f32, x);
-            }
-            (CpuStorage::F64(a), CpuStorage::F64(x)) => {
-                let x = Matrix::new(&x[x_start..x_end], rows, columns);
-                matrix::average_gram(self.keep, &mut a[a_start..a_end], self.add, x);
-            }
-            _ => candle_core::bail!("{}: float32 or float64 expected, the same on both sides", self.name()),
-        }
-        Ok(())
-    }
 }
 
 /// `x ← keep·x + add·y`.

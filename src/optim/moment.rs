@@ -58,27 +58,17 @@ impl Collector {
         if !capture.whole || self.config.rows == Rows::Pooled {
             return Ok(());
         }
-        let (inputs, rows) = (capture.inputs.take(), capture.rows.take());
-        if inputs.is_none() && rows.is_none() {
-            return Ok(());
-        }
+        let Some(new) = capture.inputs.take() else { return Ok(()) };
         if slot.folded {
             let name = &self.names[capture.block];
             candle_core::bail!("layer `{name}` was used twice in a pass that was said to use each once")
         }
         let share = inputs_share(capture, self.config.scale);
-        let scale = |norm: &dyn Fn() -> Result<f64>| match self.config.scale {
-            Scale::Frobenius => Ok(share / (share * norm()? + 1e-12)),
-            Scale::SpatialMean => Ok::<_, candle_core::Error>(share),
+        let scale = match self.config.scale {
+            Scale::Frobenius => share / (share * linalg::norm(&new)? + 1e-12),
+            Scale::SpatialMean => share,
         };
-        let average = slot.average.take();
-        if let Some(rows) = rows {
-            // XXᵀ, which is small, has the norm of XᵀX.
-            let scale = scale(&|| linalg::norm(&linalg::product(&rows, &rows.t()?)?))?;
-            slot.average = Some(fold_rows(average, &rows, scale, self.config)?);
-        } else if let Some(new) = inputs {
-            slot.average = Some(fold(average, &new, scale(&|| linalg::norm(&new))?, self.config)?);
-        }
+        slot.average = Some(fold(slot.average.take(), &new, scale, self.config)?);
         slot.folded = true;
         Ok(())
     }
@@ -104,7 +94,7 @@ fn add(sum: &Capture, more: &Capture) -> Result<Capture> {
         (Some(a), Some(b)) => (Some((a + b)?), sum.samples + more.samples),
         (known, None) | (None, known) => (known.clone(), sum.samples),
     };
-    Ok(Capture { inputs, output_grads, samples, rows: None, ..*sum })
+    Ok(Capture { inputs, output_grads, samples, ..*sum })
 }
 
 /// `[A, G]` of one capture under a recipe's scaling; with pooled rows the rows of which they are the products.
@@ -161,15 +151,4 @@ fn fold(average: Option<Tensor>, new: &Tensor, share: f64, config: MomentsConfig
             linalg::combine(config.decay, &identity, add, new)
         }
     }
-}
-
-/// [`fold`] of the second moments of `rows`.
-fn fold_rows(average: Option<Tensor>, rows: &Tensor, share: f64, config: MomentsConfig) -> Result<Tensor> {
-    let order = rows.dim(1)?;
-    let average = match (average, config.start) {
-        (Some(average), _) => average,
-        (None, Start::Zero) => Tensor::zeros((order, order), rows.dtype(), rows.device())?,
-        (None, Start::Identity) => Tensor::eye(order, rows.dtype(), rows.device())?,
-    };
-    linalg::average_gram_in_place(&average, config.decay, (1.0 - config.decay) * share, rows)
 }

@@ -15,7 +15,7 @@ pub fn add(sum: &Capture, more: &Capture) -> Result<Capture> {
         (Some(a), Some(b)) => (Some(Tensor::cat(&[a, b], 0)?), sum.samples + more.samples),
         (known, None) | (None, known) => (known.clone(), sum.samples),
     };
-    Ok(Capture { inputs, output_grads, samples, rows: None, ..*sum })
+    Ok(Capture { inputs, output_grads, samples, ..*sum })
 }
 
 /// Rows whose products are `[A, G]`: `A = X̄ᵀX̄/N`, `G = N·D̄ᵀD̄`, under [`Scale::Frobenius`] each divided by its norm.

@@ -52,10 +52,6 @@ fn affine(operation: Affine, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>)
     }
 }
 
-/// Where second moments have this many columns a row or more, rows are handed on in their place: then the norm of their product costs
-/// little.
-const FEW: usize = 4;
-
 /// How the rows of the product are read from the input.
 #[derive(Debug, Clone, Copy)]
 enum Rows {
@@ -210,12 +206,7 @@ impl Affine {
         let _moments = clock.phase(Phase::Moments);
         let outputs = grad.dim(D::Minus1)?;
         let kernel = Kernel::of(x);
-        let count = grad.elem_count() / outputs;
-        let columns = self.geometry(x, outputs)?.patch() + usize::from(bias);
-        let wanted = demand == Demand::Moments;
-        let few = tap.is_whole() && !tap.pools() && FEW * count <= columns;
-        let rows = (wanted && few).then(|| with_ones(&at_least_f32(&self.rows.of(x)?)?, bias)).transpose()?;
-        let inputs = (wanted && !few).then(|| match kernel {
+        let inputs = (demand == Demand::Moments).then(|| match kernel {
             _ if tap.pools() => self.rows.pooled(x, bias),
             Kernel::Single => self.host_inputs::<f32>(x, outputs, bias),
             Kernel::Double => self.host_inputs::<f64>(x, outputs, bias),
@@ -227,6 +218,7 @@ impl Affine {
             Kernel::Double => host_gram::<f64>(grad)?,
             Kernel::None => gram(&at_least_f32(&grad.reshape(((), outputs))?)?)?,
         };
+        let count = grad.elem_count() / outputs;
         let samples = match self.rows {
             Rows::Plain => count,
             Rows::Patches(_) => x.dim(0)?,
@@ -234,7 +226,6 @@ impl Affine {
         tap.send(Capture {
             block: *block,
             inputs: inputs.transpose()?,
-            rows,
             output_grads,
             samples,
             positions: count / samples,
