@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::Args;
 use nkfac_bench::experiment::inverse::Comparison;
-use nkfac_bench::experiment::{self, Experiment, Reporter, STOPPED, Settings, Shard, Summary, Trial};
+use nkfac_bench::experiment::{self, Experiment, NO_STORAGE, Reporter, STOPPED, Settings, Shard, Summary, Trial};
 use nkfac_bench::figure::Style;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -78,12 +78,20 @@ impl Run {
         }
         let settings = self.settings(&experiment, stop)?;
         let summary = if self.json {
-            self.run(&experiment, &settings, &mut Lines::default())?
+            self.run(&experiment, &settings, &mut Lines::default())
         } else {
             let mut bars = Bars::new(experiment.trials.len(), self.only.is_none() && self.jobs.is_none());
             let summary = self.run(&experiment, &settings, &mut bars);
             bars.finish();
-            summary?
+            summary
+        };
+        let summary = match summary {
+            // The parent is to know that other trials would fare no better.
+            Err(error @ experiment::Error::Storage { .. }) if self.only.is_some() => {
+                eprintln!("error: {error}");
+                return Ok(ExitCode::from(NO_STORAGE));
+            }
+            summary => summary?,
         };
         if self.only.is_none() {
             self.conclude(&settings.folder, &summary)?;
@@ -114,11 +122,11 @@ impl Run {
         experiment: &Experiment,
         settings: &Settings,
         reporter: &mut dyn Reporter,
-    ) -> anyhow::Result<Summary> {
-        let Some(jobs) = self.jobs else { return Ok(experiment::run(experiment, settings, reporter)?) };
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
+    ) -> Result<Summary, experiment::Error> {
+        let Some(jobs) = self.jobs else { return experiment::run(experiment, settings, reporter) };
+        let program = std::env::current_exe().map_err(|source| experiment::Error::Child { source })?;
         let command = |trial: &Trial| self.child(&program, settings, trial);
-        Ok(experiment::run_jobs(experiment, settings, usize::from(jobs), &command, reporter)?)
+        experiment::run_jobs(experiment, settings, usize::from(jobs), &command, reporter)
     }
 
     /// The command that runs one trial in a process of its own.

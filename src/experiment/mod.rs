@@ -22,7 +22,7 @@ mod warning;
 use std::path::{Path, PathBuf};
 
 pub use claim::{Failures, Holder};
-pub use jobs::{STOPPED, run_jobs};
+pub use jobs::{NO_STORAGE, STOPPED, run_jobs};
 pub use run::{Event, Reporter, Settings, Summary, run};
 pub use schema::schema;
 pub use shard::Shard;

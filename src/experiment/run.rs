@@ -224,7 +224,10 @@ impl Sweep<'_> {
                     }
                     self.fail(trial, &error);
                 }
-                Err(Error::Record(record::Error::Write { path, source })) => {
+                Err(
+                    Error::Record(record::Error::Write { path, source })
+                    | Error::Weights(weights::Error::Write { path, source }),
+                ) => {
                     return Err(Error::storage(&path)(source));
                 }
                 Err(error) => self.fail(trial, &error),

@@ -29,7 +29,7 @@ pub fn trials(
             arms.push((arm.name.as_str(), has));
         }
         let axes: Vec<&Axis> = axes.iter().zip(has).filter_map(|(axis, has)| has.then_some(axis)).collect();
-        for values in product(&axes) {
+        for values in product(&axes)? {
             let trial = trial(arm, &axes, &values, sets)?;
             match trials.iter().find(|other| other.id == trial.id) {
                 Some(other) if other.arm == trial.arm => {}
@@ -103,9 +103,21 @@ fn contains(json: &Json, path: &str) -> bool {
     }
 }
 
+/// Combinations that one arm may have: a few lines of axes can ask for more trials than there is memory.
+const MOST: usize = 100_000;
+
 /// Every combination of the axes' values.
-pub(super) fn product<'a>(axes: &[&'a Axis]) -> Vec<Vec<&'a Value>> {
-    axes.iter().fold(vec![Vec::new()], |combinations, axis| {
+pub(super) fn product<'a>(axes: &[&'a Axis]) -> Result<Vec<Vec<&'a Value>>, config::Error> {
+    let mut count = 1usize;
+    for axis in axes {
+        count = count.saturating_mul(axis.values.len());
+        if count > MOST {
+            let message =
+                format!("with the axis `{}` an arm has {count} trials or more, at most {MOST} expected", axis.path);
+            return Err(config::Error::at(&axis.origin, message));
+        }
+    }
+    Ok(axes.iter().fold(vec![Vec::new()], |combinations, axis| {
         let extend = |combination: &Vec<&'a Value>| {
             let combination = combination.clone();
             axis.values.iter().map(move |value| {
@@ -115,7 +127,7 @@ pub(super) fn product<'a>(axes: &[&'a Axis]) -> Vec<Vec<&'a Value>> {
             })
         };
         combinations.iter().flat_map(extend).collect()
-    })
+    }))
 }
 
 fn trial(arm: &Arm, axes: &[&Axis], values: &[&Value], sets: &[(String, Value)]) -> Result<Trial, Error> {

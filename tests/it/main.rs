@@ -21,6 +21,7 @@ mod report;
 mod resume;
 mod schema;
 mod server;
+mod storage;
 mod sweep;
 mod tidy;
 mod training;
