@@ -14,6 +14,9 @@ use crate::record;
 /// The exit code of a process that was asked to stop before all was done.
 pub const STOPPED: u8 = 3;
 
+/// The exit code of a process that did its part, while reruns wait for tuning trials of others.
+pub const WAITING: u8 = 4;
+
 /// Between two looks at the children.
 const LOOK: Duration = Duration::from_millis(30);
 
