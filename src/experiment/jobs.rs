@@ -15,7 +15,10 @@ use crate::record;
 pub const STOPPED: u8 = 3;
 
 /// The exit code of a trial's process that could not write to the results' folder, and has said so.
-pub const NO_STORAGE: u8 = 4;
+pub const NO_STORAGE: u8 = 5;
+
+/// The exit code of a process that did its part, while reruns wait for tuning trials of others.
+pub const WAITING: u8 = 4;
 
 /// Between two looks at the children.
 const LOOK: Duration = Duration::from_millis(30);

@@ -12,6 +12,7 @@ mod origin;
 mod read;
 mod row;
 mod seal;
+mod validation;
 mod write;
 
 pub use brief::{Brief, brief};
@@ -22,4 +23,5 @@ pub use metric::Metric;
 pub use origin::{Origin, Status};
 pub use read::{Results, Skipped, files, parts, read, read_file};
 pub use row::{Row, Scope};
+pub use validation::validation;
 pub use write::write;

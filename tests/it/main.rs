@@ -20,6 +20,7 @@ mod program;
 mod report;
 mod resume;
 mod schema;
+mod search;
 mod server;
 mod storage;
 mod sweep;
