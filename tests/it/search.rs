@@ -177,7 +177,7 @@ fn chosen(scores: [[f64; 3]; 3]) -> Vec<usize> {
 
 #[test]
 fn the_best_is_chosen_by_validation_accuracy_and_test_images_have_no_part_in_it() {
-    let scores = [[0.7, 0.9, 0.99], [0.9, 0.8, 0.5], [0.8, 0.1, 0.7]];
+    let scores: [[f64; 3]; 3] = [[0.7, 0.9, 0.99], [0.9, 0.8, 0.5], [0.8, 0.1, 0.7]];
     let by_test = (0..3).max_by(|&a, &b| scores[a][2].total_cmp(&scores[b][2])).unwrap();
     assert_eq!((chosen(scores), by_test), (vec![1], 0));
     // Control: with the two accuracies changed about, the other one is chosen.
@@ -196,7 +196,7 @@ fn the_budget_is_recorded_and_part_of_a_reruns_name_alone() {
         let folder = tempfile::tempdir().unwrap();
         let experiment = plan(text, None).unwrap();
         for (i, trial) in experiment.trials.iter().enumerate() {
-            // The first of each arm is the best.
+            // The first is the best of its arm.
             write(folder.path(), trial, [1.0 / (i % 4 + 1) as f64, 0.1, 0.1], Status::Finished);
         }
         experiment.choose(folder.path()).unwrap().unwrap().reruns.trials.remove(0)
