@@ -24,6 +24,7 @@ mod selection;
 mod status;
 mod submit;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ enum Command {
     Run(run::Run),
     Plan(plan::Plan),
     Status(status::Status),
+    Watch(watch::Watch),
     Clean(clean::Clean),
     Submit(submit::Submit),
     Figure(figure::Figure),
@@ -69,6 +71,7 @@ impl Cli {
             Command::Run(run) => run.execute(),
             Command::Plan(plan) => plan.execute(),
             Command::Status(status) => status.execute(),
+            Command::Watch(watch) => watch.execute(),
             Command::Clean(clean) => clean.execute(),
             Command::Submit(submit) => submit.execute(),
             Command::Figure(figure) => figure.execute(),
