@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span, Text};
-use ratatui::widgets::{Axis, Block, Borders, Cell, Chart, Dataset, GraphType, LegendPosition, Paragraph, Table, Wrap};
+use ratatui::widgets::{Axis, Block, Borders, Cell, Chart, Dataset, GraphType, Paragraph, Table, Wrap};
 
 use super::screen::{self, Screen};
 use crate::experiment::Standing;
@@ -167,29 +167,37 @@ fn cells<'a>(row: &'a screen::Row, screen: &'a Screen) -> ratatui::widgets::Row<
 }
 
 fn chart_of(frame: &mut Frame<'_>, area: Rect, screen: &Screen, curve: Curve) {
-    let block = Block::new().borders(Borders::TOP).title(format!(" {}, mean of seeds ", curve.name()));
+    let block = Block::new().borders(Borders::TOP).title(legend(screen, curve));
     let lines: Vec<Vec<(f64, f64)>> = screen.lines.iter().map(|line| points(line, curve)).collect();
     let Some(y) = bounds(lines.iter().flatten().map(|(_, y)| *y), curve) else {
         frame.render_widget(Paragraph::new("no epoch has ended yet".dim()).block(block), area);
         return;
     };
-    let sets = screen.lines.iter().zip(&lines).enumerate().filter(|(_, (_, points))| !points.is_empty());
-    let sets = sets.map(|(place, (line, points))| {
-        let set = Dataset::default().name(line.label.as_str()).data(points).style(ink(place));
+    let set = |(place, points)| {
+        let set = Dataset::default().data(points).style(ink(place));
         set.marker(Marker::Braille).graph_type(GraphType::Line)
-    });
+    };
+    let sets = lines.iter().map(Vec::as_slice).enumerate().map(set).collect();
     let last = screen.epochs.max(2) as f64;
-    let label = |y: f64| figure::digits(if curve == Curve::Loss { 10f64.powf(y) } else { y });
-    let labels = [y[0], f64::midpoint(y[0], y[1]), y[1]].map(label);
-    // Accuracy rises and losses fall, and the legend is not to lie on their ends.
-    let corner = if curve == Curve::Accuracy { LegendPosition::BottomRight } else { LegendPosition::TopRight };
-    let chart = Chart::new(sets.collect())
+    let labels = [y[0], f64::midpoint(y[0], y[1]), y[1]].map(|y| match curve {
+        Curve::Accuracy => figure::digits(y),
+        Curve::Loss if y < -2.0 => format!("{:.1e}", 10f64.powf(y)),
+        Curve::Loss => figure::digits(10f64.powf(y)),
+    });
+    let chart = Chart::new(sets)
         .block(block)
-        .x_axis(Axis::default().title("epoch".dim()).bounds([1.0, last]).labels(["1".to_owned(), last.to_string()]))
-        .y_axis(Axis::default().bounds(y).labels(labels))
-        .legend_position(Some(corner))
-        .hidden_legend_constraints((Constraint::Percentage(50), Constraint::Percentage(100)));
+        .x_axis(Axis::default().bounds([1.0, last]).labels(["1".to_owned(), last.to_string()]))
+        .y_axis(Axis::default().bounds(y).labels(labels));
     frame.render_widget(chart, area);
+}
+
+/// What is drawn, and in which colours: above the chart, where it covers no curve.
+fn legend(screen: &Screen, curve: Curve) -> Line<'_> {
+    let mut spans = vec![Span::from(format!(" {} by epoch, mean of seeds ", curve.name()))];
+    for (place, line) in screen.lines.iter().enumerate() {
+        spans.extend([Span::styled(" ■ ", ink(place)), Span::from(format!("{} ", line.label))]);
+    }
+    Line::from(spans)
 }
 
 /// A curve in the units of its axis: percent, or the logarithm of the loss.

@@ -70,7 +70,7 @@ impl Screen {
             trials[line].push(trial);
             rows.push(row(trial, line));
         }
-        rows.sort_by_key(|row| rank(row.standing));
+        rows.sort_by_key(|row: &Row| (rank(row.standing), row.line, row.seed));
         Self {
             counts: counts.into_iter().filter(|(count, _)| *count > 0).collect(),
             elapsed: elapsed(found, now),
