@@ -66,7 +66,8 @@ impl Watch {
             })?,
         };
         if place.is_dir() {
-            return Ok((place.display().to_string(), Reader::new(place, None)?));
+            let name = place.file_name().unwrap_or(place.as_os_str()).to_string_lossy().into_owned();
+            return Ok((name, Reader::new(place, None)?));
         }
         let experiment = experiment::read(&place, &self.changes.overrides())?;
         let (name, folder) = (experiment.name.clone(), self.out.join(&experiment.name));

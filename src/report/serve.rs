@@ -161,7 +161,7 @@ fn answer(status: u16, kind: &str, text: &str) -> Response<Cursor<Vec<u8>>> {
     ];
     let heads = heads.iter().filter_map(|(name, value)| Header::from_bytes(name.as_bytes(), value.as_bytes()).ok());
     let answer = Response::from_string(text).with_status_code(status).with_chunked_threshold(usize::MAX);
-    heads.fold(answer, |answer, head| answer.with_header(head))
+    heads.fold(answer, Response::with_header)
 }
 
 #[cfg(test)]

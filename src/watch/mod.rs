@@ -11,9 +11,14 @@ mod left;
 
 mod draw;
 
+mod table;
+
+mod chart;
+
 #[cfg(test)]
 mod tests;
 
-pub use draw::{Curve, View, draw, notice};
+pub use chart::Curve;
+pub use draw::{View, draw, notice};
 pub use reader::{Found, Reader};
 pub use screen::{Line, Row, Screen};
