@@ -29,6 +29,11 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.seeds.is_none() && self.scale.is_none()
+    }
+
     pub fn overrides(&self) -> Overrides {
         let seeds = self.seeds.map(usize::from);
         Overrides { set: self.set.clone(), seeds, scale: self.scale.clone() }

@@ -66,6 +66,12 @@ impl Watch {
             })?,
         };
         if place.is_dir() {
+            if !self.changes.is_empty() {
+                bail!(
+                    "`{}` is a results folder, and only an experiment can be changed\nhint: name the TOML file",
+                    place.display()
+                );
+            }
             let name = place.file_name().unwrap_or(place.as_os_str()).to_string_lossy().into_owned();
             return Ok((name, Reader::new(place, None)?));
         }
