@@ -2,7 +2,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::output::line;
+use anyhow::bail;
 use clap::{Args, ValueEnum};
+use nkfac_bench::experiment::TUNING;
 use nkfac_bench::figure::{self, COLUMN, Data, PAGE, Style, Table, Theme};
 use nkfac_bench::record;
 
@@ -54,7 +56,13 @@ pub fn draw(folder: &Path, names: &[String], style: Style, show: bool) -> anyhow
 
 /// Reads a folder of results; what had to be skipped goes to standard error.
 pub fn read(folder: &Path) -> anyhow::Result<Data> {
-    let results = record::read(folder)?;
+    let results = match record::read(folder) {
+        Err(record::Error::Empty { .. }) if folder.join(TUNING).is_dir() => bail!(
+            "only tuning trials are in `{0}`, and no reruns of the best yet\nhint: `nkfac-bench run` runs them when all tuning trials are done; `{0}/{TUNING}` is a results folder, too",
+            folder.display()
+        ),
+        other => other?,
+    };
     for skipped in &results.skipped {
         eprintln!("warning: {skipped}");
     }

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. This is the only place that prints.
 
 mod bench;
+mod choice;
 mod clean;
 mod compare;
 mod completions;

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use nkfac_bench::experiment::{self, Trial};
+use nkfac_bench::experiment::{self, Experiment, Trial};
 
 use super::inverses;
 use super::output::line;
@@ -26,7 +26,7 @@ impl Plan {
             return Ok(ExitCode::SUCCESS);
         }
         let experiment = self.selection.read()?;
-        line(format_args!("{}: {} trials", experiment.name, experiment.trials.len()));
+        line(head(&experiment));
         let width = experiment.trials.iter().map(|trial| trial.arm.chars().count()).max().unwrap_or(0);
         for trial in &experiment.trials {
             line(format_args!("{}  {:<width$}  {}", trial.id, trial.arm, differences(trial)));
@@ -36,6 +36,15 @@ impl Plan {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// `quickstart: 8 trials`.
+fn head(experiment: &Experiment) -> String {
+    let Experiment { name, trials, search, .. } = experiment;
+    let Some(search) = search else { return format!("{name}: {} trials", trials.len()) };
+    let seeds: Vec<String> = search.config.rerun.iter().map(u64::to_string).collect();
+    let (tuning, choices, seeds) = (trials.len(), search.choices(trials), seeds.join(", "));
+    format!("{name}: {tuning} tuning trials, then {choices} × {} reruns (seeds {seeds})", search.config.rerun.len())
 }
 
 /// `seed = 1, optimizer.precondition.inverse_every = 200`.

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::Args;
 use nkfac_bench::experiment::inverse::Comparison;
-use nkfac_bench::experiment::{self, Experiment, Reporter, STOPPED, Settings, Shard, Summary, Trial};
+use nkfac_bench::experiment::{
+    self, Experiment, NO_STORAGE, Reporter, STOPPED, Settings, Shard, Summary, Trial, WAITING,
+};
 use nkfac_bench::figure::Style;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -16,17 +18,19 @@ use super::lines::Lines;
 use super::output::line;
 use super::progress::Bars;
 use super::selection::Selection;
-use super::{inverses, machine};
+use super::{choice, inverses, machine};
 
 /// Run every trial that is not finished yet, then draw its figures
 ///
 /// Results go to results/<experiment>/, one Parquet file a trial; what is there already is skipped, and what another process runs is
 /// left to it. The running trial is saved every five minutes (see [checkpoint] in docs/sweeps.md), so an interrupted run is gone on
-/// with by the same command. Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops at once. SIGUSR1 is the first
+/// with by the same command. With a [search] the tuning trials go to results/<experiment>/tuning/, and the best are run again when all of
+/// them are done. Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops at once. SIGUSR1 is the first
 /// without a second, for schedulers.
 ///
 /// Exit codes: 0 all done (divergence is a result); 1 a trial failed, or nothing could be run or written; 2 the command line is
-/// wrong; 3 stopped on request, and the same command goes on; 130 or 143 stopped at once by a second signal.
+/// wrong; 3 stopped on request, and the same command goes on; 4 all done here, but reruns of the best wait for tuning trials of other
+/// processes, and the same command goes on; 130 or 143 stopped at once by a second signal.
 #[derive(Debug, Args)]
 pub struct Run {
     #[command(flatten)]
@@ -68,45 +72,64 @@ impl Run {
             return self.compare_inverters(&comparison);
         }
         let stop = stop_on_signals()?;
-        let mut experiment = if self.only.is_some() { self.selection.read_quietly() } else { self.selection.read() }?;
+        let threads = (machine::wanted(self.threads) / self.jobs.map_or(1, usize::from)).max(1);
+        machine::start(threads)?;
+        if let Some(only) = &self.only {
+            stop_with_input(&stop);
+            return match self.part(&self.selection.read_quietly()?.only(only), threads, &stop) {
+                // The parent is to know that other trials would fare no better.
+                Err(error) if matches!(error.downcast_ref(), Some(experiment::Error::Storage { .. })) => {
+                    eprintln!("error: {error}");
+                    Ok(ExitCode::from(NO_STORAGE))
+                }
+                summary => Ok(code(&summary?, false)),
+            };
+        }
+        let experiment = self.selection.read()?;
+        let mut last = self.part(&experiment, threads, &stop)?;
+        let (mut summary, mut waits) = (last, false);
+        if !summary.stopped {
+            match experiment.choose(&experiment.folder(&self.out)) {
+                Some(Ok(choice)) => {
+                    choice::tell(&choice, self.json);
+                    last = self.part(&choice.reruns, threads, &stop)?;
+                    summary = summary + last;
+                }
+                Some(Err(waiting)) => {
+                    choice::tell_waiting(&waiting, self.json);
+                    waits = true;
+                }
+                None => {}
+            }
+        }
+        let ends = !waits && !summary.stopped && self.shard.is_none();
+        self.conclude(&self.out.join(&experiment.name), &summary, ends.then(|| last.has_results()))?;
+        Ok(code(&summary, waits))
+    }
+
+    /// Runs this process's part of the trials.
+    fn part(&self, experiment: &Experiment, threads: usize, stop: &Arc<AtomicBool>) -> anyhow::Result<Summary> {
+        let mut experiment = experiment.clone();
         if let Some(shard) = self.shard {
             experiment.keep(shard)?;
         }
-        if let Some(only) = &self.only {
-            experiment.trials.retain(|trial| trial.id == *only);
-            stop_with_input(&stop);
-        }
-        let settings = self.settings(&experiment, stop)?;
-        let summary = if self.json {
-            self.run(&experiment, &settings, &mut Lines::default())?
-        } else {
-            let mut bars = Bars::new(experiment.trials.len(), self.only.is_none() && self.jobs.is_none());
-            let summary = self.run(&experiment, &settings, &mut bars);
-            bars.finish();
-            summary?
-        };
-        if self.only.is_none() {
-            self.conclude(&settings.folder, &summary)?;
-        }
-        Ok(match summary {
-            Summary { stopped: true, .. } => ExitCode::from(STOPPED),
-            Summary { failed: 0, .. } => ExitCode::SUCCESS,
-            _ => ExitCode::FAILURE,
-        })
-    }
-
-    fn settings(&self, experiment: &Experiment, stop: Arc<AtomicBool>) -> anyhow::Result<Settings> {
-        let threads = (machine::wanted(self.threads) / self.jobs.map_or(1, usize::from)).max(1);
-        machine::start(threads)?;
-        Ok(Settings {
-            folder: self.out.join(&experiment.name),
+        let settings = Settings {
+            folder: experiment.folder(&self.out),
             device: machine::device(&self.device)?,
             device_name: machine::device_name(&self.device).to_owned(),
             threads,
-            save_weights: self.save_weights,
-            stop,
+            // Of tuning trials nobody wants any.
+            save_weights: self.save_weights && experiment.search.is_none(),
+            stop: stop.clone(),
             retry: self.retry,
-        })
+        };
+        if self.json {
+            return Ok(self.run(&experiment, &settings, &mut Lines::default())?);
+        }
+        let mut bars = Bars::new(experiment.trials.len(), self.only.is_none() && self.jobs.is_none());
+        let summary = self.run(&experiment, &settings, &mut bars);
+        bars.finish();
+        Ok(summary?)
     }
 
     fn run(
@@ -114,11 +137,11 @@ impl Run {
         experiment: &Experiment,
         settings: &Settings,
         reporter: &mut dyn Reporter,
-    ) -> anyhow::Result<Summary> {
-        let Some(jobs) = self.jobs else { return Ok(experiment::run(experiment, settings, reporter)?) };
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
+    ) -> Result<Summary, experiment::Error> {
+        let Some(jobs) = self.jobs else { return experiment::run(experiment, settings, reporter) };
+        let program = std::env::current_exe().map_err(|source| experiment::Error::Child { source })?;
         let command = |trial: &Trial| self.child(&program, settings, trial);
-        Ok(experiment::run_jobs(experiment, settings, usize::from(jobs), &command, reporter)?)
+        experiment::run_jobs(experiment, settings, usize::from(jobs), &command, reporter)
     }
 
     /// The command that runs one trial in a process of its own.
@@ -137,19 +160,17 @@ impl Run {
         machine::start(threads)?;
         let device = (&device, machine::device_name(&self.device));
         let summary = inverses::run(comparison, &self.out, device, threads, self.json)?;
-        self.conclude(&self.out.join(&comparison.name), &summary)?;
+        self.conclude(&self.out.join(&comparison.name), &summary, Some(summary.has_results()))?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Draws what there is now, and sums up.
-    fn conclude(&self, folder: &Path, summary: &Summary) -> anyhow::Result<()> {
+    /// Draws what there is, if anything, unless it is too early (`None`), and sums up.
+    fn conclude(&self, folder: &Path, summary: &Summary, has_results: Option<bool>) -> anyhow::Result<()> {
         let Summary { finished, diverged, skipped, failed, taken, stopped } = *summary;
-        if stopped || self.shard.is_some() {
-            eprintln!("figures are drawn when all is done, or by `nkfac-bench figure {}`", folder.display());
-        } else if finished + diverged + skipped == 0 {
-            eprintln!("no trial left a result in `{}`: there is nothing to draw", folder.display());
-        } else {
-            figure::draw(folder, &[], Style::default(), !self.json)?;
+        match has_results {
+            None => eprintln!("figures are drawn when all is done, or by `nkfac-bench figure {}`", folder.display()),
+            Some(false) => eprintln!("no trial left a result in `{}`: there is nothing to draw", folder.display()),
+            Some(true) => figure::draw(folder, &[], Style::default(), !self.json)?,
         }
         if self.json {
             let counts = serde_json::json!({
@@ -166,6 +187,15 @@ impl Run {
             eprintln!("stopped: the same command goes on");
         }
         Ok(())
+    }
+}
+
+fn code(summary: &Summary, waits: bool) -> ExitCode {
+    match summary {
+        Summary { stopped: true, .. } => ExitCode::from(STOPPED),
+        Summary { failed: 0, .. } if waits => ExitCode::from(WAITING),
+        Summary { failed: 0, .. } => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 

@@ -3,14 +3,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use nkfac_bench::experiment::{self, Entry, Overrides, Standing};
+use nkfac_bench::experiment::{self, Entry, Experiment, Overrides, Standing, TUNING};
 
 use super::output::line;
 
 /// Show how every trial stands: finished, diverged, running, stopped, failed, waiting
 ///
 /// Of an experiment file every trial is shown, of a results folder those that have begun. Seconds are training seconds of a trial that
-/// has ended, and seconds since it was taken up of one that is running.
+/// has ended, and seconds since it was taken up of one that is running. With a search tuning trials come first, then reruns of the best.
 #[derive(Debug, Args)]
 pub struct Status {
     /// An experiment (a TOML file) or a results folder, such as results/quickstart
@@ -22,29 +22,48 @@ pub struct Status {
 
 impl Status {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        let entries = if self.place.is_dir() {
-            survey(&self.place, None)?
-        } else {
-            let experiment = experiment::read(&self.place, &Overrides::default())?;
-            survey(&self.out.join(&experiment.name), Some(&experiment))?
-        };
-        let width = |text: &dyn Fn(&Entry) -> String| {
-            entries.iter().map(|entry| text(entry).chars().count()).max().unwrap_or(0)
-        };
-        let (arms, swept) = (width(&|entry| entry.arm.clone()), width(&|entry| experiment::listed(&entry.swept)));
-        for Entry { trial, arm, swept: keys, standing, seconds, note, .. } in &entries {
-            let keys = experiment::listed(keys);
-            let seconds = seconds.map_or(String::new(), |seconds| format!("{seconds:.1} s"));
-            let text = format!("{trial}  {:<8}  {seconds:>10}  {arm:<arms$}  {keys:<swept$}  {note}", standing.name());
-            line(text.trim_end());
+        if self.place.is_dir() {
+            let tuning = self.place.join(TUNING);
+            if tuning.is_dir() {
+                line("tuning");
+                show(&tuning, None)?;
+                line("reruns");
+            }
+            show(&self.place, None)?;
+            return Ok(ExitCode::SUCCESS);
         }
-        line(counts(&entries));
+        let experiment = experiment::read(&self.place, &Overrides::default())?;
+        let folder = experiment.folder(&self.out);
+        let Some(choice) = experiment.choose(&folder) else {
+            show(&folder, Some(&experiment))?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        line("tuning");
+        show(&folder, Some(&experiment))?;
+        line("reruns");
+        match choice {
+            Ok(choice) => show(&choice.reruns.folder(&self.out), Some(&choice.reruns))?,
+            Err(waiting) => line(waiting),
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn survey(folder: &Path, experiment: Option<&experiment::Experiment>) -> anyhow::Result<Vec<Entry>> {
-    experiment::survey(folder, experiment).with_context(|| format!("cannot read folder `{}`", folder.display()))
+/// A line for every trial, and one that counts them.
+fn show(folder: &Path, experiment: Option<&Experiment>) -> anyhow::Result<()> {
+    let entries =
+        experiment::survey(folder, experiment).with_context(|| format!("cannot read folder `{}`", folder.display()))?;
+    let width =
+        |text: &dyn Fn(&Entry) -> String| entries.iter().map(|entry| text(entry).chars().count()).max().unwrap_or(0);
+    let (arms, swept) = (width(&|entry| entry.arm.clone()), width(&|entry| experiment::listed(&entry.swept)));
+    for Entry { trial, arm, swept: keys, standing, seconds, note, .. } in &entries {
+        let keys = experiment::listed(keys);
+        let seconds = seconds.map_or(String::new(), |seconds| format!("{seconds:.1} s"));
+        let text = format!("{trial}  {:<8}  {seconds:>10}  {arm:<arms$}  {keys:<swept$}  {note}", standing.name());
+        line(text.trim_end());
+    }
+    line(counts(&entries));
+    Ok(())
 }
 
 /// `3 finished, 1 running, 4 waiting`.

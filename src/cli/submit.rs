@@ -6,13 +6,16 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, bail};
 use clap::Args;
 
+use nkfac_bench::experiment::WAITING;
+
 use super::output::line;
 use super::selection::Selection;
 
 /// Run an experiment on a cluster, as a Slurm job array
 ///
 /// Writes a batch script to results/<experiment>/slurm/ and gives it to sbatch: one task a shard. A task that Slurm preempts or that
-/// reaches its time limit saves its trial and is queued again. The program's file and the folder of results must be seen by all nodes.
+/// reaches its time limit saves its trial and is queued again. With a search there are two arrays, and the second reruns the best when
+/// the first has ended. The program's file and the folder of results must be seen by all nodes.
 #[derive(Debug, Args)]
 pub struct Submit {
     #[command(flatten)]
@@ -57,6 +60,11 @@ impl Submit {
         let script = self.script(&experiment.name, &folder, shards)?;
         if self.dry_run {
             line(script.trim_end());
+            if experiment.search.is_some() {
+                eprintln!(
+                    "it is submitted twice, the second time with --dependency=afterany: for the reruns of the best"
+                );
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let logs = folder.join("slurm");
@@ -64,12 +72,18 @@ impl Submit {
         fs::create_dir_all(&logs)
             .and_then(|()| fs::write(&path, script))
             .with_context(|| format!("cannot write `{}`", path.display()))?;
-        let id = sbatch(&path)?;
+        let tuning = experiment.search.as_ref().map(|_| sbatch(&path, None)).transpose()?;
+        let id = sbatch(&path, tuning.as_deref())?;
         line(format_args!(
             "submitted job {id}: {} trials in {shards} tasks ({})",
             experiment.trials.len(),
             path.display()
         ));
+        if let Some(tuning) = tuning {
+            line(format_args!(
+                "        behind job {tuning}, which tunes: its tasks end with code {WAITING} before all have tuned"
+            ));
+        }
         line(format_args!("watch:  squeue --job {id}"));
         line(format_args!("        nkfac-bench status {}", folder.display()));
         line(format_args!("cancel: scancel {id}"));
@@ -150,9 +164,10 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "/._-=:,%+@".contains(c)
 }
 
-/// Submits the script; the job's number.
-fn sbatch(path: &Path) -> anyhow::Result<String> {
-    let output = match Command::new("sbatch").arg("--parsable").arg(path).output() {
+/// Submits the script, to be run when the job `behind` has ended; the job's number.
+fn sbatch(path: &Path, behind: Option<&str>) -> anyhow::Result<String> {
+    let dependency = behind.map(|id| format!("--dependency=afterany:{id}"));
+    let output = match Command::new("sbatch").arg("--parsable").args(dependency).arg(path).output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
             "there is no `sbatch` here\nhint: submit from a machine of a Slurm cluster; `--dry-run` shows the script"
         ),

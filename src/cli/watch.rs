@@ -19,7 +19,7 @@ use super::selection::Changes;
 /// Watch a sweep on the terminal: trials, curves, time left
 ///
 /// Shows once a second what the folder of results tells, whoever runs the trials, here or on a machine that shares it; nothing is written. Of an
-/// experiment every trial is shown, of a results folder those that have begun. The time left is that of training, from how long trials took so
+/// experiment every trial is shown, those of a search and then its reruns; of a results folder those that have begun. The time left is that of training, from how long trials took so
 /// far and how much others have to compute.
 ///
 /// Keys: q, Esc or Ctrl-C quits; arrows, PgUp, PgDn, Home and End scroll; Tab shows the training loss in place of the test accuracy.
@@ -76,7 +76,7 @@ impl Watch {
             return Ok((name, Reader::new(place, None)?));
         }
         let experiment = experiment::read(&place, &self.changes.overrides())?;
-        let (name, folder) = (experiment.name.clone(), self.out.join(&experiment.name));
+        let (name, folder) = (experiment.name.clone(), experiment.folder(&self.out));
         Ok((name, Reader::new(folder, Some(experiment))?))
     }
 }
@@ -90,7 +90,8 @@ fn latest(out: &Path) -> Option<PathBuf> {
         let paths = [folder.to_owned(), unfinished.clone()].into_iter().chain(children(&unfinished));
         paths.filter_map(|path| changed(&path)).max()
     };
-    children(out).filter(|path| path.is_dir()).max_by_key(|folder| happened(folder))
+    let folders = children(out).flat_map(|folder| [folder.join(experiment::TUNING), folder]);
+    folders.filter(|path| path.is_dir()).max_by_key(|folder| happened(folder))
 }
 
 fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
@@ -110,7 +111,12 @@ fn look_again_and_again(mut reader: Reader) -> Receiver<Look> {
     let (sender, looks) = mpsc::channel();
     std::thread::spawn(move || {
         let mut look = || {
-            let found = reader.look().map_err(|error| format!("cannot read the folder: {error}"))?;
+            let failed = |error| format!("cannot read the folder: {error}");
+            let mut found = reader.look().map_err(failed)?;
+            if let Some(reruns) = reader.reruns(&found) {
+                reader = reruns;
+                found = reader.look().map_err(failed)?;
+            }
             Ok(Screen::new(&found, experiment::now()))
         };
         while sender.send(look()).is_ok() {

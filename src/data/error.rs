@@ -23,7 +23,7 @@ pub enum Error {
     Image { path: PathBuf, reason: String },
     #[error("cannot read `{}`: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("`{}` is broken: {message}", path.display())]
+    #[error("`{}` is broken: {message}\nhint: get it again; `nkfac-bench data check` compares what is there with the published files", path.display())]
     Broken { path: PathBuf, message: String },
     #[error("`{}`: label {label} of image {image} is out of range, {classes} classes expected", path.display())]
     Label { path: PathBuf, image: usize, label: u16, classes: usize },

@@ -153,9 +153,14 @@ fn annotated(kind: Kind, root: &Path, classes: &[String]) -> Result<Listing, Err
     let mut text = String::new();
     let file = File::open(&path).map_err(Error::io(&path))?;
     file.take(MOST_BYTES).read_to_string(&mut text).map_err(Error::io(&path))?;
+    annotations(&text, kind, classes).map_err(|message| Error::broken(&path, message))
+}
+
+/// Files and labels of the lines.
+fn annotations(text: &str, kind: Kind, classes: &[String]) -> Result<Listing, String> {
     let (mut files, mut labels): (Vec<Box<Path>>, _) = (Vec::new(), Vec::new());
     for (line, text) in text.lines().enumerate() {
-        let broken = |what: String| Error::broken(&path, format!("line {}: {what}", line + 1));
+        let broken = |what: String| format!("line {}: {what}", line + 1);
         let mut fields = text.split('\t');
         let (Some(name), Some(class)) = (fields.next(), fields.next()) else {
             return Err(broken("a name and a class expected, separated by a tab".into()));
@@ -193,12 +198,14 @@ fn is_image(name: &str) -> bool {
 
 #[cfg(test)]
 pub mod tests {
-    use super::{Files, Kind, read};
+    use super::{Files, Kind, annotations, read};
     use crate::data::picture::tests::jpeg;
     use crate::data::{Augment, Error, Images, Pixels};
     use crate::random::Random;
+    use allocation_counter::measure;
+    use proptest::prelude::*;
     use std::fs;
-    use std::path::Path;
+    use std::path::{Component, Path};
 
     /// Imagenette with `each` images a class in each part; class and number decide the colour.
     pub fn imagenette(folder: &Path, each: usize) -> (Images, Images) {
@@ -258,11 +265,11 @@ pub mod tests {
         assert_eq!((train.len(), test.labels.as_slice()), (200, [7].as_slice()));
         assert_eq!(pixels(&test, 0, &[]).unwrap().unwrap(), [9; 64 * 64 * 3]);
         let message = |text| read(text).unwrap_err().to_string();
-        assert!(message("val_0.JPEG\tn00000200\t0\n").ends_with("line 1: `n00000200` is no class of tiny-imagenet"));
+        assert!(message("val_0.JPEG\tn00000200\t0\n").contains("line 1: `n00000200` is no class of tiny-imagenet\n"));
         assert!(message("val_0.JPEG n00000002").contains("separated by a tab"));
-        assert!(message("../../x.JPEG\tn00000002\t0").ends_with("`../../x.JPEG` is no name of a file"));
+        assert!(message("../../x.JPEG\tn00000002\t0").contains("`../../x.JPEG` is no name of a file\n"));
         fs::remove_dir_all(root.join("train/n00000003")).unwrap();
-        assert!(message("").ends_with("199 folders, 200 expected, one a class"));
+        assert!(message("").contains("199 folders, 200 expected, one a class\n"));
     }
 
     #[test]
@@ -295,9 +302,32 @@ pub mod tests {
         imagenette(folder.path(), 1);
         fs::remove_file(folder.path().join("val/n00000002/0.JPEG")).unwrap();
         let error = read(Kind::Imagenette, folder.path()).unwrap_err().to_string();
-        assert!(error.ends_with("n00000002` is broken: there are no images in it"), "{error}");
+        assert!(error.contains("n00000002` is broken: there are no images in it\n"), "{error}");
         fs::remove_dir_all(folder.path().join("val/n00000002")).unwrap();
         let error = read(Kind::Imagenette, folder.path()).unwrap_err().to_string();
         assert!(error.starts_with("cannot read") && error.contains("n00000002"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+        #[test]
+        fn no_mutated_list_raises_a_panic_or_leaves_the_folder(
+            at: prop::sample::Index, length in 0usize..12, with in "[ -~\t\n]{0,12}|[./\\\\]{1,6}|n0000000[0-9]|\\PC{0,3}",
+        ) {
+            let classes = ["n00000001", "n00000002"].map(str::to_owned);
+            let mut text = "val_0.JPEG\tn00000001\t0\t32\t44\t62\nval_1.JPEG\tn00000002\t0\t0\t63\t63\n".to_owned();
+            let start = at.index(text.len());
+            text.replace_range(start..text.len().min(start + length), &with);
+            let mut read = Err(String::new());
+            let memory = measure(|| read = annotations(&text, Kind::TinyImagenet, &classes));
+            prop_assert!(memory.bytes_max < 1 << 12, "{} bytes", memory.bytes_max);
+            let (files, labels) = read.unwrap_or_default();
+            prop_assert!(files.len() == labels.len() && labels.iter().all(|&label| label < 2));
+            let inside = |file: &Box<Path>| {
+                file.starts_with("val/images") && file.components().count() == 3
+                    && file.components().all(|part| matches!(part, Component::Normal(_)))
+            };
+            prop_assert!(files.iter().all(inside), "{files:?}");
+        }
     }
 }

@@ -184,6 +184,8 @@ fn fill(reader: &mut impl Read, bytes: &mut [u8]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::{EDGE, images};
+    use crate::data::Kind;
+    use allocation_counter::measure;
     use proptest::prelude::*;
     use std::io::Write;
 
@@ -282,7 +284,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(10_000))]
         #[test]
-        fn no_mutation_raises_a_panic(
+        fn no_mutation_raises_a_panic_or_a_large_allocation(
             packed: bool, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
             cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
         ) {
@@ -296,7 +298,8 @@ mod tests {
             if let Some(cut) = cut {
                 file.truncate(cut.index(file.len()));
             }
-            let _ = images(file.as_slice(), 6);
+            let memory = measure(|| drop(images(file.as_slice(), Kind::Svhn.train_len())));
+            prop_assert!(memory.bytes_max < 1 << 17, "{} bytes", memory.bytes_max);
         }
     }
 }

@@ -53,7 +53,9 @@ fn zip(reader: impl Read + Seek, into: &Path, on_file: &mut dyn FnMut()) -> io::
         let (expected, method) = ((entry.crc32(), entry.size()), entry.compression());
         let found = match method {
             CompressionMethod::Stored => write(&path, &mut entry)?,
-            CompressionMethod::DEFLATE => write(&path, &mut DeflateDecoder::new(&mut entry).take(expected.1 + 1))?,
+            CompressionMethod::DEFLATE => {
+                write(&path, &mut DeflateDecoder::new(&mut entry).take(expected.1.saturating_add(1)))?
+            }
             other => return Err(refused(format!("`{name}` is compressed by {other}"))),
         };
         if found != expected {
@@ -97,6 +99,7 @@ fn refused(message: String) -> io::Error {
 mod tests {
     use super::{self as archives, tar_gz, unpack};
     use crate::random::Random;
+    use allocation_counter::measure;
     use flate2::write::{DeflateEncoder, GzEncoder};
     use std::fs;
     use std::io::{Cursor, Write};
@@ -213,8 +216,26 @@ mod tests {
     }
 
     #[test]
-    fn no_mutation_raises_a_panic_or_leaves_the_folder() {
-        let folder = tempfile::tempdir().unwrap();
+    fn a_name_is_not_allocated_as_far_as_its_header_claims() {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::GNULongName);
+        header.set_size(1 << 40);
+        header.set_cksum();
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(header.as_bytes()).unwrap();
+        encoder.write_all(&[b'x'; 1000]).unwrap();
+        let lying = encoder.finish().unwrap();
+        let memory = measure(|| assert!(tar_gz(lying.as_slice(), Path::new("nowhere"), &mut || {}).is_err()));
+        assert!(memory.bytes_max < MEMORY, "{} bytes", memory.bytes_max);
+    }
+
+    /// What unpacking small files takes: the memory of decoder and buffers.
+    const MEMORY: u64 = 1 << 19;
+
+    #[test]
+    fn no_mutation_raises_a_panic_or_a_large_allocation_or_leaves_the_folder() {
+        // In memory where there is such a place: on a disk 20,000 times a few files take minutes.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let inner = folder.path().join("inner");
         let plain = {
             let mut plain = Vec::new();
@@ -224,22 +245,27 @@ mod tests {
         };
         let zip = zip(&[("a/x", &[7; 600]), ("b", b"y")], |sum| sum);
         let mut random = Random::new(1, "mutations");
-        for i in 0..2_000 {
+        let mut most = 0;
+        // 10,000 of each.
+        for i in 0..20_000 {
             // Of gzip every change would be found by its checksum: the tar within is changed.
             let mut bytes = if i % 2 == 0 { plain.clone() } else { zip.clone() };
             for _ in 0..=random.below(3) {
                 let at = random.below(bytes.len());
                 bytes[at] = random.below(256) as u8;
             }
-            if i % 2 == 0 {
+            let memory = if i % 2 == 0 {
                 let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::none());
                 encoder.write_all(&bytes).unwrap();
-                let _ = tar_gz(encoder.finish().unwrap().as_slice(), &inner, &mut || {});
+                let packed = encoder.finish().unwrap();
+                measure(|| drop(tar_gz(packed.as_slice(), &inner, &mut || {})))
             } else {
-                let _ = archives::zip(Cursor::new(bytes), &inner, &mut || {});
-            }
+                measure(|| drop(archives::zip(Cursor::new(bytes), &inner, &mut || {})))
+            };
+            most = most.max(memory.bytes_max);
             let _ = fs::remove_dir_all(&inner);
         }
+        assert!(most < MEMORY, "{most} bytes");
         assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-use super::{Error, Overrides, scale};
+use super::search::{self, Drawn};
+use super::{Error, Overrides, Trial, scale, sweep};
 use crate::config::{self, Node, Origin, Value};
 use crate::train::CheckpointConfig;
 
@@ -38,6 +39,7 @@ pub struct File {
     pub checkpoint: CheckpointConfig,
     pub arms: Vec<Arm>,
     pub axes: Vec<Axis>,
+    pub search: Option<Drawn>,
     /// The test accuracy that is wanted, as a fraction.
     pub target: Option<f64>,
     pub order: Order,
@@ -58,7 +60,18 @@ pub enum Order {
     Interleaved,
 }
 
-const KEYS: [&str; 10] = ["name", "task", "data_dir", "checkpoint", "target", "order", "base", "arm", "sweep", "scale"];
+impl Order {
+    /// The trials in this order.
+    pub fn arrange(self, trials: Vec<Trial>) -> Vec<Trial> {
+        match self {
+            Self::File => trials,
+            Self::Interleaved => sweep::interleaved(trials),
+        }
+    }
+}
+
+const KEYS: [&str; 11] =
+    ["name", "task", "data_dir", "checkpoint", "target", "order", "base", "arm", "sweep", "search", "scale"];
 
 /// Reads a file, and overlays it with the command line.
 pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
@@ -84,17 +97,21 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
     let order = root.get("order").map_or(Ok(Order::File), order)?;
     let checkpoint = root.get("checkpoint").map(checkpoint).transpose()?.unwrap_or_default();
     let sets = overrides.set.iter().map(|set| assignment(set)).collect::<Result<Vec<_>, _>>()?;
-    let arms = arms(&root, &sets)?;
+    let mut arms = arms(&root, &sets)?;
     let mut axes = axes(&root)?;
+    let mut search = root.get("search").map(search::read).transpose()?;
     let mut warnings = Vec::new();
     pin(&mut axes, &sets, &mut warnings)?;
-    if let Some(count) = overrides.seeds {
+    if let Some(search) = &mut search {
+        pin(&mut search.space, &sets, &mut warnings)?;
+        search.join(task, &mut arms, &axes, overrides.seeds)?;
+    } else if let Some(count) = overrides.seeds {
         if let Some((_, set)) = sets.iter().find(|(path, _)| path == "seed") {
             return Err(config::Error::at(&set.origin, "both `--set seed` and `--seeds` choose seeds").into());
         }
         take_seeds(&mut axes, count, &root.origin);
     }
-    Ok(File { name, task, data_dir, checkpoint, target, order, arms, axes, sets, warnings })
+    Ok(File { name, task, data_dir, checkpoint, target, order, arms, axes, search, sets, warnings })
 }
 
 pub(super) fn text_of<'a>(value: &'a Value, key: &str) -> Result<&'a str, config::Error> {

@@ -85,7 +85,7 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Option<Comparison>, Er
     let axes: Vec<&file::Axis> = file.axes.iter().collect();
     let mut trials = Vec::new();
     for arm in &file.arms {
-        for values in sweep::product(&axes) {
+        for values in sweep::product(&axes)? {
             let value = sweep::overlaid(arm.value.clone(), &axes, &values);
             let config: Config = from_value(&value)?;
             check(&config).map_err(|(key, message)| {

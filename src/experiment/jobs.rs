@@ -14,6 +14,12 @@ use crate::record;
 /// The exit code of a process that was asked to stop before all was done.
 pub const STOPPED: u8 = 3;
 
+/// The exit code of a trial's process that could not write to the results' folder, and has said so.
+pub const NO_STORAGE: u8 = 5;
+
+/// The exit code of a process that did its part, while reruns wait for tuning trials of others.
+pub const WAITING: u8 = 4;
+
 /// Between two looks at the children.
 const LOOK: Duration = Duration::from_millis(30);
 
@@ -22,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(30);
 /// A child stops when its standard input ends, so none outlives this process for long, however it dies.
 ///
 /// # Errors
-/// The results' folder cannot be made or written to, or no process can be started.
+/// The results' folder cannot be made, or no process can be started. Where a child could not write to it no other is begun.
 pub fn run_jobs(
     experiment: &Experiment,
     settings: &Settings,
@@ -56,6 +62,11 @@ pub fn run_jobs(
         for (trial, mut child) in std::mem::take(&mut running) {
             match child.try_wait().map_err(|source| Error::Child { source })? {
                 None => running.push((trial, child)),
+                Some(status) if status.code() == Some(i32::from(NO_STORAGE)) => {
+                    // Those that wait would only come to say the same.
+                    summary.failed += 1;
+                    waiting.clear();
+                }
                 Some(status) if status.code().is_some() => count(trial, status, settings, &mut summary),
                 Some(status) => {
                     if killed(trial, status, settings, &mut summary, reporter)? {

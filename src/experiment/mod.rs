@@ -14,28 +14,31 @@ mod progress;
 mod run;
 mod scale;
 mod schema;
+mod search;
 mod shard;
 mod survey;
 mod sweep;
+mod tuning;
 mod validate;
 mod warning;
 
 use std::path::{Path, PathBuf};
 
 pub use claim::{Failures, Holder};
-pub use jobs::{STOPPED, run_jobs};
+pub use jobs::{NO_STORAGE, STOPPED, WAITING, run_jobs};
 pub use machine::now;
 pub use progress::{Progress, progress};
 pub use run::{Event, Reporter, Settings, Summary, run};
 pub use schema::schema;
 pub use shard::Shard;
 pub use survey::{Entry, Standing, discard, leftovers, listed, survey, survey_by};
+pub use tuning::{Best, Choice, Search, TUNING, Waiting};
 
 use crate::optim::OptimizerConfig;
 use crate::{config, data, nn, optim, record, train};
 
 /// What is run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Experiment {
     pub name: String,
     /// The folder with data that the file names.
@@ -45,6 +48,8 @@ pub struct Experiment {
     pub target: Option<f64>,
     /// In the order in which they are run.
     pub trials: Vec<Trial>,
+    /// What `trials` are tuned by, if they are not the experiment itself.
+    pub search: Option<Search>,
     /// What is legal, but probably not meant.
     pub warnings: Vec<String>,
 }
@@ -58,7 +63,7 @@ pub struct Trial {
     /// The swept keys and their values here.
     pub swept: Vec<(String, serde_json::Value)>,
     pub config: train::Config,
-    /// The resolved configuration, complete, as JSON with sorted keys.
+    /// The resolved configuration, complete, as JSON with sorted keys; under `search` what it was drawn by.
     pub json: serde_json::Value,
     /// The name of the optimizer's preset, or of its stages if it is spelled out.
     pub optimizer: String,
@@ -118,7 +123,7 @@ pub enum Error {
 /// # Errors
 /// A key is unknown, a value of the wrong type or impossible: the message names file, line and key.
 pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
-    let file::File { name, task, data_dir, checkpoint, target, order, arms, axes, sets, mut warnings } =
+    let file::File { name, task, data_dir, checkpoint, target, order, arms, axes, search, sets, mut warnings } =
         file::read(path, overrides)?;
     if task == file::Task::Inverse {
         let origin = config::Origin { source: path.display().to_string().into(), line: None };
@@ -126,11 +131,11 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
             .hint("`run` and `plan` take it")
             .into());
     }
-    let mut trials = sweep::trials(&arms, &axes, &sets, &mut warnings)?;
-    if order == file::Order::Interleaved {
-        trials = sweep::interleaved(trials);
-    }
-    Ok(Experiment { name, data_dir, checkpoint, target, trials, warnings })
+    let space = search.as_ref().map_or(&[][..], |search| &search.space);
+    let mut trials = sweep::trials(&arms, &axes, space, &sets, &mut warnings)?;
+    let search = search.map(|drawn| Search::new(drawn, order, &mut trials)).transpose()?;
+    warnings.extend(search.iter().flat_map(|search| search.warnings(&trials)));
+    Ok(Experiment { name, data_dir, checkpoint, target, trials: order.arrange(trials), search, warnings })
 }
 
 /// The optimizer that TOML text describes, as it would stand under `optimizer` in an experiment: a preset's name and what

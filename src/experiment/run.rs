@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io;
+use std::ops::Add;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -95,7 +96,28 @@ pub struct Summary {
     pub stopped: bool,
 }
 
+impl Add for Summary {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            finished: self.finished + other.finished,
+            diverged: self.diverged + other.diverged,
+            skipped: self.skipped + other.skipped,
+            failed: self.failed + other.failed,
+            taken: self.taken + other.taken,
+            stopped: self.stopped || other.stopped,
+        }
+    }
+}
+
 impl Summary {
+    /// Whether there is a result of any trial.
+    #[must_use]
+    pub const fn has_results(&self) -> bool {
+        self.finished + self.diverged + self.skipped > 0
+    }
+
     pub(super) fn ended(&mut self, status: Status) {
         match status {
             Status::Finished => self.finished += 1,
@@ -225,7 +247,10 @@ impl Sweep<'_> {
                     }
                     self.fail(trial, &error);
                 }
-                Err(Error::Record(record::Error::Write { path, source })) => {
+                Err(
+                    Error::Record(record::Error::Write { path, source })
+                    | Error::Weights(weights::Error::Write { path, source }),
+                ) => {
                     return Err(Error::storage(&path)(source));
                 }
                 Err(error) => self.fail(trial, &error),

@@ -1,7 +1,7 @@
 //! Scales: the same questions at another size.
 //!
 //! A file stands at the scale that it was written for, `paper`. A table `[scale.NAME]` holds what is different at another one: parts of
-//! `base` and `sweep`, and of arms by their names.
+//! `base`, `sweep` and `search`, and of arms by their names.
 
 use super::file::text_of;
 use crate::config::{self, Node, Origin, Value};
@@ -9,7 +9,7 @@ use crate::config::{self, Node, Origin, Value};
 /// The scale of the file as it stands.
 pub const OWN: &str = "paper";
 
-const KEYS: [&str; 3] = ["base", "arm", "sweep"];
+const KEYS: [&str; 4] = ["base", "arm", "sweep", "search"];
 
 /// The file's tree as it is at the scale `name`.
 pub fn at(root: &Value, name: &str) -> Result<Value, config::Error> {

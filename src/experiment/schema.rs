@@ -9,6 +9,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::inverse;
+use super::search::SearchConfig;
 use crate::optim::PRESETS;
 use crate::train;
 
@@ -27,6 +28,12 @@ pub fn schema() -> Value {
         arm["required"] = json!(["name"]);
         arm
     });
+    let mut search = of::<SearchConfig>();
+    search["description"] = "A search for the best configuration of every arm, which is then run again.".into();
+    search["properties"]["space"] = json!({
+        "description": "Keys, dotted or as tables, each with a range `{ from = 1e-3, to = 1.0, scale = \"log\" }` or an array of values.",
+        "type": "object",
+    });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "An experiment of nkfac-bench",
@@ -41,6 +48,7 @@ pub fn schema() -> Value {
             "task": { "description": "What a trial does.", "enum": ["train", "inverse"] },
             "base": { "description": "What all arms have in common.", "anyOf": configs },
             "arm": { "description": "Variants of the base.", "type": "array", "items": { "anyOf": arms } },
+            "search": search,
             "scale": { "description": "Overlays of this file, by the name that `--scale` takes.", "type": "object" },
             "sweep": {
                 "description": "Axes: keys, dotted or as tables, and the values that each takes in turn.",

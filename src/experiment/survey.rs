@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::claim::{self, UNFINISHED};
 use super::run::ATTEMPTS;
+use super::tuning::TUNING;
 use super::{Experiment, Trial, machine};
 use crate::record::{self, Brief, Status};
 use crate::train;
@@ -107,11 +108,17 @@ pub fn survey_by(
     Ok(entries)
 }
 
-/// What belongs to trials that have not ended and that nobody runs: their folders, and files half written.
+/// What belongs to trials that have not ended and that nobody runs, those of tuning too: their folders, and files half written.
 ///
 /// # Errors
 /// The folder cannot be read.
 pub fn leftovers(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = leftovers_in(folder)?;
+    paths.extend(leftovers_in(&folder.join(TUNING))?);
+    Ok(paths)
+}
+
+fn leftovers_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths: Vec<PathBuf> =
         children(&folder.join(UNFINISHED))?.into_iter().filter(|path| !claim::is_held(path)).collect();
     for path in children(folder)? {

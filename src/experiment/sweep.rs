@@ -10,26 +10,32 @@ use crate::optim::{OptimizerConfig, Precondition, Update};
 use crate::random::Random;
 use crate::train;
 
-/// Every trial, arms in the order of the file, the last axis innermost. An axis multiplies the arms that have its key.
+/// Every trial, arms in the order of the file, the last axis innermost. An axis multiplies the arms that have its key. The axes of
+/// `space` go together, value by value, and the configurations that they make multiply the rest.
 ///
 /// The arms have the command line's `sets` in them already; each trial takes them once more at last, because a swept preset or
 /// kind replaces what is beneath it.
 pub fn trials(
     arms: &[Arm],
     axes: &[Axis],
+    space: &[Axis],
     sets: &[(String, Value)],
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Trial>, Error> {
     let mut trials: Vec<Trial> = Vec::new();
-    let mut used = vec![Vec::new(); axes.len()];
+    let all: Vec<&Axis> = axes.iter().chain(space).collect();
+    let mut used = vec![Vec::new(); all.len()];
     for arm in arms {
-        let complete = complete(arm, axes)?;
-        let has: Vec<bool> = axes.iter().map(|axis| contains(&complete, &axis.path)).collect();
-        for (arms, &has) in used.iter_mut().zip(&has) {
-            arms.push((arm.name.as_str(), has));
+        let complete = complete(arm, &all)?;
+        let has = |axis: &&Axis| contains(&complete, &axis.path);
+        for (arms, axis) in used.iter_mut().zip(&all) {
+            arms.push((arm.name.as_str(), has(axis)));
         }
-        let axes: Vec<&Axis> = axes.iter().zip(has).filter_map(|(axis, has)| has.then_some(axis)).collect();
-        for values in product(&axes) {
+        let axes: Vec<&Axis> = axes.iter().filter(has).collect();
+        let space: Vec<&Axis> = space.iter().filter(has).collect();
+        let points = points(&axes, &space)?;
+        let axes = [axes, space].concat();
+        for values in points {
             let trial = trial(arm, &axes, &values, sets)?;
             match trials.iter().find(|other| other.id == trial.id) {
                 Some(other) if other.arm == trial.arm => {}
@@ -40,8 +46,9 @@ pub fn trials(
             }
         }
     }
-    for (axis, arms) in axes.iter().zip(used) {
-        report_use(axis, &arms, &trials, warnings)?;
+    for (place, (axis, arms)) in all.into_iter().zip(used).enumerate() {
+        let verb = if place < axes.len() { "swept" } else { "searched" };
+        report_use(axis, verb, &arms, &trials, warnings)?;
     }
     warnings.extend(warning::all(&trials));
     Ok(trials)
@@ -64,7 +71,7 @@ pub fn interleaved(trials: Vec<Trial>) -> Vec<Trial> {
 }
 
 /// The arm's configuration with all defaults, as JSON. A key that only an axis gives a value is taken from there.
-fn complete(arm: &Arm, axes: &[Axis]) -> Result<Json, config::Error> {
+fn complete(arm: &Arm, axes: &[&Axis]) -> Result<Json, config::Error> {
     let mut value = arm.value.clone();
     loop {
         let (expanded, _) = preset::expand(value.clone())?;
@@ -103,9 +110,21 @@ fn contains(json: &Json, path: &str) -> bool {
     }
 }
 
+/// Combinations that one arm may have: a few lines of axes can ask for more trials than there is memory.
+const MOST: usize = 100_000;
+
 /// Every combination of the axes' values.
-pub(super) fn product<'a>(axes: &[&'a Axis]) -> Vec<Vec<&'a Value>> {
-    axes.iter().fold(vec![Vec::new()], |combinations, axis| {
+pub(super) fn product<'a>(axes: &[&'a Axis]) -> Result<Vec<Vec<&'a Value>>, config::Error> {
+    let mut count = 1usize;
+    for axis in axes {
+        count = count.saturating_mul(axis.values.len());
+        if count > MOST {
+            let message =
+                format!("with the axis `{}` an arm has {count} trials or more, at most {MOST} expected", axis.path);
+            return Err(config::Error::at(&axis.origin, message));
+        }
+    }
+    Ok(axes.iter().fold(vec![Vec::new()], |combinations, axis| {
         let extend = |combination: &Vec<&'a Value>| {
             let combination = combination.clone();
             axis.values.iter().map(move |value| {
@@ -115,7 +134,16 @@ pub(super) fn product<'a>(axes: &[&'a Axis]) -> Vec<Vec<&'a Value>> {
             })
         };
         combinations.iter().flat_map(extend).collect()
-    })
+    }))
+}
+
+/// The values at every combination of the axes, each with every configuration of the space behind it.
+fn points<'a>(axes: &[&'a Axis], space: &[&'a Axis]) -> Result<Vec<Vec<&'a Value>>, config::Error> {
+    let count = space.first().map_or(1, |axis| axis.values.len());
+    let drawn = |number: usize| space.iter().map(move |axis| &axis.values[number]);
+    let extend =
+        |values: Vec<&'a Value>| (0..count).map(move |number| values.iter().copied().chain(drawn(number)).collect());
+    Ok(product(axes)?.into_iter().flat_map(extend).collect())
 }
 
 fn trial(arm: &Arm, axes: &[&Axis], values: &[&Value], sets: &[(String, Value)]) -> Result<Trial, Error> {
@@ -183,6 +211,7 @@ fn canonical(json: &Json) -> String {
 /// An axis that no arm has is an error; one that some arms lack is worth saying.
 fn report_use(
     axis: &Axis,
+    verb: &str,
     arms: &[(&str, bool)],
     trials: &[Trial],
     warnings: &mut Vec<String>,
@@ -191,15 +220,18 @@ fn report_use(
     if lacking.len() == arms.len() {
         let known: Vec<String> = trials.iter().flat_map(|trial| paths(&trial.json, "")).collect();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        let error = config::Error::at(&axis.origin, format!("no arm has the swept key `{}`", axis.path));
+        let error = config::Error::at(&axis.origin, format!("no arm has the {verb} key `{}`", axis.path));
         return Err(match crate::catalog::nearest(&axis.path, known) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
             None => error,
         });
     }
     if !lacking.is_empty() {
-        let lacking = lacking.join(", ");
-        warnings.push(format!("`{}` does not multiply the arms that have no such key: {lacking}", axis.path));
+        let (lacking, key) = (lacking.join(", "), &axis.path);
+        warnings.push(match verb {
+            "searched" => format!("`{key}` is not searched in the arms that have no such key: {lacking}"),
+            _ => format!("`{key}` does not multiply the arms that have no such key: {lacking}"),
+        });
     }
     Ok(())
 }

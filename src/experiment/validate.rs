@@ -93,7 +93,18 @@ pub fn first_problem(config: &Config) -> Option<Problem> {
     schedule(&mut check, &config.schedule, config.epochs);
     data(&mut check, config);
     optimizer(&mut check, &config.optimizer);
+    grouped(&mut check, config);
     check.0.into_iter().next()
+}
+
+/// A preconditioner would pass over convolutions whose factors would be block-diagonal, and nobody would see it in the results.
+fn grouped(check: &mut Check, config: &Config) {
+    if config.model.has_depthwise() && config.optimizer.precondition.is_some() {
+        let name = config.model.name();
+        check
+            .fail("model", format!("is `{name}`, whose depthwise convolutions have no curvature to precondition with"));
+        check.hint("an optimizer without `precondition`, such as sgd, adamw or muon, or another net");
+    }
 }
 
 /// The first thing that is impossible in an optimizer; its path starts with `optimizer`.

@@ -1,7 +1,6 @@
 //! What is legal, but probably not meant.
 
 use super::Trial;
-use crate::nn::zoo::ModelConfig;
 use crate::optim::{InverterConfig, KfacConfig, Precondition};
 
 /// One line a matter, each once however many trials it concerns.
@@ -10,7 +9,7 @@ pub fn all(trials: &[Trial]) -> Vec<String> {
     for trial in trials {
         let Some(Precondition::Kfac(kfac)) = &trial.config.optimizer.precondition else { continue };
         let steps = trial.config.data.train_len() / trial.config.batch * trial.config.epochs;
-        for warning in [stale(kfac), never_newton(kfac, steps), plain(&trial.config.model)].into_iter().flatten() {
+        for warning in [stale(kfac), never_newton(kfac, steps)].into_iter().flatten() {
             let warning = format!("arm `{}`: {warning}", trial.arm);
             if !warnings.contains(&warning) {
                 warnings.push(warning);
@@ -18,16 +17,6 @@ pub fn all(trials: &[Trial]) -> Vec<String> {
         }
     }
     warnings
-}
-
-/// Grouped convolutions would need a pair of factors a group.
-fn plain(model: &ModelConfig) -> Option<String> {
-    model.has_depthwise().then(|| {
-        format!(
-            "the depthwise convolutions of `{}` have no curvature block: they take their plain gradient, as norms do",
-            model.name()
-        )
-    })
 }
 
 fn stale(kfac: &KfacConfig) -> Option<String> {

@@ -45,8 +45,8 @@ impl Figure for Ablation {
         let seeds: Vec<usize> = points.iter().map(|point| point.seeds).collect();
         let caption = summary::caption(numbers, summary::spread(&seeds))?;
         Ok(match axis {
-            _ if points.iter().all(|point| point.seeds == 0) => {
-                Canvas::notice(width, "No trial has finished, so there is nothing to compare.")
+            _ if points.iter().all(|point| point.accuracy.0.is_nan()) => {
+                Canvas::notice(width, "No trial has finished and told its accuracy, so there is nothing to compare.")
             }
             Some(axis) => against_numbers(&points, &axis, caption, width),
             None => by_line(&points, caption, width),

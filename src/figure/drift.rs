@@ -34,7 +34,7 @@ pub fn by_step(data: &Data, metric: Metric) -> PolarsResult<DataFrame> {
     // Factors are named after their layers; comparisons of inverters have one scope for all.
     let of_factors = col("metric").eq(lit(metric.name())).and(col("scope").neq(lit(Scope::Probe.name())));
     summary::rows(data, &summary::leading(data, None)?)?
-        .filter(of_factors)
+        .filter(of_factors.and(col("value").is_finite()))
         .group_by([col("line"), col("label"), col("step")])
         .agg([
             col("value").median().alias("median"),

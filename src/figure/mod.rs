@@ -133,7 +133,7 @@ pub enum Error {
     UnknownLine { name: String, hint: String },
     #[error("cannot make figure `{figure}` from these results: {source}")]
     Query { figure: &'static str, source: PolarsError },
-    #[error("cannot write `{}`: {source}", path.display())]
+    #[error("cannot write `{}`: {source}\nhint: no result is touched; `nkfac-bench figure` draws once there is room", path.display())]
     Write { path: PathBuf, source: std::io::Error },
     #[error("cannot write `{}`: {source}", path.display())]
     Png { path: PathBuf, source: anyhow::Error },

@@ -32,7 +32,7 @@ impl Figure for NewtonConvergence {
 /// `at, line, label, epoch, milliseconds, residual`: means of time and medians of residuals over seeds, `at` the perturbation and `epoch` the number of rounds.
 pub fn residuals(data: &Data) -> PolarsResult<DataFrame> {
     summary::rows(data, &group::lines(data, Some("perturbation"))?)?
-        .filter(summary::is(&Scope::Probe, Metric::Residual))
+        .filter(summary::is(&Scope::Probe, Metric::Residual).and(col("value").is_finite()))
         .group_by([col("at"), col("line"), col("label"), col("epoch")])
         .agg([
             (lit(1e3) * col("seconds").mean()).alias("milliseconds"),

@@ -118,5 +118,13 @@ mod tests {
             let (inputs, outputs) = (16 * inputs, 16 * outputs);
             engines_agree(Geometry { batch, height, width, inputs, outputs, kernel: 3, stride: 1, padding: 1 })?;
         }
+
+        #[test]
+        fn engines_agree_where_pixels_are_few(
+            batch in 1usize..18, height in 1usize..5, width in 1usize..5, inputs in 1usize..4, outputs in 1usize..4, padding in 1usize..3,
+        ) {
+            let (inputs, outputs, kernel) = (16 * inputs, 16 * outputs, 2 * padding + 1);
+            engines_agree(Geometry { batch, height, width, inputs, outputs, kernel, stride: 1, padding })?;
+        }
     }
 }

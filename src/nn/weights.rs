@@ -58,7 +58,14 @@ pub fn write(path: &Path, tensors: Vec<(String, Tensor)>) -> Result<(), Error> {
 /// One thing may differ, for fine-tuning: a classifier (the last block) for another number of classes is left at its start. The
 /// names that were left are returned. Counters of batches, which PyTorch's norms keep, are passed over.
 pub fn load(params: &Params, path: &Path) -> Result<Vec<String>, Error> {
-    let tensors = read(path)?;
+    let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    set(params, path, &bytes)
+}
+
+/// [`load`] from the bytes in `path`.
+fn set(params: &Params, path: &Path, bytes: &[u8]) -> Result<Vec<String>, Error> {
+    let tensors: HashMap<String, Tensor> = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
+        .map_err(|error| Error::Format { path: path.to_owned(), message: error.to_string() })?;
     for name in tensors.keys().filter(|name| !name.ends_with("num_batches_tracked")) {
         if !all(params).any(|param| param.name == *name) {
             return Err(Error::Unknown { path: path.to_owned(), name: name.clone() });
@@ -85,12 +92,6 @@ pub fn load(params: &Params, path: &Path) -> Result<Vec<String>, Error> {
     Ok(left)
 }
 
-fn read(path: &Path) -> Result<HashMap<String, Tensor>, Error> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
-        .map_err(|error| Error::Format { path: path.to_owned(), message: error.to_string() })
-}
-
 fn all(params: &Params) -> impl Iterator<Item = &Param> {
     params.params.iter().chain(&params.buffers)
 }
@@ -102,10 +103,13 @@ fn is_classifier(params: &Params, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, load, save};
+    use super::{Error, load, save, set};
     use crate::nn::Net;
     use crate::nn::zoo::{ModelConfig, Shape};
+    use allocation_counter::measure;
     use candle_core::{DType, Device};
+    use proptest::prelude::*;
+    use std::path::Path;
 
     fn net(hidden: &[usize], classes: usize, seed: u64) -> Net {
         let model: ModelConfig = serde_json::from_value(serde_json::json!({ "mlp": { "hidden": hidden } })).unwrap();
@@ -155,5 +159,44 @@ mod tests {
         }
         std::fs::write(&path, "not weights").unwrap();
         assert!(matches!(load(&net(&[4], 5, 1).params, &path), Err(Error::Format { .. })));
+    }
+
+    /// A file of weights, and a net that they fit.
+    fn file() -> (Vec<u8>, Net) {
+        let (folder, net) = (tempfile::tempdir().unwrap(), net(&[3], 2, 1));
+        let path = folder.path().join("net.safetensors");
+        save(&net.params, &path).unwrap();
+        (std::fs::read(path).unwrap(), net)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        /// Of a file that is no longer read nothing is set; of one that is, its numbers alone may differ.
+        #[test]
+        fn a_mutated_file_is_read_or_refused(
+            at: prop::sample::Index, with: u8, in_header: bool, digits in "[0-9]{0,20}", cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+        ) {
+            thread_local!(static FILE: (Vec<u8>, Net) = file());
+            FILE.with(|(bytes, net)| {
+                let mut bytes = bytes.clone();
+                let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+                let at = at.index(if in_header { header } else { bytes.len() });
+                bytes[at] = with;
+                let end = bytes.len().min(at + digits.len());
+                bytes[at..end].copy_from_slice(&digits.as_bytes()[..end - at]);
+                if let Some(cut) = cut {
+                    bytes.truncate(cut.index(bytes.len()));
+                }
+                let (before, mut set_all) = (values(net), false);
+                let memory = measure(|| set_all = set(&net.params, Path::new("x"), &bytes).is_ok_and(|left| left.is_empty()));
+                prop_assert!(memory.bytes_max < 1 << 16, "{} bytes", memory.bytes_max);
+                let same = |a: &[Vec<f32>], b: &[Vec<f32>]| {
+                    a.concat().iter().map(|x| x.to_bits()).eq(b.concat().iter().map(|x| x.to_bits()))
+                };
+                prop_assert!(set_all || same(&before, &values(net)));
+                Ok(())
+            })?;
+        }
     }
 }

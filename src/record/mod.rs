@@ -14,6 +14,7 @@ mod read;
 mod row;
 mod seal;
 mod stamp;
+mod validation;
 mod write;
 
 pub use brief::{Brief, brief};
@@ -26,4 +27,5 @@ pub use origin::{Origin, Status};
 pub use read::{Results, Skipped, files, parts, read, read_file};
 pub use row::{Row, Scope};
 pub use stamp::Stamp;
+pub use validation::validation;
 pub use write::write;

@@ -199,11 +199,12 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use allocation_counter::measure;
     use polars::prelude::*;
     use proptest::prelude::*;
 
-    use super::super::{Metric, Origin, Row, Scope, Status, write};
-    use super::{COLUMNS, read};
+    use super::super::{self as record, Metric, Origin, Row, Scope, Status, write};
+    use super::{COLUMNS, read, read_file, read_trial};
 
     fn origin(trial: &str) -> Origin {
         Origin {
@@ -359,13 +360,28 @@ mod tests {
 
         #[test]
         fn every_damage_is_noticed(at in any::<prop::sample::Index>(), with in 1u8..=255, cut in any::<prop::sample::Index>()) {
-            thread_local!(static BYTES: Vec<u8> = written(tempfile::tempdir().unwrap().path(), "a"));
-            let mut bytes = BYTES.with(Clone::clone);
-            prop_assert!(super::seal::check(&bytes).is_ok());
-            prop_assert!(super::seal::check(&bytes[..cut.index(bytes.len())]).is_err());
-            let at = at.index(bytes.len());
-            bytes[at] ^= with;
-            prop_assert!(super::seal::check(&bytes).is_err());
+            thread_local!(static FOLDER: (tempfile::TempDir, Vec<u8>) = {
+                // In memory where there is such a place: 20,000 files on a disk take minutes.
+                let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+                let bytes = written(folder.path(), "a");
+                assert!(read_file(&folder.path().join("a.parquet")).is_ok(), "control");
+                (folder, bytes)
+            });
+            FOLDER.with(|(folder, bytes)| {
+                let path = folder.path().join("a.parquet");
+                let refused = |bytes: &[u8]| {
+                    fs::write(&path, bytes).unwrap();
+                    let mut refused = false;
+                    let readers = || read_file(&path).is_err() && read_trial(&path).is_err() && record::brief(&path).is_err();
+                    let memory = measure(|| refused = readers());
+                    refused && memory.bytes_max < 2 * bytes.len() as u64 + (1 << 12)
+                };
+                prop_assert!(refused(&bytes[..cut.index(bytes.len())]));
+                let (at, mut bytes) = (at.index(bytes.len()), bytes.clone());
+                bytes[at] ^= with;
+                prop_assert!(refused(&bytes));
+                Ok(())
+            })?;
         }
     }
 }

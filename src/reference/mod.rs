@@ -37,15 +37,24 @@ pub enum Error {
 /// In float64 every recorded tensor is compared. In float32 only what survives rounding is: the first loss, and for nets
 /// without batch norm everything within the first eight steps.
 pub fn verify(path: &Path, dtype: DType, engine: Engine, tolerance: Option<f64>) -> Result<Verdict, Error> {
-    let trace = Trace::open(path)?;
-    match spec::read(&trace)? {
-        None => primitives::replay(&trace, engine, Verdict::new(dtype, tolerance)),
-        Some(spec) => match &spec.optimizer {
-            None => model::replay(&trace, &spec, engine, Verdict::new(dtype, tolerance)),
-            Some(optimizer) if optimizer.intervals().contains(&0) => {
-                Err(trace.error("`spec`: an interval of 0".into()))
-            }
-            Some(optimizer) => run::replay(&trace, &spec, optimizer, engine, Verdict::new(dtype, tolerance)),
-        },
-    }
+    replay(&Trace::open(path)?, engine, Verdict::new(dtype, tolerance))
 }
+
+fn replay(trace: &Trace, engine: Engine, verdict: Verdict) -> Result<Verdict, Error> {
+    let Some(spec) = spec::read(trace)? else { return primitives::replay(trace, engine, verdict) };
+    let Some(optimizer) = &spec.optimizer else { return model::replay(trace, &spec, engine, verdict) };
+    if optimizer.intervals().contains(&0) {
+        return Err(trace.error("`spec`: an interval of 0".into()));
+    }
+    if optimizer.rounds() > MOST_ROUNDS {
+        let rounds = optimizer.rounds();
+        return Err(trace.error(format!("`spec`: an iteration of {rounds} rounds, at most {MOST_ROUNDS} expected")));
+    }
+    run::replay(trace, &spec, optimizer, engine, verdict)
+}
+
+/// Rounds of an iteration: more come no nearer, and a mistyped number would keep a replay busy for years.
+const MOST_ROUNDS: usize = 100;
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::kernel::conv::Engine;
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::{Error, Trace, Verdict};
+use super::{Error, MOST_ROUNDS, Trace, Verdict};
 use crate::clock::Clock;
 use crate::nn::op::conv::{Recorder, conv2d};
 use crate::nn::op::window::Window;
@@ -35,6 +35,9 @@ fn groups(trace: &Trace, kind: &str) -> Vec<String> {
     groups
 }
 
+/// Of a window, its strides and its padding.
+const MOST_PIXELS: usize = 16;
+
 /// Keeps the one capture of a backward pass.
 #[derive(Default)]
 struct Kept(Mutex<Option<Capture>>);
@@ -54,13 +57,19 @@ fn convolution(trace: &Trace, prefix: &str, engine: Engine, verdict: &mut Verdic
     let [Ok(kernel), Ok(stride), Ok(padding)] = [kernel, stride, padding].map(usize::try_from) else {
         return Err(trace.error(format!("`{prefix}geometry`: negative numbers")));
     };
-    if kernel == 0 || stride == 0 {
-        return Err(trace.error(format!("`{prefix}geometry`: a kernel of {kernel}, a stride of {stride}")));
+    let in_range = |number| (1..=MOST_PIXELS).contains(&number);
+    if !in_range(kernel) || !in_range(stride) || padding > MOST_PIXELS {
+        let geometry = format!("a kernel of {kernel}, a stride of {stride}, a padding of {padding}");
+        return Err(trace.error(format!("`{prefix}geometry`: {geometry}, at most {MOST_PIXELS} expected")));
     }
     let window = Window { kernel, stride, padding };
     let dtype = verdict.dtype;
     let x = Var::from_tensor(&trace.images(&format!("{prefix}x"), dtype)?)?;
     let weight = Layout::Conv.from_torch(&trace.get(&format!("{prefix}weight"))?.to_dtype(dtype)?)?;
+    let inputs = x.dims4()?.3;
+    if weight.dims().get(..3) != Some(&[kernel, kernel, inputs]) {
+        return Err(trace.error(format!("`{prefix}weight` is not of {kernel}×{kernel} taps of {inputs} channels")));
+    }
     let bias = trace.find(&format!("{prefix}bias")).map(|bias| bias.to_dtype(dtype)).transpose()?;
     let kept = Arc::new(Kept::default());
     let recorder =
@@ -105,8 +114,10 @@ fn newton(trace: &Trace, prefix: &str, verdict: &mut Verdict) -> Result<(), Erro
     check("max_eigenvalue", &Tensor::new(&[eigenvalue], a.device())?)?;
     check("residual", &residual)?;
     for steps in trace.under(&format!("{prefix}inverse/")) {
-        let Ok(rounds) = steps.parse() else {
-            return Err(trace.error(format!("`{prefix}inverse/{steps}`: a number of rounds expected")));
+        let Some(rounds) = steps.parse().ok().filter(|&rounds| rounds <= MOST_ROUNDS) else {
+            return Err(
+                trace.error(format!("`{prefix}inverse/{steps}`: a number of rounds up to {MOST_ROUNDS} expected"))
+            );
         };
         let name = format!("inverse/{steps}");
         let Some((inverse, _)) = newton_rounds(&a, 0.0, start.clone(), rounds)? else {

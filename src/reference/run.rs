@@ -64,6 +64,9 @@ fn gradients(
     dtype: candle_core::DType,
 ) -> Result<(Tensor, Updates), Error> {
     let tap = optimizer.listens(index).map(|(tap, _)| tap);
+    if let Some(tap) = &tap {
+        tap.set_whole(true);
+    }
     let pass = Pass::Training { tap, clock: clock.clone() };
     let logits = net.forward(&trace.images(&format!("x/{index}"), dtype)?, &pass)?;
     let loss = cross_entropy(&logits, &trace.labels(&format!("y/{index}"))?, 0.0)?;

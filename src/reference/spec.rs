@@ -168,12 +168,30 @@ impl Model {
         fields.extend(self.hidden.as_ref().map(|hidden| ("hidden".to_owned(), json!(hidden))));
         let config: ModelConfig = serde_json::from_value(json!({ name: fields }))
             .map_err(|error| trace.error(format!("model `{name}`: {error}")))?;
+        self.check_size(trace)?;
         let [channels, height, width] = self.input;
         let shape = Shape { channels, height, width, classes: self.classes };
         config.check(shape).map_err(|message| trace.error(format!("model `{name}`: {message}")))?;
         Ok((config, shape))
     }
+
+    /// Memory follows what is in the trace and no number that it claims: images are as large as recorded, and no layer is wider than those
+    /// of published nets.
+    fn check_size(&self, trace: &Trace) -> Result<(), Error> {
+        let images = trace.find("x").or_else(|| trace.find("x/0"));
+        if images.is_none_or(|images| images.dims().get(1..) != Some(&self.input)) {
+            return Err(trace.error(format!("`spec`: there are no images of {:?}", self.input)));
+        }
+        let layers = self.hidden.iter().flatten().copied();
+        if let Some(size) = layers.chain([self.classes]).chain(self.width).find(|&size| size > WIDEST) {
+            return Err(trace.error(format!("`spec`: a layer of {size}, at most {WIDEST} expected")));
+        }
+        Ok(())
+    }
 }
+
+/// Outputs of the widest layer that a trace may ask for.
+const WIDEST: usize = 1024;
 
 impl Optimizer {
     /// The constant learning rate.
@@ -207,6 +225,15 @@ impl Optimizer {
             Self::Sgd { .. } | Self::Adamw { .. } | Self::Radam { .. } | Self::Adabelief { .. } | Self::Muon { .. } => {
                 Vec::new()
             }
+        }
+    }
+
+    /// Rounds of the iteration at its heart, if it has one.
+    pub const fn rounds(&self) -> usize {
+        match *self {
+            Self::Nkfac { newton_steps, .. } | Self::Adankfac { newton_steps, .. } => newton_steps,
+            Self::Muon { rounds, .. } => rounds,
+            _ => 0,
         }
     }
 

@@ -19,13 +19,21 @@ impl Trace {
     /// Reads the whole file.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let shown = path.display().to_string();
-        let fail = |error: &dyn std::fmt::Display| Error::Trace { path: shown.clone(), message: error.to_string() };
-        let bytes = std::fs::read(path).map_err(|error| fail(&error))?;
-        let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes)
-            .map_err(|error| fail(&format!("not a safetensors file: {error}")))?;
+        match std::fs::read(path) {
+            Ok(bytes) => Self::parse(shown, &bytes),
+            Err(error) => Err(Error::Trace { path: shown, message: error.to_string() }),
+        }
+    }
+
+    /// The trace in the bytes of the file `path`.
+    pub fn parse(path: String, bytes: &[u8]) -> Result<Self, Error> {
+        let metadata = match safetensors::SafeTensors::read_metadata(bytes) {
+            Ok((_, metadata)) => metadata,
+            Err(error) => return Err(Error::Trace { path, message: format!("not a safetensors file: {error}") }),
+        };
         let spec = metadata.metadata().as_ref().and_then(|entries| entries.get("spec").cloned());
-        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?;
-        Ok(Self { path: shown, tensors, spec })
+        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
+        Ok(Self { path, tensors, spec })
     }
 
     /// The tensor `name`; an error if the trace has none.

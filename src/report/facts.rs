@@ -46,11 +46,48 @@ impl Facts {
             ("host", all("host")?),
             ("version, commit", format!("{}, {}", all("version")?, all("commit")?)),
         ];
+        rows.extend(tuning(trials)?.map(|said| ("tuning", said)));
         if load.is_finite() {
             rows.push(("highest load at a start", digits(load)));
         }
         let experiment = all("experiment")?;
         Ok(Self { commands: commands(trials, &experiment)?, rows, experiment })
+    }
+}
+
+/// How many configurations the trials of each arm are of or were chosen from, where a search drew them.
+fn tuning(trials: &DataFrame) -> PolarsResult<Option<String>> {
+    let mut all: Vec<(String, BTreeSet<&str>)> = Vec::new();
+    for (arm, config) in trials.column("arm")?.str()?.iter().zip(trials.column("config")?.str()?.iter()) {
+        let said = config.map(drawn_by).unwrap_or_default();
+        let place = all.iter().position(|(known, _)| *known == said).unwrap_or(all.len());
+        if place == all.len() {
+            all.push((said, BTreeSet::new()));
+        }
+        all[place].1.extend(arm);
+    }
+    if let [(said, _)] = all.as_slice() {
+        return Ok((!said.is_empty()).then(|| format!("each arm {said}")));
+    }
+    let said = |(said, arms): &(String, BTreeSet<&str>)| {
+        let said = if said.is_empty() { "without a search" } else { said };
+        format!("{} {said}", arms.iter().copied().collect::<Vec<_>>().join(", "))
+    };
+    Ok(Some(all.iter().map(said).collect::<Vec<_>>().join("; ")))
+}
+
+/// What a configuration says of the search that it is from; nothing if it is from none.
+fn drawn_by(config: &str) -> String {
+    let config: serde_json::Value = serde_json::from_str(config).unwrap_or_default();
+    let search = &config["search"];
+    let text = |key: &str| search[key].as_str().unwrap_or_default();
+    let (kind, trials, seed) = (text("kind"), &search["trials"], &search["seed"]);
+    match text("phase") {
+        "rerun" => format!(
+            "the best of {trials} configurations by validation accuracy ({kind}, seed {seed}), rerun over fresh seeds"
+        ),
+        "tuning" => format!("tried at {trials} configurations ({kind}, seed {seed})"),
+        _ => String::new(),
     }
 }
 

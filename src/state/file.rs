@@ -121,6 +121,7 @@ fn digest(file: &mut fs::File) -> io::Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::{State, decode, parse, read, write};
+    use allocation_counter::measure;
     use candle_core::{DType, Device, Tensor};
     use proptest::prelude::*;
 
@@ -171,23 +172,29 @@ mod tests {
             thread_local!(static BYTES: Vec<u8> = written());
             let mut bytes = BYTES.with(Clone::clone);
             let (at, cut) = (at.index(bytes.len()), cut.index(bytes.len()));
-            prop_assert!(decode(&bytes[..cut]).is_err());
-            bytes[at] ^= with;
-            prop_assert!(decode(&bytes).is_err());
+            let memory = measure(|| {
+                assert!(decode(&bytes[..cut]).is_err());
+                bytes[at] ^= with;
+                assert!(decode(&bytes).is_err());
+            });
+            prop_assert!(memory.bytes_max < 1 << 10, "{} bytes", memory.bytes_max);
         }
 
         /// What a checksum cannot catch, because it was made over it.
         #[test]
-        fn malformed_content_is_no_panic(at in any::<prop::sample::Index>(), with: u8, digits in "[0-9]{1,20}") {
+        fn malformed_content_is_no_panic_and_no_large_allocation(at in any::<prop::sample::Index>(), with: u8, digits in "[0-9]{1,20}") {
             thread_local!(static BYTES: Vec<u8> = written());
             let mut bytes = BYTES.with(Clone::clone);
             bytes.truncate(bytes.len() - super::TRAILER);
             let at = at.index(bytes.len());
-            bytes[at] ^= with;
-            let _ = parse(&bytes);
-            let end = bytes.len().min(at + digits.len());
-            bytes[at..end].copy_from_slice(&digits.as_bytes()[..end - at]);
-            let _ = parse(&bytes);
+            let memory = measure(|| {
+                bytes[at] ^= with;
+                drop(parse(&bytes));
+                let end = bytes.len().min(at + digits.len());
+                bytes[at..end].copy_from_slice(&digits.as_bytes()[..end - at]);
+                drop(parse(&bytes));
+            });
+            prop_assert!(memory.bytes_max < 1 << 16, "{} bytes", memory.bytes_max);
         }
     }
 }

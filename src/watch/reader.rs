@@ -62,6 +62,16 @@ impl Reader {
         Ok(entries.into_iter().map(|entry| self.found(entry)).collect())
     }
 
+    /// Who reads the reruns, once all of a search was `found` to have ended and there are some.
+    #[must_use]
+    pub fn reruns(&self, found: &[Found]) -> Option<Self> {
+        let has_ended = |trial: &Found| matches!(trial.entry.standing, Standing::Finished | Standing::Diverged);
+        let search = self.experiment.as_ref().filter(|experiment| experiment.search.is_some())?;
+        let choice = found.iter().all(has_ended).then(|| search.choose(&self.folder))??.ok()?;
+        let some = !choice.reruns.trials.is_empty();
+        some.then(|| Self::new(self.folder.parent()?.to_owned(), Some(choice.reruns)).ok())?
+    }
+
     fn found(&self, entry: Entry) -> Found {
         let planned = self.planned.get(&entry.trial);
         let (mut epochs, mut milestones, mut progress) = (planned.map(|(epochs, _)| *epochs), Arc::default(), None);

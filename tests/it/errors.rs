@@ -81,6 +81,11 @@ fn wrong_types_and_impossible_values_are_refused_where_they_stand() {
             with(r#"kind = "mlp", hidden = [16]"#, r#"kind = "lenet""#),
             "error: x.toml:6: `model` cannot be built for `digits`: images of 8×8 are too small for `lenet`, which needs 16×16\n",
         ),
+        (
+            GOOD.replace("digits", "synthetic").replace(r#"kind = "mlp", hidden = [16]"#, r#"kind = "mobilenet-v2""#),
+            "error: x.toml:6: `model` is `mobilenet-v2`, whose depthwise convolutions have no curvature to precondition with\n\
+             hint: an optimizer without `precondition`, such as sgd, adamw or muon, or another net\n",
+        ),
         (with("lr = 0.05", "lr = nan"), "error: x.toml:7: `schedule.lr` is NaN, a number above 0 expected\n"),
         (
             with("batch = 32", "batch = 2000"),

@@ -91,6 +91,11 @@ fn what_the_reader_refuses_does_not_fit_the_schema() {
     ] {
         assert!(!base(wrong), "{wrong}");
     }
+    let search = |text: &str| allows(&schema, &json!({ "search": parse(text) }));
+    assert!(search("kind = 'halton'\ntrials = 3\nrerun = [2]\nspace.schedule.lr = [0.1]"));
+    for wrong in ["kind = 'grid'", "trials = 'many'", "reruns = [2]", "space = [0.1]"] {
+        assert!(!search(wrong), "{wrong}");
+    }
     assert!(!allows(&schema, &json!({ "arms": [] })));
     assert!(!allows(&schema, &json!({ "arm": [{ "epochs": 3 }] })), "an arm needs a name");
 }
@@ -130,6 +135,7 @@ fn the_page_of_keys_has_every_key_with_its_default_and_no_other() {
     for key in inverse["properties"].as_object().unwrap().keys().filter(|&key| key != "inverter") {
         keys.leaves.entry(key.clone()).or_default();
     }
+    keys.collect(&schema["properties"]["search"], "search");
     for key in [
         "name",
         "task",

@@ -14,7 +14,7 @@ pub const LEADING: f64 = 12.0;
 /// Room at the edge of the page.
 pub const MARGIN: f64 = 8.0;
 /// Room for tick labels and the name of an axis to the left of a panel.
-pub const LEFT: f64 = 38.0;
+pub const LEFT: f64 = 47.0;
 /// The same below it.
 pub const BELOW: f64 = 30.0;
 

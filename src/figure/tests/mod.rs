@@ -2,6 +2,7 @@
 
 mod pictures;
 mod queries;
+mod telemetry;
 
 use polars::prelude::*;
 use tempfile::TempDir;
@@ -17,11 +18,16 @@ struct Trial {
     swept: &'static str,
     accuracy: f64,
     seconds: f64,
+    /// What was measured beside the training, or in place of it.
+    measured: &'static [Measured],
 }
+
+/// Scope, epoch or round, step, seconds, metric and value.
+type Measured = (&'static str, u32, u64, f64, Metric, f64);
 
 impl Trial {
     const fn new(arm: &'static str, seed: u64, accuracy: f64, seconds: f64) -> Self {
-        Self { arm, seed, status: Status::Finished, swept: "{}", accuracy, seconds }
+        Self { arm, seed, status: Status::Finished, swept: "{}", accuracy, seconds, measured: &[] }
     }
 
     const fn diverged(self) -> Self {
@@ -32,7 +38,26 @@ impl Trial {
         Self { swept, ..self }
     }
 
+    /// With these numbers about its factors.
+    const fn probed(self, measured: &'static [Measured]) -> Self {
+        Self { measured, ..self }
+    }
+
+    /// A trial in which nothing is trained.
+    const fn of_an_inverter(arm: &'static str, seed: u64, measured: &'static [Measured]) -> Self {
+        Self { measured, ..Self::new(arm, seed, 0.0, 0.0) }
+    }
+
     fn rows(&self) -> Vec<Row> {
+        let measured = self.measured.iter().map(|&(scope, epoch, step, seconds, metric, value)| {
+            let scope = if scope == "probe" { Scope::Probe } else { Scope::Factor(scope.into()) };
+            Row { epoch, step, seconds, scope, metric, value }
+        });
+        let trained = if self.seconds > 0.0 { self.trained() } else { Vec::new() };
+        trained.into_iter().chain(measured).collect()
+    }
+
+    fn trained(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for epoch in 1..=2 {
             let step = u64::from(epoch) * 10;

@@ -5,7 +5,8 @@ use std::fs;
 use polars::prelude::DataFrame;
 
 use super::super::{ALL, COLUMN, Comparison, Data, Style, Table, Theme, render};
-use super::{Trial, arms, results, sweep};
+use super::queries::plane;
+use super::{Trial, arms, results, sweep, telemetry};
 use crate::record::{self, Metric, Results, Row, Scope};
 
 #[test]
@@ -47,35 +48,68 @@ fn the_table_is_for_terminals_and_markdown_and_csv() {
     ");
 }
 
+/// Draws every figure of the catalog, and asserts that these show something while the others say why they do not.
+fn check_all(found: &Data, shown: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let all: Vec<String> = ALL.iter().map(|figure| figure.entry().name.to_owned()).collect();
+    let written = render(folder.path(), found, &all, Style::default()).unwrap();
+    assert_eq!(written.len(), 2 * ALL.len() + 2);
+    for name in all {
+        let path = folder.path().join("figures").join(&name);
+        let svg = fs::read_to_string(path.with_extension("svg")).unwrap();
+        let drawn = shown.contains(&name.as_str());
+        assert_eq!(svg.contains("polyline"), drawn, "{name}");
+        let says = [
+            "No trial has finished",
+            "No problem was solved",
+            "Fewer than two keys",
+            "No trial was probed",
+            "No inverters",
+        ];
+        assert_eq!(says.iter().any(|reason| svg.replace("</text>", "").contains(reason)), !drawn, "{name}");
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name}");
+        assert!(fs::read(path.with_extension("png")).unwrap().starts_with(b"\x89PNG"));
+    }
+}
+
+/// Figures that any finished trial gives. The others need two swept keys, a problem that all tried, a probe, or inverters alone.
+const ANY: [&str; 7] = ["curves", "time-to-target", "pareto", "phases", "step-times", "memory", "ablation"];
+const PROBED: [&str; 2] = ["drift", "residuals"];
+const INVERTERS: [&str; 2] = ["newton-convergence", "inverters"];
+
 #[test]
 fn every_figure_is_drawn_from_any_results_and_says_so_if_there_is_nothing_to_draw() {
-    let one = [Trial::new("sgd", 1, 0.5, 2.0)];
-    let diverged = [Trial::new("sgd", 1, 0.5, 2.0).diverged()];
-    for (trials, drawn) in [(&arms()[..], true), (&sweep()[..], true), (&one[..], true), (&diverged[..], false)] {
-        let (folder, found) = results(trials);
-        let all: Vec<String> = ALL.iter().map(|figure| figure.entry().name.to_owned()).collect();
-        let written = render(folder.path(), &found, &all, Style::default()).unwrap();
-        assert_eq!(written.len(), 2 * ALL.len() + 2);
-        for figure in ALL {
-            let path = folder.path().join("figures").join(figure.entry().name);
-            let svg = fs::read_to_string(path.with_extension("svg")).unwrap();
-            let name = figure.entry().name;
-            // Some need two swept keys, a probe or inverters alone, and no problem is one that all solvers tried here.
-            let of_others = ["heatmap", "newton-convergence", "inverters", "drift", "residuals"].contains(&name);
-            let drawn = drawn && !of_others && (name != "performance-profile" || !svg.contains("No problem"));
-            assert_eq!(svg.contains("polyline"), drawn, "{name}");
-            let says = [
-                "No trial has finished",
-                "No problem was solved",
-                "Fewer than two keys",
-                "No trial was probed",
-                "No inverters",
-            ];
-            assert_eq!(says.iter().any(|reason| svg.replace("</text>", "").contains(reason)), !drawn, "{name}");
-            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", figure.entry().name);
-            assert!(fs::read(path.with_extension("png")).unwrap().starts_with(b"\x89PNG"));
-        }
-    }
+    let profile = [&ANY[..], &["performance-profile"]].concat();
+    check_all(&results(&arms()).1, &profile);
+    check_all(&results(&sweep()).1, &ANY);
+    check_all(&results(&plane()).1, &[&profile[..], &["heatmap"]].concat());
+    let (_, found) = results(&arms());
+    let none = |frame: &DataFrame| frame.head(Some(0));
+    let (trials, steps) = (none(&found.results.trials), none(&found.results.steps));
+    check_all(&Data::new(Results { trials, rows: Vec::new(), steps, skipped: Vec::new() }).unwrap(), &[]);
+}
+
+#[test]
+fn every_figure_is_drawn_from_one_trial_and_from_trials_that_all_diverged() {
+    let one = || Trial::new("nkfac", 1, 0.5, 2.0);
+    let probed = || one().probed(&telemetry::FIRST);
+    let inverter = || Trial::of_an_inverter("newton", 1, &telemetry::NEWTON);
+    check_all(&results(&[one()]).1, &[&ANY[..], &["performance-profile"]].concat());
+    check_all(&results(&[probed()]).1, &[&ANY[..], &["performance-profile"], &PROBED].concat());
+    check_all(&results(&[inverter()]).1, &INVERTERS);
+    check_all(&results(&[one().diverged(), one().diverged()]).1, &[]);
+    // What was measured before a trial diverged is worth a look.
+    check_all(&results(&[probed().diverged()]).1, &PROBED);
+    check_all(&results(&[inverter().diverged()]).1, &INVERTERS);
+}
+
+#[test]
+fn a_single_refresh_is_drawn_and_numbers_that_are_none_are_not() {
+    let any = [&ANY[..], &["performance-profile"]].concat();
+    let probed = |measured| results(&[Trial::new("nkfac", 1, 0.5, 2.0).probed(measured)]).1;
+    check_all(&probed(&telemetry::FIRST[..1]), &[&any[..], &["drift"]].concat());
+    check_all(&probed(&telemetry::GONE), &any);
+    check_all(&results(&[Trial::of_an_inverter("newton-pure", 1, &telemetry::ASTRAY)]).1, &INVERTERS);
 }
 
 #[test]
@@ -88,15 +122,6 @@ fn figures_without_anything_to_show_are_drawn_only_if_named() {
     assert_eq!(files(&[Trial::new("sgd", 1, 0.5, 2.0).diverged()]), 4);
     let some = files(&arms());
     assert!(some > 4 && some < 2 * ALL.len() + 2, "{some}");
-}
-
-#[test]
-fn no_rows_at_all_are_drawn_too() {
-    let (folder, found) = results(&arms());
-    let none = |frame: &DataFrame| frame.head(Some(0));
-    let (trials, steps) = (none(&found.results.trials), none(&found.results.steps));
-    let nothing = Data::new(Results { trials, rows: Vec::new(), steps, skipped: Vec::new() }).unwrap();
-    assert!(render(folder.path(), &nothing, &[], Style::default()).is_ok());
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn an_ablation_without_swept_numbers_is_by_line() {
 }
 
 /// An arm over a plane of two keys, one point of which diverged.
-fn plane() -> [Trial; 5] {
+pub fn plane() -> [Trial; 5] {
     [
         Trial::new("nkfac", 1, 0.5, 1.0).swept(r#"{"a.steps":1,"a.every":20}"#),
         Trial::new("nkfac", 1, 0.6, 1.0).swept(r#"{"a.steps":1,"a.every":200}"#),

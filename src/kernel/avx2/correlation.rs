@@ -6,6 +6,7 @@
 //! to the right, and the corner is taken off twice where they have both.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -29,22 +30,24 @@ pub fn wins(g: &Geometry) -> bool {
 pub fn moments(g: &Geometry, x: &[f32]) -> Vec<f32> {
     let terms = Term::all();
     let (channels, size) = (g.inputs, g.inputs * g.inputs);
+    // Images whose pairs are listed once, for all others of the batch have the same.
+    let together = (STAGE / (g.height * g.width)).max(1);
+    let pairs: Vec<_> = terms.par_iter().map(|term| term.pairs(g, together)).collect();
     let mut sums = Scratch::new(terms.len() * size);
-    for (stage, first) in (0..g.pixels()).step_by(STAGE).enumerate() {
-        let last = g.pixels().min(first + STAGE);
-        let pairs: Vec<_> = terms.par_iter().map(|term| term.pairs(g, first, last)).collect();
-        // `terms × panels × C × 16`.
-        sums.par_chunks_mut(channels * COLUMNS).enumerate().for_each(|(task, sums)| {
-            let panels = channels / COLUMNS;
-            let (from, to) = &pairs[task / panels];
-            let shifted = &x[task % panels * COLUMNS..];
-            if stage == 0 {
-                sums.fill(0.0);
-            }
-            for (from, to) in from.chunks(CHUNK).zip(to.chunks(CHUNK)) {
-                sum_outer(x, from, shifted, to, sums, true);
-            }
-        });
+    sums.par_chunks_mut(channels * COLUMNS).for_each(|sums| sums.fill(0.0));
+    for images in x.chunks(together * g.image()) {
+        for first in (0..images.len()).step_by(STAGE * channels) {
+            let stage = first..images.len().min(first + STAGE * channels);
+            // `terms × panels × C × 16`.
+            sums.par_chunks_mut(channels * COLUMNS).enumerate().for_each(|(task, sums)| {
+                let panels = channels / COLUMNS;
+                let (from, to) = within(&pairs[task / panels], &stage);
+                let shifted = &images[task % panels * COLUMNS..];
+                for (from, to) in from.chunks(CHUNK).zip(to.chunks(CHUNK)) {
+                    sum_outer(images, from, shifted, to, sums, true);
+                }
+            });
+        }
     }
     let mut blocks = Scratch::new(25 * size);
     blocks.par_chunks_mut(size).enumerate().for_each(|(shift, block)| {
@@ -143,20 +146,32 @@ impl Term {
         all.map(|(region, shift)| Self { region, shift }).collect()
     }
 
-    /// Where the channels of both pixels of each pair are, for the first pixel from `first` to `last`.
-    fn pairs(&self, g: &Geometry, first: usize, last: usize) -> (Vec<usize>, Vec<usize>) {
-        let (mut from, mut to) = (Vec::with_capacity(last - first), Vec::with_capacity(last - first));
+    /// Where the channels of both pixels of each pair are, for so many images, in the order of the first pixel.
+    fn pairs(&self, g: &Geometry, images: usize) -> Pairs {
+        let inside = |at: usize, step: isize, size: usize| at.checked_add_signed(step).is_some_and(|at| at < size);
         let [down, right] = self.shift;
-        for pixel in first..last {
-            let (row, column) = (pixel / g.width % g.height, pixel % g.width);
-            let inside = |at: usize, step: isize, size: usize| at.checked_add_signed(step).is_some_and(|at| at < size);
-            if self.region.holds(g, row, column) && inside(row, down, g.height) && inside(column, right, g.width) {
-                from.push(pixel * g.inputs);
-                to.push((pixel as isize + down * g.width as isize + right) as usize * g.inputs);
+        let step = (down * g.width as isize + right) * g.inputs as isize;
+        let mut pairs = Pairs::default();
+        for image in 0..images {
+            for (row, column) in (0..g.height).flat_map(|row| (0..g.width).map(move |column| (row, column))) {
+                if self.region.holds(g, row, column) && inside(row, down, g.height) && inside(column, right, g.width) {
+                    let from = image * g.image() + (row * g.width + column) * g.inputs;
+                    pairs.0.push(from);
+                    pairs.1.push(from.wrapping_add_signed(step));
+                }
             }
         }
-        (from, to)
+        pairs
     }
+}
+
+/// Offsets of the first pixel of each pair, ascending, and of the second.
+type Pairs = (Vec<usize>, Vec<usize>);
+
+/// The pairs whose first pixel is in a range of offsets.
+fn within<'a>((from, to): &'a Pairs, stage: &Range<usize>) -> (&'a [usize], &'a [usize]) {
+    let pairs = from.partition_point(|&at| at < stage.start)..from.partition_point(|&at| at < stage.end);
+    (&from[pairs.clone()], &to[pairs])
 }
 
 /// The sum of a region and shift, `C × C` in row order: transposed if it is the opposite that was computed.
@@ -186,7 +201,7 @@ fn assemble(
     [i, j]: [[isize; 2]; 2],
     blocks: &[f32],
     edges: &[f32],
-    row: std::ops::Range<usize>,
+    row: Range<usize>,
     size: usize,
     out: &mut [MaybeUninit<f32>],
 ) {

@@ -14,6 +14,7 @@ use crate::kernel::tiles::place;
 
 /// Pixels a task, a multiple of [`ROWS`].
 const CHUNK: usize = 192;
+
 /// `patches(x) · weight`.
 pub fn forward(g: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
     let taps: Vec<usize> = (0..g.kernel * g.kernel).collect();
@@ -133,7 +134,7 @@ fn multiply(table: &Table<'_>, panels: &Panels, mut store: impl FnMut(usize, usi
             let pointers = &table.pointers[first / ROWS * table.taps..][..table.taps];
             // SAFETY: callers are behind `is_available`. Each pointer was taken from a slice of `channels` numbers that lives as long as
             // the table (`Table::new`, `Table::set`), and `values` holds sixteen numbers for each tap and channel.
-            unsafe { tile::inner(pointers, table.channels, values, &mut sums) };
+            unsafe { tile::inner(pointers, table.channels, values, &mut sums, false) };
             for (i, row) in sums.iter().enumerate().take(table.pixels - first) {
                 store(first + i, panel * COLUMNS, &row[..width]);
             }

@@ -2,6 +2,7 @@
 
 mod correlation;
 mod direct;
+mod narrow;
 mod tile;
 mod tiles;
 mod transform;
@@ -16,26 +17,48 @@ pub fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// Whether Winograd's way is to be taken: where it fits and is asked for, or wins.
-fn by_winograd(engine: Engine, g: &Geometry) -> bool {
-    engine != Engine::Direct && winograd::fits(g)
+/// The ways to convolve.
+enum Way {
+    Narrow,
+    Winograd,
+    Direct,
+}
+
+/// The way to be taken: the one that is asked for, where it fits, or wins.
+fn way(engine: Engine, g: &Geometry) -> Way {
+    match engine {
+        Engine::Auto if narrow::wins(g) => Way::Narrow,
+        Engine::Auto | Engine::Winograd if winograd::fits(g) => Way::Winograd,
+        _ => Way::Direct,
+    }
 }
 
 /// [`conv::forward`](super::conv::forward) without a bias.
 pub fn forward(engine: Engine, g: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
-    if by_winograd(engine, g) { winograd::forward(g, x, weight) } else { direct::forward(g, x, weight) }
+    match way(engine, g) {
+        Way::Narrow => narrow::forward(g, x, weight),
+        Way::Winograd => winograd::forward(g, x, weight),
+        Way::Direct => direct::forward(g, x, weight),
+    }
 }
 
 /// [`conv::grad_input`](super::conv::grad_input).
 pub fn grad_input(engine: Engine, g: &Geometry, dy: &[f32], weight: &[f32]) -> Vec<f32> {
-    if by_winograd(engine, g) { winograd::grad_input(g, dy, weight) } else { direct::grad_input(g, dy, weight) }
+    match way(engine, g) {
+        Way::Narrow => narrow::grad_input(g, dy, weight),
+        Way::Winograd => winograd::grad_input(g, dy, weight),
+        Way::Direct => direct::grad_input(g, dy, weight),
+    }
 }
 
 /// [`conv::grad_weight`](super::conv::grad_weight).
 pub fn grad_weight(engine: Engine, g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    // On small maps a transform by F(2×2, 3×3) saves less than its sums over all points cost.
-    let by_winograd = by_winograd(engine, g) && (engine == Engine::Winograd || g.height.min(g.width) >= 8);
-    if by_winograd { winograd::grad_weight(g, x, dy) } else { weight::gradient(g, x, dy) }
+    match way(engine, g) {
+        Way::Narrow => narrow::grad_weight(g, x, dy),
+        // On small maps a transform by F(2×2, 3×3) saves less than its sums over all points cost.
+        Way::Winograd if engine == Engine::Winograd || g.height.min(g.width) >= 8 => winograd::grad_weight(g, x, dy),
+        _ => weight::gradient(g, x, dy),
+    }
 }
 
 /// [`gram::conv`](super::gram::conv) without ones, where a way is known that saves work.

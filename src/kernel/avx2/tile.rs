@@ -11,15 +11,22 @@ pub const COLUMNS: usize = 16;
 /// Where six rows of numbers are.
 pub type Pointers = [*const f32; ROWS];
 
-/// `tile[i][j] = Σ rows[i][k] · panel[k][j]`, over the rounds of `pointers` and `depth` numbers a round.
+/// `tile[i][j] = Σ rows[i][k] · panel[k][j]`, over the rounds of `pointers` and `depth` numbers a round; added to what is there already if
+/// `more`.
 ///
 /// # Safety
 /// The processor has AVX2 and FMA. Each pointer is followed by `depth` numbers, and `panel` holds sixteen for each of
 /// `pointers.len() · depth`.
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
-pub unsafe fn inner(pointers: &[Pointers], depth: usize, panel: &[f32], tile: &mut [[f32; COLUMNS]; ROWS]) {
+pub unsafe fn inner(pointers: &[Pointers], depth: usize, panel: &[f32], tile: &mut [[f32; COLUMNS]; ROWS], more: bool) {
     let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+    if more {
+        for (sums, row) in sums.iter_mut().zip(tile.iter()) {
+            // SAFETY: a row is sixteen numbers.
+            *sums = unsafe { [_mm256_loadu_ps(row.as_ptr()), _mm256_loadu_ps(row.as_ptr().add(8))] };
+        }
+    }
     let mut column = panel.as_ptr();
     for rows in pointers {
         for k in 0..depth {

@@ -1,8 +1,8 @@
 //! Depthwise convolution: each channel by a window of its own, the grouped convolution of MobileNet.
 //!
 //! It captures no curvature. Its Fisher matrix would be one tiny pair of factors a channel, k² × k² and 1 × 1, which neither the
-//! reference implementations nor the inverters have; its weight is a parameter without a block and takes its plain gradient, like a
-//! norm's scale.
+//! reference implementations nor the inverters have; its weight is a parameter without a block, and experiments with a preconditioner refuse
+//! its nets.
 
 use candle_core::{Result, Tensor};
 

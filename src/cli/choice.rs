@@ -1,0 +1,43 @@
+//! What a search came to, for people and for scripts.
+
+use nkfac_bench::experiment::{Best, Choice, Trial, Waiting};
+use serde_json::{Map, json};
+
+use super::output::line;
+use super::plan::differences;
+
+/// One line a configuration that was chosen.
+pub fn tell(choice: &Choice<'_>, as_json: bool) {
+    for Best { trial, accuracy, tried, diverged } in &choice.best {
+        if as_json {
+            let swept: Map<_, _> = trial.swept.iter().cloned().collect();
+            line(json!({
+                "event": "chosen", "trial": trial.id, "arm": trial.arm, "swept": swept,
+                "accuracy": accuracy, "tried": tried, "diverged": diverged
+            }));
+            continue;
+        }
+        let lost = if *diverged == 0 { String::new() } else { format!(", {diverged} diverged") };
+        let accuracy = 100.0 * accuracy;
+        line(format_args!("{}  validation accuracy {accuracy:.2} %, the best of {tried}{lost}", name(trial)));
+    }
+    for trial in &choice.lost {
+        eprintln!("warning: arm `{}`: all configurations diverged, so none is run again", trial.arm);
+    }
+}
+
+/// That nothing can be chosen yet.
+pub fn tell_waiting(waiting: &Waiting<'_>, as_json: bool) {
+    if as_json {
+        let left: Vec<&str> = waiting.left.iter().map(|trial| trial.id.as_str()).collect();
+        line(json!({ "event": "waiting", "left": left, "of": waiting.of }));
+    } else {
+        eprintln!(
+            "{waiting}\nhint: the same command goes on once they are there; `nkfac-bench status` shows who has them"
+        );
+    }
+}
+
+fn name(trial: &Trial) -> String {
+    format!("chosen: {}  {}  {}", trial.id, trial.arm, differences(trial))
+}

@@ -1,0 +1,317 @@
+//! `[search]`: configurations drawn from a space, beside the grid, the same number for every arm.
+//!
+//! What is drawn for a key depends on the search's seed, on the key and on how many came before, not on the order of the file nor on
+//! `trials`: a search that is made longer begins with what the shorter one tried, and every arm is tried at the same values.
+
+use std::collections::HashSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::file::{Arm, Axis, Task};
+use crate::config::{self, Node, Origin, Value, from_value};
+use crate::random::Random;
+
+/// `[search]`, but for the space.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchConfig {
+    pub kind: Kind,
+    /// Configurations that every arm gets at every point of the sweep.
+    pub trials: usize,
+    /// Decides what is drawn, and is the seed of every tuning trial.
+    #[serde(default = "first_seed")]
+    pub seed: u64,
+    /// Fresh seeds, over which the best configuration is run again.
+    pub rerun: Vec<u64>,
+}
+
+const fn first_seed() -> u64 {
+    1
+}
+
+/// How points of the unit cube are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Independent and uniform.
+    Random,
+    /// Halton's sequence under a random shift: as even in the single key, and more even over all of them together.
+    Halton,
+}
+
+/// A search as the file says it, its values drawn.
+pub struct Drawn {
+    pub config: SearchConfig,
+    /// The keys with a value for each configuration.
+    pub space: Vec<Axis>,
+    pub origin: Origin,
+}
+
+/// The numbers that a key may take.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Range {
+    from: f64,
+    to: f64,
+    #[serde(default)]
+    scale: Scale,
+}
+
+/// What numbers are drawn evenly by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Scale {
+    #[default]
+    Linear,
+    Log,
+}
+
+/// What a key may be.
+enum Space {
+    Range(Range),
+    OneOf(Vec<Value>),
+}
+
+/// A key of the space.
+struct Dimension {
+    path: String,
+    origin: Origin,
+    space: Space,
+}
+
+/// More than anybody tries.
+const MOST_TRIALS: usize = 10_000;
+
+/// Reads the table and draws.
+pub fn read(table: &Value) -> Result<Drawn, config::Error> {
+    let within = |error: config::Error| error.within("search").located(&table.origin);
+    let config: SearchConfig = from_value(&table.without("space")).map_err(within)?;
+    check(&config, table)?;
+    let mut dimensions = Vec::new();
+    let space = table.get("space").ok_or_else(|| within(config::Error::missing_key("space")))?;
+    collect(space, "", &mut dimensions)?;
+    if dimensions.is_empty() {
+        return Err(config::Error::at(&space.origin, "`search.space` has no keys").hint(RANGE));
+    }
+    // Bases go by the names of keys, so that the order of the file does not matter.
+    dimensions.sort_by(|a, b| a.path.cmp(&b.path));
+    let drawn = dimensions.into_iter().zip(primes()).map(|(dimension, base)| dimension.draw(&config, base));
+    Ok(Drawn { space: drawn.collect(), origin: table.origin.clone(), config })
+}
+
+const RANGE: &str = r#""schedule.lr" = { from = 1e-3, to = 1.0, scale = "log" }, or a list of values"#;
+
+fn check(config: &SearchConfig, table: &Value) -> Result<(), config::Error> {
+    let fail =
+        |key: &str, message: String| Err(config::Error::at(table.locate(key), format!("`search.{key}` {message}")));
+    if !(1..=MOST_TRIALS).contains(&config.trials) {
+        return fail("trials", format!("is {}, from 1 to {MOST_TRIALS} expected", config.trials));
+    }
+    if config.rerun.is_empty() {
+        return fail("rerun", "has no seeds".to_owned());
+    }
+    let mut seen = HashSet::from([config.seed]);
+    match config.rerun.iter().find(|&&seed| !seen.insert(seed)) {
+        Some(seed) if *seed == config.seed => {
+            let message = format!("has {seed}, the seed that configurations are chosen with: fresh ones expected");
+            fail("rerun", message)
+        }
+        Some(seed) => fail("rerun", format!("has {seed} twice")),
+        None => Ok(()),
+    }
+}
+
+/// The keys of the space, written as they are in `[sweep]`.
+fn collect(value: &Value, path: &str, dimensions: &mut Vec<Dimension>) -> Result<(), config::Error> {
+    let within = || format!("search.space.{path}");
+    let space = match &value.node {
+        Node::Table(_) if value.get("from").is_some() || value.get("to").is_some() => {
+            let range: Range = from_value(value).map_err(|error| error.within(within()))?;
+            let message = match range {
+                Range { from, to, .. } if !(from < to && from.is_finite() && to.is_finite()) => {
+                    "goes from a finite number to a larger one"
+                }
+                Range { from, scale: Scale::Log, .. } if from <= 0.0 => "goes from a number above 0 on a log scale",
+                _ => "",
+            };
+            if !message.is_empty() {
+                let (from, to) = (range.from, range.to);
+                let message = format!("`{}` is {from} to {to}, but a range {message}", within());
+                return Err(config::Error::at(&value.origin, message));
+            }
+            Space::Range(range)
+        }
+        Node::Table(entries) => {
+            for (key, value) in entries {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                collect(value, &path, dimensions)?;
+            }
+            return Ok(());
+        }
+        Node::Array(values) if values.is_empty() => {
+            return Err(config::Error::at(&value.origin, format!("`{}` has no values", within())));
+        }
+        Node::Array(values) => Space::OneOf(values.clone()),
+        _ => {
+            let error = config::Error::mismatch(value, "a range or an array of values");
+            return Err(error.within(within()).located(&value.origin).hint(RANGE));
+        }
+    };
+    if dimensions.iter().any(|known| known.path == path) {
+        return Err(config::Error::at(&value.origin, format!("`{}` is there twice", within())));
+    }
+    dimensions.push(Dimension { path: path.to_owned(), origin: value.origin.clone(), space });
+    Ok(())
+}
+
+impl Drawn {
+    /// Puts the search beside the rest of its file: what it varies, seeds among it, nothing else may. `--seeds` takes so many of the
+    /// reruns.
+    pub fn join(
+        &mut self,
+        task: Task,
+        arms: &mut [Arm],
+        axes: &[Axis],
+        seeds: Option<usize>,
+    ) -> Result<(), config::Error> {
+        if task == Task::Inverse {
+            return Err(config::Error::at(&self.origin, "`search` has nothing to choose by where nothing is trained"));
+        }
+        let of_arm = arms.iter().find_map(|arm| arm.value.get("seed")).map(|seed| &seed.origin);
+        let varied = axes.iter().chain(&self.space).find(|axis| axis.path == "seed").map(|axis| &axis.origin);
+        if let Some(origin) = varied.or(of_arm) {
+            return Err(config::Error::at(origin, "`seed` is given beside a search, which has seeds of its own")
+                .hint("`search.seed` is that of tuning, `search.rerun` are those of the reruns"));
+        }
+        if let Some(key) = self.space.iter().find(|key| axes.iter().any(|axis| axis.path == key.path)) {
+            return Err(config::Error::at(&key.origin, format!("`{}` is both swept and searched", key.path)));
+        }
+        if let Some(count) = seeds.filter(|&count| count > self.config.rerun.len()) {
+            let message = format!("`--seeds` asks for {count}, but `search.rerun` has {}", self.config.rerun.len());
+            return Err(config::Error::at(&self.origin, message));
+        }
+        self.config.rerun.truncate(seeds.unwrap_or(usize::MAX));
+        let seed = Value { origin: self.origin.clone(), node: Node::Integer(self.config.seed as i64) };
+        for arm in arms {
+            arm.value = arm.value.clone().set("seed", seed.clone());
+        }
+        Ok(())
+    }
+}
+
+impl Dimension {
+    fn draw(self, config: &SearchConfig, base: usize) -> Axis {
+        let values = points(config.kind, config.seed, &self.path, base, config.trials)
+            .into_iter()
+            .map(|point| self.space.at(point, &self.origin))
+            .collect();
+        Axis { path: self.path, values, origin: self.origin }
+    }
+}
+
+impl Space {
+    /// The value at a point of [0, 1).
+    fn at(&self, point: f64, origin: &Origin) -> Value {
+        match self {
+            Self::OneOf(values) => values[((point * values.len() as f64) as usize).min(values.len() - 1)].clone(),
+            Self::Range(range) => Value { origin: origin.clone(), node: Node::Float(range.at(point)) },
+        }
+    }
+}
+
+impl Range {
+    /// To six digits: a person can type them, and the last bits of logarithms, in which machines differ, change no trial's name.
+    fn at(&self, point: f64) -> f64 {
+        let &Self { from, to, scale } = self;
+        let value = match scale {
+            Scale::Linear => from + point * (to - from),
+            Scale::Log => from * (to / from).powf(point),
+        };
+        format!("{value:.5e}").parse().unwrap_or(value).clamp(from, to)
+    }
+}
+
+/// The first `count` points of [0, 1) for a key.
+fn points(kind: Kind, seed: u64, path: &str, base: usize, count: usize) -> Vec<f64> {
+    let mut random = Random::new(seed, &format!("search/{path}"));
+    match kind {
+        Kind::Random => (0..count).map(|_| random.uniform()).collect(),
+        Kind::Halton => {
+            // Cranley and Patterson 1976: shifted, every single point is uniform.
+            let shift = random.uniform();
+            (1..=count).map(|index| (radical_inverse(index, base) + shift).fract()).collect()
+        }
+    }
+}
+
+/// The digits of `index` mirrored at the point: Halton 1960.
+fn radical_inverse(mut index: usize, base: usize) -> f64 {
+    let (mut inverse, mut unit) = (0.0, 1.0);
+    while index > 0 {
+        unit /= base as f64;
+        inverse += unit * (index % base) as f64;
+        index /= base;
+    }
+    inverse
+}
+
+fn primes() -> impl Iterator<Item = usize> {
+    (2..).filter(|&number: &usize| (2..number).all(|divisor| !number.is_multiple_of(divisor)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, Range, Scale, points, primes, radical_inverse};
+
+    #[test]
+    fn halton_is_what_its_paper_says() {
+        assert_eq!((1..=4).map(|index| radical_inverse(index, 2)).collect::<Vec<_>>(), [0.5, 0.25, 0.75, 0.125]);
+        let thirds: Vec<f64> = (1..=4).map(|index| 9.0 * radical_inverse(index, 3)).collect();
+        assert!(thirds.iter().zip([3.0, 6.0, 1.0, 4.0]).all(|(a, b)| (a - b).abs() < 1e-12), "{thirds:?}");
+        assert_eq!(primes().take(6).collect::<Vec<_>>(), [2, 3, 5, 7, 11, 13]);
+    }
+
+    /// The star discrepancy of points of the square, over boxes with corners on a grid.
+    fn discrepancy(kind: Kind, seed: u64, count: usize) -> f64 {
+        let (x, y) = (points(kind, seed, "x", 2, count), points(kind, seed, "y", 3, count));
+        let grid = || (1..=32).map(|corner| f64::from(corner) / 32.0);
+        let share = |right: f64, top: f64| {
+            x.iter().zip(&y).filter(|&(&x, &y)| x < right && y < top).count() as f64 / count as f64
+        };
+        grid()
+            .flat_map(|right| grid().map(move |top| (right, top)))
+            .fold(0.0, |worst: f64, (right, top)| worst.max((share(right, top) - right * top).abs()))
+    }
+
+    #[test]
+    fn halton_is_more_even_than_chance_whatever_the_seed() {
+        let mean = |kind, count| (1..=20).map(|seed| discrepancy(kind, seed, count)).sum::<f64>() / 20.0;
+        // Its discrepancy falls about as 1/n, that of chance as 1/√n.
+        let [few, many] = [20, 320].map(|count| (mean(Kind::Halton, count), mean(Kind::Random, count)));
+        assert!(few.0 < 0.8 * few.1, "{few:?}");
+        assert!(many.0 < 0.3 * many.1, "{many:?}");
+        assert!(many.1 > few.1 / 6.0, "the control must not be as even: {few:?} {many:?}");
+    }
+
+    #[test]
+    fn a_longer_search_begins_with_the_shorter_one_and_seeds_and_keys_differ() {
+        for kind in [Kind::Random, Kind::Halton] {
+            let draw = |seed, path, count| points(kind, seed, path, 2, count);
+            assert_eq!(draw(1, "x", 40)[..20], draw(1, "x", 20));
+            assert_ne!(draw(1, "x", 20), draw(2, "x", 20));
+            assert_ne!(draw(1, "x", 20), draw(1, "y", 20));
+            assert!(draw(3, "x", 1000).iter().all(|point| (0.0..1.0).contains(point)));
+        }
+    }
+
+    #[test]
+    fn a_log_scale_has_its_middle_in_the_middle_and_no_value_leaves_the_range() {
+        let log = Range { from: 1e-4, to: 1.0, scale: Scale::Log };
+        assert_eq!([0.0, 0.25, 0.5].map(|point| log.at(point)), [1e-4, 1e-3, 1e-2]);
+        let linear = Range { from: 0.0, to: 1.0 / 3.0, scale: Scale::Linear };
+        assert_eq!(linear.at(0.5), 0.166_667);
+        let narrow = Range { from: 0.2, to: 1.0 / 3.0 - 1e-9, scale: Scale::Linear };
+        assert!(narrow.at(1.0 - f64::EPSILON) <= narrow.to);
+    }
+}

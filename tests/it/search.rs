@@ -1,0 +1,319 @@
+//! Tuning: what is drawn, what is chosen by what, and that nothing of it is lost on the way.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use nkfac_bench::experiment::{self, Experiment, Overrides, TUNING, Trial};
+use nkfac_bench::record::{self, Metric, Origin, Row, Scope, Status};
+
+use super::program::{command, ran, run};
+use super::sweep::folder;
+
+const SEARCH: &str = r#"
+name = "small"
+[base]
+epochs = 2
+batch = 64
+data = { kind = "digits", train_limit = 320, validation = 100 }
+model = { kind = "mlp", hidden = [16] }
+schedule = { kind = "constant" }
+optimizer = { preset = "sgd" }
+[[arm]]
+name = "sgd"
+[[arm]]
+name = "adamw"
+optimizer = { preset = "adamw" }
+[search]
+kind = "halton"
+trials = 3
+rerun = [11, 12]
+[search.space]
+"schedule.lr" = { from = 1e-4, to = 1.0, scale = "log" }
+"optimizer.update.momentum" = [0.0, 0.5, 0.9]
+"#;
+
+fn plan(text: &str, seeds: Option<usize>) -> Result<Experiment, String> {
+    let folder = folder(text);
+    let overrides = Overrides { seeds, ..Overrides::default() };
+    let error = |error: experiment::Error| error.to_string().replace(folder.path().to_str().unwrap(), "");
+    experiment::read(&folder.path().join("x.toml"), &overrides).map_err(error)
+}
+
+fn parquet(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "parquet")).collect()
+}
+
+/// What a trial drew.
+fn drawn(trial: &Trial) -> Vec<(String, serde_json::Value)> {
+    trial.swept.clone()
+}
+
+fn ids(experiment: &Experiment) -> BTreeSet<String> {
+    experiment.trials.iter().map(|trial| trial.id.clone()).collect()
+}
+
+#[test]
+fn the_best_are_run_again_and_only_they_are_drawn() {
+    let folder = folder(SEARCH);
+    let planned = run(folder.path(), &["plan", "x.toml"]);
+    assert!(planned.out.starts_with("small: 6 tuning trials, then 2 × 2 reruns (seeds 11, 12)\n"), "{}", planned.out);
+    let lacking = "`optimizer.update.momentum` is not searched in the arms that have no such key: `adamw`";
+    assert!(planned.err.contains(lacking), "{}", planned.err);
+    let first = run(folder.path(), &["run", "x.toml"]);
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert!(first.out.contains("10 finished, 0 diverged, 0 done before"), "{}", first.out);
+    assert_eq!(first.out.matches("chosen: ").count(), 2, "{}", first.out);
+    let (results, tuning) = (folder.path().join("results/small"), folder.path().join("results/small/tuning"));
+    assert_eq!((parquet(&results).len(), parquet(&tuning).len()), (4, 6));
+
+    let table = std::fs::read_to_string(results.join("figures/table.md")).unwrap();
+    let labels: Vec<&str> = table.lines().skip(2).map(|line| line.split('|').nth(1).unwrap().trim()).collect();
+    assert_eq!(labels.iter().copied().collect::<BTreeSet<_>>(), BTreeSet::from(["sgd", "adamw"]), "{table}");
+    let report = run(folder.path(), &["report", "results/small", "--markdown", "--out", "-"]).out;
+    let said = "each arm the best of 3 configurations by validation accuracy (halton, seed 1), rerun over fresh seeds";
+    assert!(report.contains(said), "{report}");
+    let report = run(folder.path(), &["report", "results/small/tuning", "--markdown", "--out", "-"]).out;
+    assert!(report.contains("each arm tried at 3 configurations (halton, seed 1)"), "{report}");
+
+    // The second half follows from the first one's files.
+    let names = || parquet(&results).into_iter().collect::<BTreeSet<_>>();
+    let before = names();
+    before.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let again = run(folder.path(), &["run", "x.toml"]);
+    assert!(again.out.contains("4 finished, 0 diverged, 6 done before"), "{}", again.out);
+    assert_eq!(names(), before);
+    let status = run(folder.path(), &["status", "x.toml"]).out;
+    assert!(status.contains("6 finished\nreruns\n") && status.ends_with("\n4 finished\n"), "{status}");
+    assert_eq!(run(folder.path(), &["status", "results/small"]).out, status);
+}
+
+#[test]
+fn shards_wait_for_each_other_and_come_to_the_same() {
+    let folder = folder(SEARCH);
+    let shard = |part: &str| run(folder.path(), &["run", "x.toml", "--threads", "1", "--shard", part]);
+    let first = shard("1/2");
+    assert_eq!(first.code, 4, "{}", first.err);
+    assert!(first.err.contains("3 of 6 tuning trials have no result yet (of "), "{}", first.err);
+    assert!(first.err.contains("the reruns wait for them\nhint: the same command goes on"), "{}", first.err);
+    let status = run(folder.path(), &["status", "x.toml"]).out;
+    assert!(status.contains("3 finished, 3 waiting\nreruns\n3 of 6 tuning trials"), "{status}");
+    let drawn = run(folder.path(), &["figure", "results/small"]);
+    assert!(drawn.code == 1 && drawn.err.contains("only tuning trials are in `results/small`"), "{}", drawn.err);
+    // The last to tune begins with the reruns of its part.
+    let second = shard("2/2");
+    assert_eq!((second.code, parquet(&folder.path().join("results/small")).len()), (0, 2), "{}", second.err);
+    assert_eq!(shard("1/2").code, 0);
+
+    let jobs = run(folder.path(), &["run", "x.toml", "--threads", "2", "--jobs", "2", "--out", "jobs"]);
+    assert_eq!(jobs.code, 0, "{}", jobs.err);
+    assert!(jobs.out.contains("10 finished, 0 diverged, 0 done before"), "{}", jobs.out);
+    for part in ["small", "small/tuning"] {
+        let same = run(folder.path(), &["same", &format!("results/{part}"), &format!("jobs/{part}")]);
+        assert_eq!(same.code, 0, "{}", same.out);
+    }
+}
+
+/// Writes a result whose last epoch has this accuracy and loss on validation images, and this accuracy on test images.
+fn write(folder: &Path, trial: &Trial, [accuracy, loss, test]: [f64; 3], status: Status) {
+    std::fs::create_dir_all(folder).unwrap();
+    let origin = Origin {
+        experiment: "small".into(),
+        trial: trial.id.clone(),
+        arm: trial.arm.clone(),
+        dataset: "digits".into(),
+        model: "mlp".into(),
+        optimizer: trial.optimizer.clone(),
+        inverter: String::new(),
+        seed: trial.config.seed,
+        status,
+        swept: "{}".into(),
+        config: trial.json.to_string(),
+        dtype: "f32".into(),
+        batch: 64,
+        epochs: 2,
+        host: "h".into(),
+        cpu: "c".into(),
+        device: "cpu".into(),
+        threads: 1,
+        version: "0.1.0".into(),
+        commit: "abc".into(),
+        started: 0.0,
+        load: None,
+    };
+    let row = |epoch, scope, metric, value| Row { epoch, step: 5, seconds: 1.0, scope, metric, value };
+    let rows = [
+        // An earlier epoch is no reason, however good.
+        row(1, Scope::Validation, Metric::Loss, 0.0),
+        row(1, Scope::Validation, Metric::Accuracy, if accuracy < 0.5 { 1.0 } else { 0.0 }),
+        row(2, Scope::Validation, Metric::Loss, loss),
+        row(2, Scope::Validation, Metric::Accuracy, accuracy),
+        row(2, Scope::Test, Metric::Loss, 1.0 - test),
+        row(2, Scope::Test, Metric::Accuracy, test),
+    ];
+    record::write(&folder.join(format!("{}.parquet", trial.id)), &origin, &rows).unwrap();
+}
+
+/// The places of the configurations that are chosen when the trials of the first arm score so, and all of the other one diverge.
+fn chosen(scores: [[f64; 3]; 3]) -> Vec<usize> {
+    let folder = tempfile::tempdir().unwrap();
+    let experiment = plan(SEARCH, None).unwrap();
+    let place = experiment.folder(folder.path());
+    assert_eq!(place, folder.path().join("small").join(TUNING));
+    for (trial, score) in experiment.trials.iter().zip(scores) {
+        write(&place, trial, score, Status::Finished);
+    }
+    assert_eq!(experiment.choose(&place).unwrap().unwrap_err().left.len(), 3);
+    for trial in &experiment.trials[3..] {
+        write(&place, trial, [1.0, 0.0, 1.0], Status::Diverged);
+    }
+    let choice = experiment.choose(&place).unwrap().unwrap();
+    assert_eq!(choice.lost.iter().map(|trial| trial.arm.as_str()).collect::<Vec<_>>(), ["adamw"]);
+    let seeds: Vec<u64> = choice.reruns.trials.iter().map(|trial| trial.config.seed).collect();
+    assert_eq!(seeds, [11, 12].repeat(choice.best.len()));
+    let place_of = |id: &str| experiment.trials.iter().position(|trial| trial.id == id).unwrap();
+    choice.best.iter().map(|best| place_of(&best.trial.id)).collect()
+}
+
+#[test]
+fn the_best_is_chosen_by_validation_accuracy_and_test_images_have_no_part_in_it() {
+    let scores = [[0.7, 0.9, 0.99], [0.9, 0.8, 0.5], [0.8, 0.1, 0.7]];
+    let by_test = (0..3).max_by(|&a, &b| scores[a][2].total_cmp(&scores[b][2])).unwrap();
+    assert_eq!((chosen(scores), by_test), (vec![1], 0));
+    // Control: with the two accuracies changed about, the other one is chosen.
+    assert_eq!(chosen(scores.map(|[validation, loss, test]| [test, loss, validation])), [0]);
+}
+
+#[test]
+fn of_equals_the_lower_loss_is_chosen_and_then_the_first() {
+    assert_eq!(chosen([[0.9, 0.4, 0.0], [0.9, 0.3, 0.0], [0.9, 0.5, 1.0]]), [1]);
+    assert_eq!(chosen([[0.8, 0.3, 0.0], [0.9, 0.3, 0.0], [0.9, 0.3, 1.0]]), [1]);
+}
+
+#[test]
+fn the_budget_is_recorded_and_part_of_a_reruns_name_alone() {
+    let rerun = |text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let experiment = plan(text, None).unwrap();
+        for (i, trial) in experiment.trials.iter().enumerate() {
+            // The first of each arm is the best.
+            write(folder.path(), trial, [1.0 / (i % 4 + 1) as f64, 0.1, 0.1], Status::Finished);
+        }
+        experiment.choose(folder.path()).unwrap().unwrap().reruns.trials.remove(0)
+    };
+    let (short, long) = (SEARCH.to_owned(), SEARCH.replace("trials = 3", "trials = 4"));
+    let (few, many) = (plan(&short, None).unwrap(), plan(&long, None).unwrap());
+    assert!(ids(&many).is_superset(&ids(&few)), "a longer search begins with the shorter one");
+    assert_eq!((few.trials[0].id.as_str(), many.trials.len()), (many.trials[0].id.as_str(), 8));
+    let search = |trial: &Trial| trial.json["search"].to_string();
+    assert_eq!(search(&few.trials[1]), r#"{"kind":"halton","number":2,"phase":"tuning","seed":1,"trials":3}"#);
+    let (few, many) = (rerun(&short), rerun(&long));
+    assert_eq!(search(&few), r#"{"kind":"halton","number":1,"phase":"rerun","seed":1,"trials":3}"#);
+    assert_eq!(few.config, many.config);
+    assert_ne!(few.id, many.id);
+    assert_eq!(few.swept, [("seed".to_owned(), 11.into())]);
+}
+
+#[test]
+fn every_arm_is_tried_at_the_same_values_whatever_the_order_of_the_file() {
+    for kind in ["halton", "random"] {
+        let text = SEARCH.replace("halton", kind).replace("trials = 3", "trials = 20");
+        let experiment = plan(&text, None).unwrap();
+        let rates = |arm: &str| -> Vec<f64> {
+            let trials = experiment.trials.iter().filter(|trial| trial.arm == arm);
+            trials.map(|trial| trial.json["schedule"]["lr"].as_f64().unwrap()).collect()
+        };
+        assert_eq!(rates("sgd"), rates("adamw"));
+        assert!(rates("sgd").iter().all(|rate| (1e-4..=1.0).contains(rate)));
+        let below = rates("sgd").iter().filter(|&&rate| rate < 1e-2).count();
+        assert!(kind == "random" || (9..=11).contains(&below), "half of them below the middle: {below}");
+        let (head, space) = text.split_once("[search.space]\n").unwrap();
+        let lines: Vec<&str> = space.lines().rev().collect();
+        let turned = plan(&format!("{head}[search.space]\n{}\n", lines.join("\n")), None).unwrap();
+        assert_eq!(ids(&experiment), ids(&turned));
+        let other = plan(&text.replace("rerun", "seed = 2\nrerun"), None).unwrap();
+        assert!(ids(&experiment).is_disjoint(&ids(&other)), "control: another seed draws others");
+        assert_ne!(drawn(&experiment.trials[0]), drawn(&other.trials[0]));
+        assert!(other.trials.iter().all(|trial| trial.config.seed == 2));
+    }
+}
+
+#[test]
+fn a_search_multiplies_the_grid_and_chooses_at_each_of_its_points() {
+    let text = format!("{SEARCH}[sweep]\nlabel_smoothing = [0.0, 0.1]\n");
+    let experiment = plan(&text, Some(1)).unwrap();
+    let search = experiment.search.as_ref().unwrap();
+    assert_eq!((experiment.trials.len(), search.choices(&experiment.trials)), (12, 4));
+    assert_eq!(search.config.rerun, [11], "`--seeds` takes the first of them");
+    // What is set is not searched; adamw has nothing else.
+    let folder = folder(SEARCH);
+    let planned = run(folder.path(), &["plan", "x.toml", "--set", "schedule.lr=0.1"]);
+    assert!(planned.out.starts_with("small: 4 tuning trials, then 2 × 2 reruns"), "{}", planned.out);
+    let few = "arm `adamw`: the 3 configurations of the search are only 1 different ones";
+    assert!(planned.err.contains(few), "{}", planned.err);
+}
+
+#[test]
+fn what_cannot_be_a_search_is_refused() {
+    let message = |from: &str, to: &str| plan(&SEARCH.replace(from, to), None).unwrap_err();
+    let ranges = [
+        (
+            "from = 1e-4, to = 1.0",
+            "from = 1.0, to = 1.0",
+            "is 1 to 1, but a range goes from a finite number to a larger one",
+        ),
+        ("from = 1e-4", "from = 0", "is 0 to 1, but a range goes from a number above 0 on a log scale"),
+        ("from = 1e-4", "form = 1e-4", "unknown key `form` in `search.space.schedule.lr`\nhint: did you mean `from`?"),
+        ("\"log\"", "\"logarithmic\"", "unknown name `logarithmic` in `search.space.schedule.lr.scale`"),
+        (
+            "{ from = 1e-4, to = 1.0, scale = \"log\" }",
+            "0.1",
+            "`search.space.schedule.lr` is `0.1`, expected a range or an array",
+        ),
+        ("[0.0, 0.5, 0.9]", "[]", "`search.space.optimizer.update.momentum` has no values"),
+        (
+            "update.momentum",
+            "update.momentm",
+            "no arm has the searched key `optimizer.update.momentm`\nhint: did you mean",
+        ),
+    ];
+    let rest = [
+        (
+            ", validation = 100",
+            "",
+            "arm `sgd` has no validation images, which a search chooses by\nhint: data.validation = ",
+        ),
+        ("trials = 3", "trials = 0", "x.toml:17: `search.trials` is 0, from 1 to 10000 expected"),
+        ("[11, 12]", "[]", "x.toml:18: `search.rerun` has no seeds"),
+        ("[11, 12]", "[11, 1]", "has 1, the seed that configurations are chosen with: fresh ones expected"),
+        ("[11, 12]", "[11, 11]", "`search.rerun` has 11 twice"),
+        ("halton", "sobol", "unknown name `sobol` in `search.kind`"),
+        ("trials", "trails", "unknown key `trails` in `search`\nhint: did you mean `trials`?"),
+        ("[search]", "[sweep]\nseed = [1]\n[search]", "`seed` is given beside a search, which has seeds of its own"),
+        ("epochs = 2", "epochs = 2\nseed = 3", "`seed` is given beside a search"),
+        ("[search]", "[sweep]\n\"schedule.lr\" = [1]\n[search]", "`schedule.lr` is both swept and searched"),
+    ];
+    for (from, to, expected) in ranges.into_iter().chain(rest) {
+        assert!(message(from, to).contains(expected), "{}", message(from, to));
+    }
+    let none = SEARCH.split("[search.space]").next().unwrap();
+    assert!(plan(none, None).unwrap_err().contains("missing key `space` in `search`"));
+    assert!(plan(SEARCH, Some(3)).unwrap_err().contains("`--seeds` asks for 3, but `search.rerun` has 2"));
+    assert!(plan(SEARCH, Some(2)).is_ok());
+}
+
+#[test]
+fn on_a_cluster_the_reruns_stand_behind_the_tuning() {
+    let folder = folder(SEARCH);
+    let fake = "#!/bin/sh\necho \"$@\" >> asked\nwc -l < asked | tr -d ' '\n";
+    let path = folder.path().join("sbatch");
+    std::fs::write(&path, fake).unwrap();
+    ran(std::process::Command::new("chmod").arg("+x").arg(&path));
+    let paths = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let submitted = ran(command(folder.path(), &["submit", "x.toml", "--shards", "2"]).env("PATH", paths));
+    assert_eq!(submitted.code, 0, "{}", submitted.err);
+    assert!(submitted.out.contains("submitted job 2: ") && submitted.out.contains("behind job 1"), "{}", submitted.out);
+    let asked = std::fs::read_to_string(folder.path().join("asked")).unwrap();
+    let dependencies: Vec<bool> = asked.lines().map(|line| line.contains("--dependency=afterany:1")).collect();
+    assert_eq!(dependencies, [false, true], "{asked}");
+}
