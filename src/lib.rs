@@ -26,3 +26,4 @@ pub mod experiment;
 pub mod export;
 pub mod figure;
 pub mod report;
+pub mod watch;

@@ -25,6 +25,7 @@ mod selection;
 mod status;
 mod submit;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ enum Command {
     Run(run::Run),
     Plan(plan::Plan),
     Status(status::Status),
+    Watch(watch::Watch),
     Clean(clean::Clean),
     Submit(submit::Submit),
     Figure(figure::Figure),
@@ -70,6 +72,7 @@ impl Cli {
             Command::Run(run) => run.execute(),
             Command::Plan(plan) => plan.execute(),
             Command::Status(status) => status.execute(),
+            Command::Watch(watch) => watch.execute(),
             Command::Clean(clean) => clean.execute(),
             Command::Submit(submit) => submit.execute(),
             Command::Figure(figure) => figure.execute(),

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use nkfac_bench::experiment::{Experiment, Trial};
+use nkfac_bench::experiment::{self, Experiment, Trial};
 
 use super::inverses;
 use super::output::line;
@@ -49,6 +49,5 @@ fn head(experiment: &Experiment) -> String {
 
 /// `seed = 1, optimizer.precondition.inverse_every = 200`.
 pub fn differences(trial: &Trial) -> String {
-    let one = |(key, value): &(String, serde_json::Value)| format!("{key} = {value}");
-    trial.swept.iter().map(one).collect::<Vec<_>>().join(", ")
+    experiment::listed(&trial.swept)
 }

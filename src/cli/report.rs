@@ -1,9 +1,14 @@
-use std::path::PathBuf;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use nkfac_bench::report;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::figure::read;
 use super::output::line;
@@ -25,10 +30,21 @@ pub struct Report {
     /// The main table as LaTeX (booktabs): the best in bold, what is within one deviation of it underlined
     #[arg(long)]
     latex: bool,
+    /// Serve it as a page that updates itself while trials end, until Ctrl-C: on this machine alone, unless another address is given
+    ///
+    /// An address such as 127.0.0.1:8000 or a port.
+    #[arg(
+        long, value_name = "ADDR", value_parser = address, num_args = 0..=1, default_missing_value = "8000",
+        conflicts_with_all = ["out", "markdown", "latex"]
+    )]
+    serve: Option<SocketAddr>,
 }
 
 impl Report {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
+        if let Some(address) = self.serve {
+            return serve(&self.folder, address);
+        }
         let report = report::Report::new(&read(&self.folder)?)?;
         let (text, name) = match (self.markdown, self.latex) {
             (true, _) => (report.markdown(), "report.md"),
@@ -43,5 +59,65 @@ impl Report {
             line(path.display());
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// `127.0.0.1:8000`, `localhost:8000`, `[::1]:8000`, or the port of the first.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix("localhost:").unwrap_or(text).parse::<u16>();
+    match (port, text.parse()) {
+        (Ok(port), _) => Ok((Ipv4Addr::LOCALHOST, port).into()),
+        (_, Ok(address)) => Ok(address),
+        _ => Err("an address such as 127.0.0.1:8000, or a port, expected; the folder stands before `--serve`".into()),
+    }
+}
+
+fn serve(folder: &Path, address: SocketAddr) -> anyhow::Result<ExitCode> {
+    if !folder.is_dir() {
+        bail!("`{}` is no folder of results\nhint: name one such as results/quickstart", folder.display());
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone()).context("cannot listen for signals")?;
+    }
+    let mut server = report::Server::bind(folder, address).map_err(|error| refused(address, &error))?;
+    let address = server.address();
+    if !address.ip().is_loopback() {
+        eprintln!("warning: whoever reaches {address} can read this report");
+    }
+    line(format_args!("http://{address}/ shows `{}` and what will come; Ctrl-C ends it", folder.display()));
+    server.run(&stop, &mut |skipped| eprintln!("warning: {skipped}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refused(address: SocketAddr, error: &io::Error) -> anyhow::Error {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => {
+            let port = address.port().wrapping_add(1).max(1024);
+            format!("\nhint: `--serve {}` asks for another port", SocketAddr::new(address.ip(), port))
+        }
+        _ => String::new(),
+    };
+    anyhow!("cannot serve at {address}: {error}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn an_address_is_on_this_machine_unless_another_is_given() {
+        for (text, expected) in [
+            ("8000", "127.0.0.1:8000"),
+            ("localhost:0", "127.0.0.1:0"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[::1]:8000", "[::1]:8000"),
+            ("0.0.0.0:8000", "0.0.0.0:8000"),
+        ] {
+            assert_eq!(address(text).map(|address| address.to_string()), Ok(expected.to_owned()));
+        }
+        for wrong in ["", "results/quickstart", "65536", "localhost", "127.0.0.1"] {
+            assert!(address(wrong).is_err_and(|message| message.contains("expected")), "{wrong}");
+        }
     }
 }

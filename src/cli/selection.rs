@@ -10,6 +10,13 @@ use nkfac_bench::experiment::{self, Experiment, Overrides};
 pub struct Selection {
     /// The experiment (a TOML file)
     experiment: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+/// What the command line changes in an experiment.
+#[derive(Debug, Args)]
+pub struct Changes {
     /// Overlay a key of every arm, such as epochs=5 or optimizer.update.momentum=0.95
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -21,15 +28,22 @@ pub struct Selection {
     scale: Option<String>,
 }
 
+impl Changes {
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.seeds.is_none() && self.scale.is_none()
+    }
+
+    pub fn overrides(&self) -> Overrides {
+        let seeds = self.seeds.map(usize::from);
+        Overrides { set: self.set.clone(), seeds, scale: self.scale.clone() }
+    }
+}
+
 impl Selection {
     /// The comparison of inverters, if the experiment is one.
     pub fn comparison(&self) -> anyhow::Result<Option<Comparison>> {
-        Ok(experiment::inverse::read(&self.experiment, &self.overrides())?)
-    }
-
-    fn overrides(&self) -> Overrides {
-        let seeds = self.seeds.map(usize::from);
-        Overrides { set: self.set.clone(), seeds, scale: self.scale.clone() }
+        Ok(experiment::inverse::read(&self.experiment, &self.changes.overrides())?)
     }
 
     /// Reads and resolves it; warnings go to standard error.
@@ -43,19 +57,19 @@ impl Selection {
 
     /// The same for a process whose parent has warned already.
     pub fn read_quietly(&self) -> anyhow::Result<Experiment> {
-        Ok(experiment::read(&self.experiment, &self.overrides())?)
+        Ok(experiment::read(&self.experiment, &self.changes.overrides())?)
     }
 
     /// The arguments that select the same again.
     pub fn arguments(&self) -> Vec<OsString> {
         let mut arguments = vec![self.experiment.clone().into_os_string()];
-        for set in &self.set {
+        for set in &self.changes.set {
             arguments.extend(["--set".into(), set.into()]);
         }
-        if let Some(seeds) = self.seeds {
+        if let Some(seeds) = self.changes.seeds {
             arguments.extend(["--seeds".into(), seeds.to_string().into()]);
         }
-        if let Some(scale) = &self.scale {
+        if let Some(scale) = &self.changes.scale {
             arguments.extend(["--scale".into(), scale.into()]);
         }
         arguments

@@ -53,9 +53,11 @@ impl Status {
 fn show(folder: &Path, experiment: Option<&Experiment>) -> anyhow::Result<()> {
     let entries =
         experiment::survey(folder, experiment).with_context(|| format!("cannot read folder `{}`", folder.display()))?;
-    let width = |text: fn(&Entry) -> &str| entries.iter().map(|entry| text(entry).chars().count()).max().unwrap_or(0);
-    let (arms, swept) = (width(|entry| &entry.arm), width(|entry| &entry.swept));
-    for Entry { trial, arm, swept: keys, standing, seconds, note } in &entries {
+    let width =
+        |text: &dyn Fn(&Entry) -> String| entries.iter().map(|entry| text(entry).chars().count()).max().unwrap_or(0);
+    let (arms, swept) = (width(&|entry| entry.arm.clone()), width(&|entry| experiment::listed(&entry.swept)));
+    for Entry { trial, arm, swept: keys, standing, seconds, note, .. } in &entries {
+        let keys = experiment::listed(keys);
         let seconds = seconds.map_or(String::new(), |seconds| format!("{seconds:.1} s"));
         let text = format!("{trial}  {:<8}  {seconds:>10}  {arm:<arms$}  {keys:<swept$}  {note}", standing.name());
         line(text.trim_end());

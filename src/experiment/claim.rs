@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Trial, machine};
+use super::{Trial, machine, progress};
 use crate::train;
 
 /// The folder for what has not ended, in a folder of results.
@@ -128,8 +128,10 @@ impl Claim {
 
     /// Leaves the trial to whoever comes next, with its checkpoints.
     pub fn release(self) {
-        let only_lock = fs::read_dir(&self.folder).is_ok_and(|entries| entries.count() == 1);
-        if only_lock {
+        let is_worthless = |entry: io::Result<fs::DirEntry>| {
+            entry.is_ok_and(|entry| [LOCK, progress::FILE].iter().any(|name| entry.file_name() == *name))
+        };
+        if fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.all(is_worthless)) {
             let _ = fs::remove_dir_all(&self.folder);
         }
         remove_if_empty(self.folder.parent());
@@ -218,8 +220,9 @@ fn write_holder(lock: &mut File, trial: &Trial) -> io::Result<()> {
 fn sweep_up(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let is_known = path.file_name().is_some_and(|name| name == LOCK || name == FAILURES)
-            || path.extension().is_some_and(|extension| extension == train::EXTENSION);
+        let is_known =
+            path.file_name().is_some_and(|name| [LOCK, FAILURES, progress::FILE].iter().any(|known| name == *known))
+                || path.extension().is_some_and(|extension| extension == train::EXTENSION);
         if !is_known {
             fs::remove_file(path)?;
         }

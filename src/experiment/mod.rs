@@ -10,6 +10,7 @@ mod jobs;
 mod machine;
 mod origin;
 mod preset;
+mod progress;
 mod run;
 mod scale;
 mod schema;
@@ -25,10 +26,12 @@ use std::path::{Path, PathBuf};
 
 pub use claim::{Failures, Holder};
 pub use jobs::{NO_STORAGE, STOPPED, WAITING, run_jobs};
+pub use machine::now;
+pub use progress::{Progress, progress};
 pub use run::{Event, Reporter, Settings, Summary, run};
 pub use schema::schema;
 pub use shard::Shard;
-pub use survey::{Entry, Standing, discard, leftovers, survey};
+pub use survey::{Entry, Standing, discard, leftovers, listed, survey, survey_by};
 pub use tuning::{Best, Choice, Search, TUNING, Waiting};
 
 use crate::optim::OptimizerConfig;

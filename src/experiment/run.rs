@@ -13,6 +13,7 @@ use candle_core::Device;
 
 use super::claim::{Attempt, Claim, Holder};
 use super::origin::origin;
+use super::progress::Scribe;
 use super::{Error, Experiment, Trial, machine};
 use crate::data::{self, Broken, DataConfig, Dataset};
 use crate::nn::weights;
@@ -277,7 +278,8 @@ impl Sweep<'_> {
         );
         let every = self.experiment.checkpoint;
         let mut keeper = Keeper::new(claim.folder(), &trial.id, &machine, every, settings.stop.clone());
-        let mut ending = train::train(&trial.config, &dataset, &settings.device, Some(&mut keeper), self.reporter)?;
+        let mut scribe = Scribe::new(claim.folder(), trial.config.epochs, self.reporter);
+        let mut ending = train::train(&trial.config, &dataset, &settings.device, Some(&mut keeper), &mut scribe)?;
         for broken in &dataset.broken() {
             self.reporter.event(&Event::Broken { trial, broken });
         }

@@ -21,11 +21,7 @@ impl Experiment {
     /// # Errors
     /// candle's.
     pub fn keep(&mut self, shard: Shard) -> candle_core::Result<()> {
-        let mut models = Vec::new();
-        let mut trials = Vec::with_capacity(self.trials.len());
-        for trial in std::mem::take(&mut self.trials) {
-            trials.push((cost(&trial, &mut models)?, trial));
-        }
+        let mut trials: Vec<(f64, Trial)> = self.costs()?.into_iter().zip(std::mem::take(&mut self.trials)).collect();
         trials.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.id.cmp(&other.id)));
         let mut loads = vec![0.0; shard.count];
         for (cost, trial) in trials {
@@ -37,9 +33,18 @@ impl Experiment {
         }
         Ok(())
     }
+
+    /// How much each trial has to compute, in no unit: images times weights, twice that with curvature.
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn costs(&self) -> candle_core::Result<Vec<f64>> {
+        let mut models = Vec::new();
+        self.trials.iter().map(|trial| cost(trial, &mut models)).collect()
+    }
 }
 
-/// How much a trial has to compute, in no unit: images times weights, twice that with curvature. `models` remembers the nets' sizes.
+/// That of one trial. `models` remembers the nets' sizes.
 fn cost(trial: &Trial, models: &mut Vec<(ModelConfig, usize, f64)>) -> candle_core::Result<f64> {
     let config = &trial.config;
     let shape = train::shape(&config.data);

@@ -1,4 +1,4 @@
-//! What has become of the trials in a folder of results, for `status` and `clean`.
+//! What has become of the trials in a folder of results, for `status`, `watch` and `clean`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use super::claim::{self, UNFINISHED};
 use super::run::ATTEMPTS;
 use super::tuning::TUNING;
 use super::{Experiment, Trial, machine};
-use crate::record::{self, Status};
+use crate::record::{self, Brief, Status};
 use crate::train;
 
 /// How a trial stands.
@@ -55,9 +55,12 @@ pub struct Entry {
     pub trial: String,
     /// Empty where nobody knows it.
     pub arm: String,
-    /// `seed = 1, epochs = 3`.
-    pub swept: String,
+    /// The swept keys and their values.
+    pub swept: Vec<(String, serde_json::Value)>,
+    pub seed: Option<u64>,
     pub standing: Standing,
+    /// Seconds since 1970, UTC, when it was taken up; of one that has ended, when it was last begun.
+    pub started: Option<f64>,
     /// Training seconds of one that has ended, seconds of the wall since a running one was taken up.
     pub seconds: Option<f64>,
     /// Where it runs, what it said, what it can go on from.
@@ -69,6 +72,18 @@ pub struct Entry {
 /// # Errors
 /// The folder cannot be read.
 pub fn survey(folder: &Path, experiment: Option<&Experiment>) -> io::Result<Vec<Entry>> {
+    survey_by(folder, experiment, &mut record::brief)
+}
+
+/// The same by somebody who looks again and again, and remembers what `brief` said of a file.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn survey_by(
+    folder: &Path,
+    experiment: Option<&Experiment>,
+    brief: &mut dyn FnMut(&Path) -> Result<Brief, String>,
+) -> io::Result<Vec<Entry>> {
     let mut found: BTreeMap<String, Entry> = BTreeMap::new();
     for path in children(&folder.join(UNFINISHED))? {
         let entry = unfinished(&path);
@@ -76,7 +91,7 @@ pub fn survey(folder: &Path, experiment: Option<&Experiment>) -> io::Result<Vec<
     }
     for path in children(folder)? {
         if path.extension().is_some_and(|extension| extension == "parquet") {
-            let entry = ended(&path);
+            let entry = ended(&path, brief(&path));
             found.insert(entry.trial.clone(), entry);
         }
     }
@@ -85,7 +100,8 @@ pub fn survey(folder: &Path, experiment: Option<&Experiment>) -> io::Result<Vec<
         .iter()
         .map(|trial| {
             let entry = found.remove(&trial.id).unwrap_or_else(|| waiting(trial));
-            Entry { arm: trial.arm.clone(), swept: listed(&trial.swept), ..entry }
+            let seed = Some(trial.config.seed);
+            Entry { arm: trial.arm.clone(), swept: trial.swept.clone(), seed, ..entry }
         })
         .collect();
     entries.extend(found.into_values());
@@ -139,8 +155,8 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn ended(path: &Path) -> Entry {
-    match record::brief(path) {
+fn ended(path: &Path, brief: Result<Brief, String>) -> Entry {
+    match brief {
         Ok(brief) => {
             let swept: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_str(&brief.swept).unwrap_or_default();
@@ -149,8 +165,16 @@ fn ended(path: &Path) -> Entry {
                 Status::Diverged => Standing::Diverged,
             };
             let note = format!("on {}, {}, {} threads", brief.host, brief.device, brief.threads);
-            let swept = listed(&swept.into_iter().collect::<Vec<_>>());
-            Entry { trial: stem(path), arm: brief.arm, swept, standing, seconds: Some(brief.seconds), note }
+            Entry {
+                trial: stem(path),
+                arm: brief.arm,
+                swept: swept.into_iter().collect(),
+                seed: Some(brief.seed),
+                standing,
+                started: Some(brief.started),
+                seconds: Some(brief.seconds),
+                note,
+            }
         }
         Err(note) => Entry { trial: stem(path), standing: Standing::Broken, note, ..nothing() },
     }
@@ -171,7 +195,9 @@ fn unfinished(path: &Path) -> Entry {
     } else {
         (Standing::Stopped, None, saved)
     };
-    Entry { trial: stem(path), arm: holder.arm, swept: listed(&holder.swept), standing, seconds, note }
+    let seed = holder.swept.iter().find(|(key, _)| key == "seed").and_then(|(_, seed)| seed.as_u64());
+    let started = (holder.since > 0.0).then_some(holder.since);
+    Entry { trial: stem(path), arm: holder.arm, swept: holder.swept, seed, standing, started, seconds, note }
 }
 
 fn waiting(trial: &Trial) -> Entry {
@@ -179,11 +205,20 @@ fn waiting(trial: &Trial) -> Entry {
 }
 
 fn nothing() -> Entry {
-    let empty = String::new;
-    Entry { trial: empty(), arm: empty(), swept: empty(), standing: Standing::Waiting, seconds: None, note: empty() }
+    Entry {
+        trial: String::new(),
+        arm: String::new(),
+        swept: Vec::new(),
+        seed: None,
+        standing: Standing::Waiting,
+        started: None,
+        seconds: None,
+        note: String::new(),
+    }
 }
 
 /// `seed = 1, optimizer.precondition.inverse_every = 200`.
-fn listed(swept: &[(String, serde_json::Value)]) -> String {
+#[must_use]
+pub fn listed(swept: &[(String, serde_json::Value)]) -> String {
     swept.iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
 }

@@ -5,6 +5,7 @@
 
 mod brief;
 mod compare;
+mod course;
 mod csv;
 mod error;
 mod metric;
@@ -12,16 +13,19 @@ mod origin;
 mod read;
 mod row;
 mod seal;
+mod stamp;
 mod validation;
 mod write;
 
 pub use brief::{Brief, brief};
 pub use compare::compare;
+pub use course::{Course, Milestone, course};
 pub use csv::csv;
 pub use error::Error;
 pub use metric::Metric;
 pub use origin::{Origin, Status};
 pub use read::{Results, Skipped, files, parts, read, read_file};
 pub use row::{Row, Scope};
+pub use stamp::Stamp;
 pub use validation::validation;
 pub use write::write;

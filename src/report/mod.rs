@@ -14,6 +14,8 @@ mod markdown;
 
 mod latex;
 
+mod serve;
+
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +24,7 @@ use polars::prelude::PolarsError;
 use crate::catalog::Entry;
 use crate::figure::{self, COLUMN, Canvas, Data, Differences, PAGE, Table};
 use facts::Facts;
+pub use serve::Server;
 use verdict::Verdict;
 
 /// Why there is no report.

@@ -112,7 +112,7 @@ fn first_started(child: &mut Child) -> (String, impl Iterator<Item = String> + u
     (line["trial"].as_str().unwrap().to_owned(), lines)
 }
 
-fn signal(pid: u32, name: &str) {
+pub fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap().success());
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::program::{repository, run};
 
 /// The shipped sample in a folder of its own.
-fn sample() -> tempfile::TempDir {
+pub fn sample() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(repository("results/sample/quickstart")).unwrap() {
         let path = entry.unwrap().path();

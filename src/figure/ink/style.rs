@@ -133,6 +133,13 @@ pub const AREAS: [Color; 9] = [
 
 const DASHES: [&[f64]; 5] = [&[], &[5.0, 1.8], &[1.4, 1.6], &[5.0, 1.6, 1.4, 1.6], &[8.0, 2.5]];
 
+/// The colour of line number `index` in red, green and blue; `None` where it is that of text. For who draws with other ink.
+#[must_use]
+pub fn hue(index: usize) -> Option<[u8; 3]> {
+    let color = LINES[index % LINES.len()];
+    (color != INK).then_some(color.rgb)
+}
+
 /// How one line differs from the others.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {

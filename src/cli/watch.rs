@@ -1,0 +1,224 @@
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use nkfac_bench::experiment;
+use nkfac_bench::watch::{Reader, Screen, View, draw, notice};
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::selection::Changes;
+
+/// Watch a sweep on the terminal: trials, curves, time left
+///
+/// Shows once a second what the folder of results tells, whoever runs the trials, here or on a machine that shares it; nothing is written. Of an
+/// experiment every trial is shown, those of a search and then its reruns; of a results folder those that have begun. The time left is that of training, from how long trials took so
+/// far and how much others have to compute.
+///
+/// Keys: q, Esc or Ctrl-C quits; arrows, PgUp, PgDn, Home and End scroll; Tab shows the training loss in place of the test accuracy.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// An experiment (a TOML file) or a results folder [default: the folder in which something happened last]
+    place: Option<PathBuf>,
+    /// The folder for results, where an experiment or nothing is named
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+/// Between two looks into the folder.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How long a signal or a new look may wait for the screen.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+impl Watch {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        if !io::stdout().is_terminal() {
+            let place = self.place.as_ref().map_or("results/NAME".into(), |place| place.to_string_lossy());
+            bail!(
+                "`watch` draws on a terminal, and standard output is none\nhint: `nkfac-bench status {place}` prints it once"
+            );
+        }
+        let (title, reader) = self.reader()?;
+        let stop = stop_on_signals().context("cannot listen for signals")?;
+        let looks = look_again_and_again(reader);
+        let mut terminal = ratatui::try_init().context("cannot draw on the terminal")?;
+        let outcome = show(&mut terminal, &title, &looks, &stop);
+        ratatui::restore();
+        outcome.map(|()| ExitCode::SUCCESS)
+    }
+
+    /// Who reads, and the sweep's name.
+    fn reader(&self) -> anyhow::Result<(String, Reader)> {
+        let place = match &self.place {
+            Some(place) => place.clone(),
+            None => latest(&self.out).with_context(|| {
+                format!("no results in `{}`\nhint: name an experiment or a results folder", self.out.display())
+            })?,
+        };
+        if place.is_dir() {
+            if !self.changes.is_empty() {
+                bail!(
+                    "`{}` is a results folder, and only an experiment can be changed\nhint: name the TOML file",
+                    place.display()
+                );
+            }
+            let name = place.file_name().unwrap_or(place.as_os_str()).to_string_lossy().into_owned();
+            return Ok((name, Reader::new(place, None)?));
+        }
+        let experiment = experiment::read(&place, &self.changes.overrides())?;
+        let (name, folder) = (experiment.name.clone(), experiment.folder(&self.out));
+        Ok((name, Reader::new(folder, Some(experiment))?))
+    }
+}
+
+/// The folder in `out` in which something happened last: a trial ended, was taken up, or told how far it is.
+fn latest(out: &Path) -> Option<PathBuf> {
+    let children = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let happened = |folder: &Path| -> Option<SystemTime> {
+        let unfinished = folder.join("unfinished");
+        let paths = [folder.to_owned(), unfinished.clone()].into_iter().chain(children(&unfinished));
+        paths.filter_map(|path| changed(&path)).max()
+    };
+    let folders = children(out).flat_map(|folder| [folder.join(experiment::TUNING), folder]);
+    folders.filter(|path| path.is_dir()).max_by_key(|folder| happened(folder))
+}
+
+fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    #[cfg(unix)]
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, stop.clone())?;
+    Ok(stop)
+}
+
+type Look = Result<Screen, String>;
+
+/// Reads in a thread of its own: keys are answered however many files there are. It ends with its listener.
+fn look_again_and_again(mut reader: Reader) -> Receiver<Look> {
+    let (sender, looks) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut look = || {
+            let failed = |error| format!("cannot read the folder: {error}");
+            let mut found = reader.look().map_err(failed)?;
+            if let Some(reruns) = reader.reruns(&found) {
+                reader = reruns;
+                found = reader.look().map_err(failed)?;
+            }
+            Ok(Screen::new(&found, experiment::now()))
+        };
+        while sender.send(look()).is_ok() {
+            std::thread::sleep(EVERY);
+        }
+    });
+    looks
+}
+
+fn show(terminal: &mut DefaultTerminal, title: &str, looks: &Receiver<Look>, stop: &AtomicBool) -> anyhow::Result<()> {
+    let mut view = View::default();
+    let mut look = Err("reading …".to_owned());
+    while !stop.load(Ordering::Relaxed) {
+        terminal.draw(|frame| match &look {
+            Ok(screen) => draw(frame, title, screen, &mut view),
+            Err(text) => notice(frame, title, text),
+        })?;
+        // Nothing is drawn again before there is something new.
+        while !stop.load(Ordering::Relaxed) {
+            if event::poll(PATIENCE)? {
+                if let Event::Key(key) = event::read()?
+                    && press(key, &mut view)
+                {
+                    return Ok(());
+                }
+                break;
+            }
+            match looks.try_recv() {
+                Ok(next) => {
+                    look = next;
+                    break;
+                }
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => bail!("whoever read the folder has died"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Does what a key stands for; whether that is to quit.
+fn press(key: KeyEvent, view: &mut View) -> bool {
+    const PAGE: isize = 10;
+    if key.kind == KeyEventKind::Release {
+        return false;
+    }
+    match key.code {
+        KeyCode::Char('q') | KeyCode::Esc => return true,
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return true,
+        KeyCode::Tab | KeyCode::BackTab => view.curve = view.curve.next(),
+        KeyCode::Up => view.scroll(-1),
+        KeyCode::Down => view.scroll(1),
+        KeyCode::PageUp => view.scroll(-PAGE),
+        KeyCode::PageDown => view.scroll(PAGE),
+        KeyCode::Home => view.top = 0,
+        KeyCode::End => view.top = usize::MAX,
+        _ => {}
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nkfac_bench::watch::Curve;
+
+    #[test]
+    fn keys_quit_scroll_and_change_the_curve() {
+        let mut view = View::default();
+        let mut key = |code, modifiers| (press(KeyEvent::new(code, modifiers), &mut view), view);
+        let none = KeyModifiers::NONE;
+        for code in [KeyCode::Char('q'), KeyCode::Esc] {
+            assert!(key(code, none).0);
+        }
+        assert!(key(KeyCode::Char('c'), KeyModifiers::CONTROL).0);
+        assert!(!key(KeyCode::Char('c'), none).0);
+        assert_eq!(key(KeyCode::Tab, none).1.curve, Curve::Loss);
+        assert_eq!(key(KeyCode::Tab, none).1.curve, Curve::Accuracy);
+        assert_eq!(key(KeyCode::Up, none), (false, View::default()), "there is nothing above the first");
+        assert_eq!(key(KeyCode::Down, none).1.top, 1);
+        assert_eq!(key(KeyCode::PageDown, none).1.top, 11);
+        assert_eq!(key(KeyCode::PageUp, none).1.top, 1);
+        assert_eq!(key(KeyCode::End, none).1.top, usize::MAX);
+        assert_eq!(key(KeyCode::Home, none).1.top, 0);
+    }
+
+    #[test]
+    fn the_folder_in_which_something_happened_last_is_found() {
+        let out = tempfile::tempdir().unwrap();
+        assert_eq!(latest(out.path()), None);
+        let at = |path: &str, second| {
+            let path = out.path().join(path);
+            std::fs::create_dir_all(&path).unwrap();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            std::fs::File::open(path).unwrap().set_modified(time).unwrap();
+        };
+        at("old", 10);
+        at("new", 20);
+        assert_eq!(latest(out.path()), Some(out.path().join("new")));
+        at("old/unfinished/x", 30);
+        at("old/unfinished", 10);
+        at("old", 10);
+        assert_eq!(latest(out.path()), Some(out.path().join("old")), "a trial of it runs");
+    }
+}

@@ -1,0 +1,95 @@
+//! The screen's ink: a head, the trials as a table, their curves, and the keys. What there is no room for is left out.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout};
+use ratatui::style::{Color, Style, Stylize};
+use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Wrap};
+
+use super::chart::{Curve, chart};
+use super::screen::Screen;
+use super::table::table;
+use crate::experiment::Standing;
+use crate::figure;
+
+/// What the person in front of it chose to see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct View {
+    pub curve: Curve,
+    /// The trial in the first row of the table.
+    pub top: usize,
+}
+
+impl View {
+    /// Moves the table by so many rows, downwards if there are more than 0.
+    pub fn scroll(&mut self, rows: isize) {
+        self.top = self.top.saturating_add_signed(rows);
+    }
+}
+
+/// Lines of a terminal that leave room for a chart.
+const ROOM: u16 = 16;
+
+/// Draws the sweep `title`. The view is moved back where it went beyond the last trial.
+pub fn draw(frame: &mut Frame<'_>, title: &str, screen: &Screen, view: &mut View) {
+    let height = frame.area().height;
+    let for_chart = if height < ROOM { 0 } else { height * 9 / 20 };
+    let [head, trials, curves, keys] = Layout::vertical([
+        Constraint::Length(2),
+        Constraint::Fill(1),
+        Constraint::Length(for_chart),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    let counts: Vec<String> = screen.counts.iter().map(|(count, of)| format!("{count} {}", of.name())).collect();
+    let counts = if counts.is_empty() { "no trials".to_owned() } else { counts.join(" · ") };
+    let first = Line::from(vec![title.to_owned().bold(), format!("  {counts}").into()]);
+    frame.render_widget(Paragraph::new(vec![first, times(screen).into()]), head);
+    table(frame, trials, screen, view);
+    if for_chart > 0 {
+        chart(frame, curves, screen, view.curve);
+    }
+    let help = format!("q quit · ↑ ↓ PgUp PgDn scroll · Tab {}", view.curve.next().name());
+    frame.render_widget(Paragraph::new(help.dim()), keys);
+}
+
+/// Says that there is nothing to draw of the sweep `title`, and why.
+pub fn notice(frame: &mut Frame<'_>, title: &str, text: &str) {
+    let lines = vec![title.to_owned().bold().into(), Line::from(text.to_owned()), "q quit".dim().into()];
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), frame.area());
+}
+
+fn times(screen: &Screen) -> String {
+    let runs = screen.counts.iter().any(|(_, standing)| *standing == Standing::Running);
+    let elapsed = screen.elapsed.map_or("not begun".to_owned(), |seconds| format!("{} so far", span(seconds)));
+    match screen.left {
+        Some(0.0) if !runs => format!("{elapsed} · nothing left to run"),
+        Some(seconds) if runs => format!("{elapsed} · about {} left", span(seconds)),
+        Some(seconds) => format!("{elapsed} · about {} of training left, which nobody runs", span(seconds)),
+        None => format!("{elapsed} · how long it takes is known after an epoch"),
+    }
+}
+
+/// `48 s`, `12 min 05 s`, `3 h 20 min`, `2 d 4 h`.
+fn span(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    let (minutes, hours, days) = (whole / 60, whole / 3600, whole / 86400);
+    match whole {
+        ..60 => format!("{whole} s"),
+        60..3600 => format!("{minutes} min {:02} s", whole % 60),
+        3600..86400 => format!("{hours} h {:02} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+/// The colour of a line as in the figures, as near as the 256 colours come that every terminal has.
+pub fn ink(line: usize) -> Style {
+    let color = figure::hue(line).map_or(Color::Reset, |rgb| {
+        let [red, green, blue] = rgb.map(|part| {
+            const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+            (0..6u8).min_by_key(|&level| LEVELS[usize::from(level)].abs_diff(part)).unwrap_or(0)
+        });
+        Color::Indexed(16 + 36 * red + 6 * green + blue)
+    });
+    Style::new().fg(color)
+}
