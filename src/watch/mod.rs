@@ -3,17 +3,12 @@
 //! Reading, numbers and drawing are apart: [`Reader`] looks into the folder of results, [`Screen`] is what there is to say of what it found,
 //! [`draw`] puts that on a frame. Nothing here writes, asks the processes that run trials, or has a terminal of its own.
 
-mod reader;
-
-mod screen;
-
-mod left;
-
-mod draw;
-
-mod table;
-
 mod chart;
+mod draw;
+mod left;
+mod reader;
+mod screen;
+mod table;
 
 #[cfg(test)]
 mod tests;
