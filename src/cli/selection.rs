@@ -1,6 +1,7 @@
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::Args;
 use nkfac_bench::experiment::inverse::Comparison;
 use nkfac_bench::experiment::{self, Experiment, Overrides};
@@ -29,9 +30,13 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Whether nothing is changed.
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.seeds.is_none() && self.scale.is_none()
+    /// Refuses changes to a results folder, which nothing can change.
+    pub fn refuse_for(&self, folder: &Path) -> anyhow::Result<()> {
+        if !self.set.is_empty() || self.seeds.is_some() || self.scale.is_some() {
+            let folder = folder.display();
+            bail!("`{folder}` is a results folder, and only an experiment can be changed\nhint: name the TOML file");
+        }
+        Ok(())
     }
 
     pub fn overrides(&self) -> Overrides {

@@ -3,9 +3,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use nkfac_bench::experiment::{self, Entry, Experiment, Overrides, Standing, TUNING};
+use nkfac_bench::experiment::{self, Entry, Experiment, Standing, TUNING};
 
 use super::output::line;
+use super::selection::Changes;
 
 /// Show how every trial stands: finished, diverged, running, stopped, failed, waiting
 ///
@@ -18,11 +19,14 @@ pub struct Status {
     /// The folder for results, where an experiment is named
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
 }
 
 impl Status {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         if self.place.is_dir() {
+            self.changes.refuse_for(&self.place)?;
             let tuning = self.place.join(TUNING);
             if tuning.is_dir() {
                 line("tuning");
@@ -32,7 +36,7 @@ impl Status {
             show(&self.place, None)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let experiment = experiment::read(&self.place, &Overrides::default())?;
+        let experiment = experiment::read(&self.place, &self.changes.overrides())?;
         let folder = experiment.folder(&self.out);
         let Some(choice) = experiment.choose(&folder) else {
             show(&folder, Some(&experiment))?;

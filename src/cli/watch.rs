@@ -66,12 +66,7 @@ impl Watch {
             })?,
         };
         if place.is_dir() {
-            if !self.changes.is_empty() {
-                bail!(
-                    "`{}` is a results folder, and only an experiment can be changed\nhint: name the TOML file",
-                    place.display()
-                );
-            }
+            self.changes.refuse_for(&place)?;
             let name = place.file_name().unwrap_or(place.as_os_str()).to_string_lossy().into_owned();
             return Ok((name, Reader::new(place, None)?));
         }

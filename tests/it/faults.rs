@@ -296,3 +296,22 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn status_shows_the_experiment_as_it_is_run() {
+    let folder = folder(&format!("{SMALL}[scale.laptop.sweep]\nseed = [7]\n"));
+    let lines = |args: &[&str]| {
+        let status = run(folder.path(), args);
+        assert_eq!(status.code, 0, "{}", status.err);
+        status.out.lines().count()
+    };
+    let (all, scaled) = (lines(&["status", "x.toml"]), lines(&["status", "x.toml", "--scale", "laptop"]));
+    assert!(scaled < all, "{scaled} of {all}");
+    assert_eq!(lines(&["status", "x.toml", "--seeds", "1"]), scaled);
+    std::fs::create_dir(folder.path().join("results")).unwrap();
+    let refused = run(folder.path(), &["status", "results", "--seeds", "1"]);
+    assert_eq!(
+        refused.err,
+        "error: `results` is a results folder, and only an experiment can be changed\nhint: name the TOML file\n"
+    );
+}
