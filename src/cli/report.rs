@@ -96,7 +96,7 @@ fn refused(address: SocketAddr, error: &io::Error) -> anyhow::Error {
             let port = address.port().wrapping_add(1).max(1024);
             format!("\nhint: `--serve {}` asks for another port", SocketAddr::new(address.ip(), port))
         }
-        _ => String::new(),
+        _ => "\nhint: `--serve` alone takes 127.0.0.1:8000".to_owned(),
     };
     anyhow!("cannot serve at {address}: {error}{hint}")
 }

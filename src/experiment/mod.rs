@@ -83,7 +83,7 @@ pub struct Overrides {
 /// Why an experiment cannot be read or run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {source}\nhint: name an experiment file such as experiments/quickstart.toml", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Config(#[from] config::Error),

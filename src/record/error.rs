@@ -10,7 +10,7 @@ pub enum Error {
     Write { path: PathBuf, source: io::Error },
     #[error("cannot write `{}`: {source}", path.display())]
     Encode { path: PathBuf, source: PolarsError },
-    #[error("cannot read folder `{}`: {source}", folder.display())]
+    #[error("cannot read folder `{}`: {source}\nhint: name a folder of results such as results/quickstart", folder.display())]
     Folder { folder: PathBuf, source: io::Error },
     #[error("no results in `{}`\nhint: `nkfac-bench run` writes them, one Parquet file a trial", folder.display())]
     Empty { folder: PathBuf },

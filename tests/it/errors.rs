@@ -155,7 +155,10 @@ fn what_the_command_line_gets_wrong_is_said() {
     assert!(message.contains("unknown key `epoch`\nhint: did you mean `epochs`?"), "{message}");
     let folder = tempfile::tempdir().unwrap();
     let missing = run(folder.path(), &["plan", "none.toml"]);
-    assert_eq!(missing.err, "error: cannot read `none.toml`: No such file or directory (os error 2)\n");
+    assert_eq!(
+        missing.err,
+        "error: cannot read `none.toml`: No such file or directory (os error 2)\nhint: name an experiment file such as experiments/quickstart.toml\n"
+    );
     std::fs::write(folder.path().join("x.toml"), GOOD).unwrap();
     let device = run(folder.path(), &["run", "x.toml", "--device", "gpu"]);
     assert!(device.err.ends_with("error: unknown device `gpu`\nhint: cpu, cuda or cuda:N\n"), "{}", device.err);

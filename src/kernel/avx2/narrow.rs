@@ -154,7 +154,7 @@ impl Group {
     fn multiply(&self, x: &[f32], zeros: &[f32], weights: &[f32]) -> [[f32; COLUMNS]; ROWS] {
         let mut sums = [[0.0; COLUMNS]; ROWS];
         for (tap, places) in &self.taps {
-            let channels = |place: Option<usize>| place.map_or(zeros, |at| &x[at..][..self.channels]);
+            let channels = |place: Option<usize>| place.map_or(zeros, |at| &x[at..]);
             let pointers: Pointers = places.map(|place| channels(place)[..self.channels].as_ptr());
             let weights = &weights[tap * self.channels * COLUMNS..][..self.channels * COLUMNS];
             // SAFETY: callers are behind `is_available`; each pointer is of a slice of `channels` numbers, and there are sixteen weights
