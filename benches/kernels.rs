@@ -1,4 +1,5 @@
-//! `cargo bench`: milliseconds and GFLOP/s of a convolution and its gradients by every engine, at the shapes of ResNet-18's layers.
+//! `cargo bench`: milliseconds and GFLOP/s of a convolution and its gradients by every engine, at the shapes of ResNet-18's layers
+//! and ResNet-50's 1×1 convolutions.
 //!
 //! `cargo bench -- 512` shows the shapes with that in their name alone.
 
@@ -40,6 +41,13 @@ fn main() {
         shape(64, 128, 32, 3, 2),
         shape(64, 128, 32, 1, 2),
         shape(256, 64, 32, 1, 1),
+        shape(64, 256, 32, 1, 1),
+        shape(512, 128, 16, 1, 1),
+        shape(128, 512, 16, 1, 1),
+        shape(1024, 256, 8, 1, 1),
+        shape(256, 1024, 8, 1, 1),
+        shape(2048, 512, 4, 1, 1),
+        shape(512, 2048, 4, 1, 1),
     ];
     for g in shapes {
         let name = format!("{}→{} {}² k{} s{}", g.inputs, g.outputs, g.height, g.kernel, g.stride);

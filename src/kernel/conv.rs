@@ -1,8 +1,8 @@
 //! Convolution and its gradients: chooses among the ways to compute them.
 //!
 //! Activations are `N×H×W×C`, weights the matrix `(k·k·C_in) × C_out`. Float32 on a processor with AVX2 and FMA goes through Winograd's
-//! transforms or hand-made loops, found out at run time so that a plain build is as fast as a native one; all else through
-//! [`tiles`](super::tiles).
+//! transforms or hand-made loops, found out at run time so that a plain build is as fast as a native one; all else, and the gradient by a 1×1
+//! weight, through [`tiles`](super::tiles).
 
 pub use super::engine::Engine;
 use super::{Geometry, Real, avx2, tiles};
@@ -117,6 +117,32 @@ mod tests {
         ) {
             let (inputs, outputs) = (16 * inputs, 16 * outputs);
             engines_agree(Geometry { batch, height, width, inputs, outputs, kernel: 3, stride: 1, padding: 1 })?;
+        }
+
+        #[test]
+        fn engines_agree_where_one_tap_is_multiplied_in_parts(
+            batch in 1usize..3, size in 3usize..6, inputs in 250usize..530, outputs in 250usize..530, kernel in 1usize..4,
+            stride in 1usize..3,
+        ) {
+            let padding = kernel / 2;
+            engines_agree(Geometry { batch, height: size, width: size, inputs, outputs, kernel, stride, padding })?;
+        }
+
+        #[test]
+        fn the_number_of_threads_changes_no_bit(
+            batch in 1usize..8, size in 4usize..12, inputs in 1usize..40, outputs in 1usize..40, kernel in 1usize..4,
+            stride in 1usize..3,
+        ) {
+            let g = Geometry { batch, height: size, width: size, inputs, outputs, kernel, stride, padding: kernel / 2 };
+            let (x, weight) = (random(g.batch * g.image(), "x"), random(g.patch() * g.outputs, "weight"));
+            let dy = random(g.pixels() * g.outputs, "dy");
+            let with = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| (forward(Engine::Auto, &g, &x, &weight, None), grad_input(Engine::Auto, &g, &dy, &weight)))
+            };
+            let one = with(1);
+            prop_assert_eq!(&with(2), &one);
+            prop_assert_eq!(&with(5), &one);
         }
 
         #[test]

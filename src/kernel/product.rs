@@ -3,6 +3,7 @@
 use faer::MatRef;
 
 use super::Real;
+use super::fresh::filled;
 
 /// A matrix in a slice.
 #[derive(Debug, Clone, Copy)]
@@ -50,28 +51,46 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
+/// `a · b`, row after row.
+#[must_use]
+#[allow(unsafe_code)]
+pub fn new<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
+    assert!(a.columns > 0);
+    // SAFETY: the product has as many numbers, and as none of them is a sum of nothing, each is stored.
+    unsafe { filled(a.rows * b.columns, |out| multiply(out.as_mut_ptr().cast(), a, b, false)) }
+}
+
 /// `out = a · b`, `out` row after row.
+#[allow(unsafe_code)]
 pub fn set<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    multiply(out, a, b, false);
+    assert_eq!(out.len(), a.rows * b.columns);
+    // SAFETY: checked above.
+    unsafe { multiply(out.as_mut_ptr(), a, b, false) };
 }
 
 /// `out += a · b`, `out` row after row.
+#[allow(unsafe_code)]
 pub fn add<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    multiply(out, a, b, true);
+    assert_eq!(out.len(), a.rows * b.columns);
+    // SAFETY: checked above.
+    unsafe { multiply(out.as_mut_ptr(), a, b, true) };
 }
 
+/// `out = a · b`, or `out += a · b` if `accumulate`.
+///
+/// # Safety
+/// `out` is room for `a.rows × b.columns` numbers, which are there already if `accumulate`.
 #[allow(unsafe_code)]
-fn multiply<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool) {
+unsafe fn multiply<T: Real>(out: *mut T, a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool) {
     assert_eq!(a.columns, b.rows);
-    assert_eq!(out.len(), a.rows * b.columns);
-    // SAFETY: `out` is `a.rows × b.columns` numbers in row order, checked above. `a` and `b` lie within their slices for every index
-    // below their dimensions: `new` checks the length and `transposed` only exchanges dimensions together with their strides.
+    // SAFETY: the caller's promise about `out`. `a` and `b` lie within their slices for every index below their dimensions: `new` checks
+    // the length and `transposed` only exchanges dimensions together with their strides.
     unsafe {
         gemm::gemm(
             a.rows,
             b.columns,
             a.columns,
-            out.as_mut_ptr(),
+            out,
             1,
             b.columns as isize,
             accumulate,
@@ -93,14 +112,15 @@ fn multiply<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accumula
 
 #[cfg(test)]
 mod tests {
-    use super::{Matrix, add, set};
+    use super::{Matrix, add, new, set};
 
     #[test]
-    fn products_of_transposes_are_set_and_added() {
+    fn products_of_transposes_are_made_set_and_added() {
         let (a, b) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 0.0, 2.0, 1.0]);
         let mut out = [9.0; 6];
         set(&mut out, Matrix::new(&a, 3, 2), Matrix::new(&b, 2, 2));
         assert_eq!(out, [5.0, 2.0, 11.0, 4.0, 17.0, 6.0]);
+        assert_eq!(new(Matrix::new(&a, 3, 2), Matrix::new(&b, 2, 2)), out);
         add(&mut out, Matrix::new(&a, 2, 3).transposed(), Matrix::new(&b, 2, 2).transposed());
         assert_eq!(out, [6.0, 8.0, 13.0, 13.0, 20.0, 18.0]);
     }

@@ -51,12 +51,16 @@ pub fn grad_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let tiles = g.pixels().div_ceil(TILE);
     let parts = rayon::current_num_threads().clamp(1, tiles);
     let part = |part: usize| {
-        let (mut sum, mut buffer) = (vec![T::ZERO; g.patch() * g.outputs], Vec::new());
+        let (mut sum, mut buffer) = (Vec::new(), Vec::new());
         for tile in part * tiles / parts..(part + 1) * tiles / parts {
             let pixels = TILE.min(g.pixels() - tile * TILE);
-            let dy = &dy[tile * TILE * g.outputs..][..pixels * g.outputs];
-            let patches = Matrix::new(patches(g, x, tile * TILE, pixels, &mut buffer), pixels, g.patch());
-            product::add(&mut sum, patches.transposed(), Matrix::new(dy, pixels, g.outputs));
+            let dy = Matrix::new(&dy[tile * TILE * g.outputs..][..pixels * g.outputs], pixels, g.outputs);
+            let patches = Matrix::new(patches(g, x, tile * TILE, pixels, &mut buffer), pixels, g.patch()).transposed();
+            if sum.is_empty() {
+                sum = product::new(patches, dy);
+            } else {
+                product::add(&mut sum, patches, dy);
+            }
         }
         sum
     };

@@ -20,6 +20,8 @@ use crate::kernel::scratch::Scratch;
 const STAGE: usize = 1024;
 /// Pairs whose channels, sixteen of them, stay in the inner cache.
 const CHUNK: usize = 256;
+/// Channels from which on it pays to pack those of second pixels: sixteen of many wide pixels fall on few places of the cache.
+const WIDE: usize = 128;
 
 /// Whether this way exists for a geometry and saves anything: on small maps the boundary is most of it.
 pub fn wins(g: &Geometry) -> bool {
@@ -42,9 +44,8 @@ pub fn moments(g: &Geometry, x: &[f32]) -> Vec<f32> {
             sums.par_chunks_mut(channels * COLUMNS).enumerate().for_each(|(task, sums)| {
                 let panels = channels / COLUMNS;
                 let (from, to) = within(&pairs[task / panels], &stage);
-                let shifted = &images[task % panels * COLUMNS..];
-                for (from, to) in from.chunks(CHUNK).zip(to.chunks(CHUNK)) {
-                    sum_outer(images, from, shifted, to, sums, true);
+                for pairs in from.chunks(CHUNK).zip(to.chunks(CHUNK)) {
+                    add_products(images, pairs, channels, task % panels * COLUMNS, sums);
                 }
             });
         }
@@ -71,6 +72,21 @@ pub fn moments(g: &Geometry, x: &[f32]) -> Vec<f32> {
     unsafe {
         filled(81 * size, write)
     }
+}
+
+/// Adds the products of some pairs: all channels of first pixels with sixteen of second ones, from `panel` on; `sums` is `C × 16`.
+fn add_products(x: &[f32], (from, to): (&[usize], &[usize]), channels: usize, panel: usize, sums: &mut [f32]) {
+    let second = &x[panel..];
+    if channels < WIDE {
+        sum_outer(x, from, second, to, sums, true);
+        return;
+    }
+    let mut packed = [[0.0; COLUMNS]; CHUNK];
+    for (packed, &to) in packed.iter_mut().zip(to) {
+        packed.copy_from_slice(&second[to..][..COLUMNS]);
+    }
+    let places: [usize; CHUNK] = std::array::from_fn(|i| i * COLUMNS);
+    sum_outer(x, from, packed.as_flattened(), &places[..to.len()], sums, true);
 }
 
 /// Steps down and to the right from the output pixel.

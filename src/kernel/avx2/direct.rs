@@ -4,16 +4,20 @@
 //! pixels' channels are (a row of zeros where that is outside the image), and the loop runs over those channels.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::tile::{self, COLUMNS, Pointers, ROWS};
 use crate::kernel::Geometry;
 use crate::kernel::fresh::{filled, put};
+use crate::kernel::scratch::Scratch;
 use crate::kernel::tiles::place;
 
-/// Pixels a task, a multiple of [`ROWS`].
+/// Pixels a task at most, a multiple of [`ROWS`].
 const CHUNK: usize = 192;
+/// Numbers of a pixel that are multiplied at once: sixteen columns of as many weights stay in the inner cache for all pixels of a task.
+const DEPTH: usize = 256;
 
 /// `patches(x) · weight`.
 pub fn forward(g: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
@@ -22,11 +26,12 @@ pub fn forward(g: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
         weight[(tap * g.inputs + input) * g.outputs + output]
     });
     let zeros = vec![0.0; g.inputs];
+    let size = evenly(g.pixels(), CHUNK).next_multiple_of(ROWS);
     let chunk = |(chunk, y): (usize, &mut [MaybeUninit<f32>])| {
         let pixels = y.len() / g.outputs;
         let mut table = Table::new(pixels, taps.len(), &zeros);
         for i in 0..pixels {
-            let (image, row, column) = place(g, chunk * CHUNK + i);
+            let (image, row, column) = place(g, chunk * size + i);
             let ((rows, top), (columns, left)) = (g.reach(row, g.height), g.reach(column, g.width));
             for dy in rows.clone() {
                 for dx in columns.clone() {
@@ -42,7 +47,7 @@ pub fn forward(g: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
     // SAFETY: `multiply` stores every output of every pixel.
     #[allow(unsafe_code)]
     unsafe {
-        filled(g.pixels() * g.outputs, |y| y.par_chunks_mut(CHUNK * g.outputs).enumerate().for_each(chunk))
+        filled(g.pixels() * g.outputs, |y| y.par_chunks_mut(size * g.outputs).enumerate().for_each(chunk))
     }
 }
 
@@ -52,7 +57,7 @@ pub fn grad_input(g: &Geometry, dy: &[f32], weight: &[f32]) -> Vec<f32> {
     let classes: Vec<Class> =
         (0..g.stride * g.stride).map(|class| Class::new(g, class / g.stride, class % g.stride, weight)).collect();
     let zeros = vec![0.0; g.outputs];
-    let images = CHUNK.div_ceil(g.height * g.width).min(g.batch.div_ceil(rayon::current_num_threads()));
+    let images = evenly(g.batch, CHUNK.div_ceil(g.height * g.width));
     let write = |dx: &mut [MaybeUninit<f32>]| {
         let chunks = dx.par_chunks_mut(images * g.image()).zip(dy.par_chunks(images * g.positions() * g.outputs));
         chunks.for_each(|(dx, dy)| {
@@ -68,9 +73,15 @@ pub fn grad_input(g: &Geometry, dy: &[f32], weight: &[f32]) -> Vec<f32> {
     }
 }
 
+/// The size of tasks, at most `most` and at least 1, that gives every thread about as many.
+fn evenly(count: usize, most: usize) -> usize {
+    let tasks = count.div_ceil(most).next_multiple_of(rayon::current_num_threads());
+    count.div_ceil(tasks.max(1)).max(1)
+}
+
 /// Weights for the register tile: for each sixteen columns the rows one after the other, zeros where there is no column.
 struct Panels {
-    values: Vec<f32>,
+    values: Scratch,
     /// Rows a tap.
     channels: usize,
     columns: usize,
@@ -81,15 +92,17 @@ impl Panels {
     /// From `of(tap, channel, column)`.
     fn new(taps: &[usize], channels: usize, columns: usize, of: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
         let rows = taps.len() * channels;
-        let mut values = vec![0.0; columns.div_ceil(COLUMNS) * rows * COLUMNS];
+        let mut values = Scratch::new(columns.div_ceil(COLUMNS) * rows * COLUMNS);
         if rows > 0 {
             values.par_chunks_mut(rows * COLUMNS).enumerate().for_each(|(panel, values)| {
                 let first = panel * COLUMNS;
+                let width = COLUMNS.min(columns - first);
                 for (row, values) in values.chunks_exact_mut(COLUMNS).enumerate() {
                     let (tap, channel) = (taps[row / channels], row % channels);
-                    for (i, value) in values[..COLUMNS.min(columns - first)].iter_mut().enumerate() {
+                    for (i, value) in values[..width].iter_mut().enumerate() {
                         *value = of(tap, channel, first + i);
                     }
+                    values[width..].fill(0.0);
                 }
             });
         }
@@ -126,20 +139,35 @@ impl<'a> Table<'a> {
 fn multiply(table: &Table<'_>, panels: &Panels, mut store: impl FnMut(usize, usize, &[f32])) {
     assert_eq!((table.taps, table.channels), (panels.taps, panels.channels));
     let rows = panels.taps * panels.channels;
-    let mut sums = [[0.0; COLUMNS]; ROWS];
+    let parts = parts(panels.taps, panels.channels);
+    let mut sums = vec![[[0.0; COLUMNS]; ROWS]; table.pixels.div_ceil(ROWS)];
     for panel in 0..panels.columns.div_ceil(COLUMNS) {
-        let values = &panels.values[panel * rows * COLUMNS..][..rows * COLUMNS];
-        let width = COLUMNS.min(panels.columns - panel * COLUMNS);
-        for first in (0..table.pixels).step_by(ROWS) {
-            let pointers = &table.pointers[first / ROWS * table.taps..][..table.taps];
-            // SAFETY: callers are behind `is_available`. Each pointer was taken from a slice of `channels` numbers that lives as long as
-            // the table (`Table::new`, `Table::set`), and `values` holds sixteen numbers for each tap and channel.
-            unsafe { tile::inner(pointers, table.channels, values, &mut sums, false) };
-            for (i, row) in sums.iter().enumerate().take(table.pixels - first) {
-                store(first + i, panel * COLUMNS, &row[..width]);
+        let mut values = &panels.values[panel * rows * COLUMNS..][..rows * COLUMNS];
+        for (number, (taps, channels)) in parts.iter().enumerate() {
+            let (part, rest) = values.split_at(taps.len() * channels.len() * COLUMNS);
+            for (tile, sums) in sums.iter_mut().enumerate() {
+                let pointers = &table.pointers[tile * table.taps..][taps.clone()];
+                // SAFETY: callers are behind `is_available`. Each pointer was taken from a slice of `channels` numbers that lives as long
+                // as the table (`Table::new`, `Table::set`), and `part` holds sixteen numbers for each tap and channel of it.
+                unsafe { tile::inner(pointers, channels.clone(), part, sums, number > 0) };
             }
+            values = rest;
+        }
+        let width = COLUMNS.min(panels.columns - panel * COLUMNS);
+        for (pixel, row) in sums.iter().flatten().enumerate().take(table.pixels) {
+            store(pixel, panel * COLUMNS, &row[..width]);
         }
     }
+}
+
+/// Taps and channels that are multiplied at once, in the order of a panel's rows: whole taps, or some channels of one.
+fn parts(taps: usize, channels: usize) -> Vec<(Range<usize>, Range<usize>)> {
+    let together = (DEPTH / channels.max(1)).max(1);
+    let taps = (0..taps).step_by(together).map(|tap| tap..taps.min(tap + together));
+    let channels = |taps: Range<usize>| {
+        (0..channels).step_by(DEPTH).map(move |channel| (taps.clone(), channel..channels.min(channel + DEPTH)))
+    };
+    taps.flat_map(channels).collect()
 }
 
 /// Input pixels with one pair of remainders, and the taps that reach them.

@@ -57,6 +57,8 @@ pub fn grad_weight(engine: Engine, g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f
         Way::Narrow => narrow::grad_weight(g, x, dy),
         // On small maps a transform by F(2×2, 3×3) saves less than its sums over all points cost.
         Way::Winograd if engine == Engine::Winograd || g.height.min(g.width) >= 8 => winograd::grad_weight(g, x, dy),
+        // Its products pack inputs as well: unpacked, one channel of many pixels falls on few places of the cache.
+        _ if engine == Engine::Auto && g.kernel == 1 => super::tiles::grad_weight(g, x, dy),
         _ => weight::gradient(g, x, dy),
     }
 }

@@ -159,7 +159,7 @@ impl Group {
             let weights = &weights[tap * self.channels * COLUMNS..][..self.channels * COLUMNS];
             // SAFETY: callers are behind `is_available`; each pointer is of a slice of `channels` numbers, and there are sixteen weights
             // for each.
-            unsafe { tile::inner(&[pointers], self.channels, weights, &mut sums, true) };
+            unsafe { tile::inner(&[pointers], 0..self.channels, weights, &mut sums, true) };
         }
         sums
     }

@@ -3,6 +3,7 @@
 use std::arch::x86_64::{
     __m256, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps,
 };
+use std::ops::Range;
 
 /// Rows of a tile.
 pub const ROWS: usize = 6;
@@ -11,15 +12,21 @@ pub const COLUMNS: usize = 16;
 /// Where six rows of numbers are.
 pub type Pointers = [*const f32; ROWS];
 
-/// `tile[i][j] = Σ rows[i][k] · panel[k][j]`, over the rounds of `pointers` and `depth` numbers a round; added to what is there already if
-/// `more`.
+/// `tile[i][j] = Σ rows[i][k] · panel[k][j]`, over the rounds of `pointers` and, in a round, the numbers `part` behind each pointer; added to
+/// what is there already if `more`.
 ///
 /// # Safety
-/// The processor has AVX2 and FMA. Each pointer is followed by `depth` numbers, and `panel` holds sixteen for each of
-/// `pointers.len() · depth`.
+/// The processor has AVX2 and FMA. Each pointer is followed by `part.end` numbers, and `panel` holds sixteen for each of
+/// `pointers.len() · part.len()`.
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
-pub unsafe fn inner(pointers: &[Pointers], depth: usize, panel: &[f32], tile: &mut [[f32; COLUMNS]; ROWS], more: bool) {
+pub unsafe fn inner(
+    pointers: &[Pointers],
+    part: Range<usize>,
+    panel: &[f32],
+    tile: &mut [[f32; COLUMNS]; ROWS],
+    more: bool,
+) {
     let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
     if more {
         for (sums, row) in sums.iter_mut().zip(tile.iter()) {
@@ -29,7 +36,7 @@ pub unsafe fn inner(pointers: &[Pointers], depth: usize, panel: &[f32], tile: &m
     }
     let mut column = panel.as_ptr();
     for rows in pointers {
-        for k in 0..depth {
+        for k in part.clone() {
             // SAFETY: the caller's promise about `panel` and the pointers.
             unsafe {
                 let (low, high) = (_mm256_loadu_ps(column), _mm256_loadu_ps(column.add(8)));

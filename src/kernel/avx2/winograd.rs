@@ -111,7 +111,7 @@ fn multiply(rows: &[f32], offsets: &[usize], depth: usize, weights: &[f32], out:
         let full = out.len() == ROWS;
         let tile = out.first_chunk_mut::<ROWS>().unwrap_or(&mut spare);
         // SAFETY: callers are behind `is_available`; each pointer is of a slice of `depth` numbers, and the weights were counted above.
-        unsafe { tile::inner(&[pointers], depth, weights, tile, false) };
+        unsafe { tile::inner(&[pointers], 0..depth, weights, tile, false) };
         if !full {
             out.copy_from_slice(&spare[..out.len()]);
         }
