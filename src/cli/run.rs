@@ -92,6 +92,9 @@ impl Run {
             match experiment.choose(&experiment.folder(&self.out)) {
                 Some(Ok(choice)) => {
                     choice::tell(&choice, self.json);
+                    let folder = choice.reruns.folder(&self.out);
+                    choice::warn_of_others(&choice, &folder)
+                        .with_context(|| format!("cannot read folder `{}`", folder.display()))?;
                     last = self.part(&choice.reruns, threads, &stop)?;
                     summary = summary + last;
                 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use nkfac_bench::experiment::{self, Experiment, Overrides, TUNING, Trial};
+use nkfac_bench::experiment::{self, Experiment, Overrides, Standing, TUNING, Trial};
 use nkfac_bench::record::{self, Metric, Origin, Row, Scope, Status};
+use nkfac_bench::watch::Reader;
 
 use super::program::{command, ran, run};
 use super::sweep::folder;
@@ -75,6 +76,7 @@ fn the_best_are_run_again_and_only_they_are_drawn() {
     let names = || parquet(&results).into_iter().collect::<BTreeSet<_>>();
     let before = names();
     before.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    whoever_watches_goes_over_to_the_reruns(folder.path(), &tuning);
     let again = run(folder.path(), &["run", "x.toml"]);
     assert!(again.out.contains("4 finished, 0 diverged, 6 done before"), "{}", again.out);
     assert_eq!(names(), before);
@@ -83,6 +85,31 @@ fn the_best_are_run_again_and_only_they_are_drawn() {
     let of_folder = run(folder.path(), &["status", "results/small"]).out;
     let lines = |status: &str| status.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     assert_eq!(lines(&of_folder), lines(&status));
+
+    let other = &mut plan(SEARCH, None).unwrap().trials[0];
+    other.config.seed = 11;
+    write(&results, other, [0.5; 3], Status::Finished);
+    let warned = run(folder.path(), &["run", "x.toml"]);
+    let warning = format!(
+        "that this search did not choose, and figures show them as well\nhint: move away {}.parquet\n",
+        other.id
+    );
+    assert!(warned.err.contains(&warning) && !again.err.contains("did not choose"), "{}", warned.err);
+}
+
+/// Of a search whose tuning trials have ended, and none of whose four reruns has begun.
+fn whoever_watches_goes_over_to_the_reruns(folder: &Path, tuning: &Path) {
+    let experiment = || experiment::read(&folder.join("x.toml"), &Overrides::default()).unwrap();
+    let reader = || Reader::new(tuning.to_owned(), Some(experiment())).unwrap();
+    let ended = reader().look().unwrap();
+    let reruns = reader().reruns(&ended).unwrap().look().unwrap();
+    assert!(reruns.len() == 4 && reruns.iter().all(|trial| trial.entry.standing == Standing::Waiting));
+    // Control: not while a tuning trial waits.
+    let path = tuning.join(format!("{}.parquet", ended[0].entry.trial));
+    let away = path.with_extension("away");
+    std::fs::rename(&path, &away).unwrap();
+    assert!(reader().reruns(&reader().look().unwrap()).is_none());
+    std::fs::rename(&away, &path).unwrap();
 }
 
 #[test]
