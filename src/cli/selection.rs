@@ -18,7 +18,7 @@ pub struct Selection {
 /// What the command line changes in an experiment.
 #[derive(Debug, Args)]
 pub struct Changes {
-    /// Overlay a key of every arm, such as epochs=5 or optimizer.update.momentum=0.95
+    /// Overlay a key of every arm, such as epochs=5 or schedule.lr=0.1; every arm must have it
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Run the first N seeds of the file, or 1 to N if it has fewer

@@ -15,7 +15,7 @@ impl Figure for Heatmap {
         Entry {
             name: "heatmap",
             help: "final test accuracy against the two swept keys with most values",
-            example: "nkfac-bench figure results/ablation heatmap",
+            example: "nkfac-bench figure results/NAME heatmap",
         }
     }
 

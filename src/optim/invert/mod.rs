@@ -117,7 +117,7 @@ pub const CATALOG: &[Entry] = &[
     },
     Entry {
         name: "woodbury",
-        help: "exact, through the Gram matrix of a batch's pooled rows (SKFAC): n·m² operations",
+        help: "exact, through the Gram matrix of a batch's pooled rows, as the preset skfac keeps them: n·m² operations",
         example: r#"inverter = { kind = "woodbury" }"#,
     },
     Entry {
