@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use nkfac_bench::bench::{self, InverseRow, StepSettings, StepTimes};
 use nkfac_bench::config::{Value, from_value};
@@ -110,6 +110,12 @@ impl Step {
             engine: self.engine,
             steps: self.steps.into(),
         };
+        if settings.model.has_depthwise() && settings.optimizer.precondition.is_some() {
+            let (model, optimizer) = (&self.model, &self.optimizer);
+            bail!(
+                "`{model}` has depthwise convolutions, which `{optimizer}` cannot precondition\nhint: --optimizer sgd, adamw or muon"
+            );
+        }
         let times = bench::step(&settings)?;
         if self.json {
             let mut object = serde_json::to_value(&times)?;

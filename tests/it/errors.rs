@@ -174,3 +174,22 @@ fn missing_data_are_asked_for_by_name() {
     assert!(ran.err.contains("`train-images-idx3-ubyte` is missing\nhint: set `data_dir`"), "{}", ran.err);
     assert!(ran.out.ends_with("0 finished, 0 diverged, 0 done before, 1 failed\n"), "{}", ran.out);
 }
+
+#[test]
+fn a_step_is_measured_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let step = |model: &str| {
+        let arguments =
+            ["bench", "step", "--model", model, "--optimizer", "nkfac", "--batch", "2", "--steps", "1", "--json"];
+        run(folder.path(), &arguments)
+    };
+    let refused = step("mobilenet-v2");
+    let message = "error: `mobilenet-v2` has depthwise convolutions, which `nkfac` cannot precondition\nhint: ";
+    assert!(refused.code == 1 && refused.err.starts_with(message), "{}", refused.err);
+    let measured = step("lenet");
+    assert_eq!(measured.out.lines().count(), 1, "{}", measured.err);
+    let times: serde_json::Value = serde_json::from_str(&measured.out).unwrap();
+    let keys =
+        ["forward", "backward", "moments", "inversion_newton", "inversion_exact", "preconditioning", "update", "total"];
+    assert!(keys.iter().all(|key| times[key].as_f64().is_some_and(|seconds| seconds > 0.0)), "{times}");
+}
