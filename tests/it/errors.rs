@@ -83,7 +83,7 @@ fn wrong_types_and_impossible_values_are_refused_where_they_stand() {
         ),
         (
             GOOD.replace("digits", "synthetic").replace(r#"kind = "mlp", hidden = [16]"#, r#"kind = "mobilenet-v2""#),
-            "error: x.toml:6: `model` is `mobilenet-v2`, whose depthwise convolutions have no curvature to precondition with\n\
+            "error: x.toml:6: `model` is `mobilenet-v2`, whose grouped convolutions have no curvature to precondition with\n\
              hint: an optimizer without `precondition`, such as sgd, adamw or muon, or another net\n",
         ),
         (with("lr = 0.05", "lr = nan"), "error: x.toml:7: `schedule.lr` is NaN, a number above 0 expected\n"),
@@ -178,18 +178,35 @@ fn missing_data_are_asked_for_by_name() {
 #[test]
 fn a_step_is_measured_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
-    let step = |model: &str| {
+    let step = |model: &str, optimizer: &str| {
         let arguments =
-            ["bench", "step", "--model", model, "--optimizer", "nkfac", "--batch", "2", "--steps", "1", "--json"];
+            ["bench", "step", "--model", model, "--optimizer", optimizer, "--batch", "2", "--steps", "1", "--json"];
         run(folder.path(), &arguments)
     };
-    let refused = step("mobilenet-v2");
-    let message = "error: `mobilenet-v2` has depthwise convolutions, which `nkfac` cannot precondition\nhint: ";
+    let refused = step("mobilenet-v2", "nkfac");
+    let message = "error: `mobilenet-v2` has grouped convolutions, which `nkfac` cannot precondition\nhint: ";
     assert!(refused.code == 1 && refused.err.starts_with(message), "{}", refused.err);
-    let measured = step("lenet");
-    assert_eq!(measured.out.lines().count(), 1, "{}", measured.err);
-    let times: serde_json::Value = serde_json::from_str(&measured.out).unwrap();
-    let keys =
-        ["forward", "backward", "moments", "inversion_newton", "inversion_exact", "preconditioning", "update", "total"];
-    assert!(keys.iter().all(|key| times[key].as_f64().is_some_and(|seconds| seconds > 0.0)), "{times}");
+    let plain = ["forward", "backward", "update", "total", "peak_rss_mb"];
+    let curvature = ["moments", "inversion_newton", "inversion_exact", "preconditioning"];
+    for (optimizer, measured) in [("sgd", &plain[..]), ("nkfac", &[plain.as_slice(), &curvature].concat())] {
+        let ran = step("lenet", optimizer);
+        assert_eq!(ran.out.lines().count(), 1, "{}", ran.err);
+        let values: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        assert!(measured.iter().all(|key| values[key].as_f64().is_some_and(|value| value > 0.0)), "{values}");
+    }
+}
+
+#[test]
+fn inverses_are_measured_size_by_size_and_inverter_by_inverter() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(folder.path(), &["bench", "inverse", "--sizes", "8", "24", "--json"]);
+    assert_eq!(ran.out.lines().count(), 1, "{}", ran.err);
+    let measured: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    for n in [8, 24] {
+        for inverter in ["newton", "cholesky", "lu", "eigen"] {
+            let is_row = |row: &serde_json::Value| row["n"] == n && row["inverter"] == inverter;
+            let row = measured["rows"].as_array().unwrap().iter().find(|row| is_row(row)).unwrap();
+            assert!(row["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{row}");
+        }
+    }
 }
