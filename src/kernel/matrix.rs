@@ -7,6 +7,8 @@ use std::mem::MaybeUninit;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::{self, factor::LltRegularization};
 use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::linalg::triangular_inverse::invert_lower_triangular;
 use faer::{Accum, MatMut, MatRef, Par, Spec};
 use rayon::prelude::*;
 
@@ -108,13 +110,24 @@ pub fn cholesky_inverse<T: Real>(factor: &[T], damping: f64, order: usize) -> Op
         Spec::default(),
     )
     .ok()?;
-    let mut inverse = zeros(order * order);
-    let mut memory = MemBuffer::try_new(llt::inverse::inverse_scratch::<T>(order, par)).ok()?;
-    let target = MatMut::from_row_major_slice_mut(&mut inverse, order, order);
+    let mut root = zeros(order * order);
     let factored = MatRef::from_column_major_slice(&lower, order, order);
-    llt::inverse::inverse(target, factored, par, MemStack::new(&mut memory));
-    mirror(&mut inverse, order);
-    norm(&inverse).is_finite().then_some(inverse)
+    invert_lower_triangular(MatMut::from_column_major_slice_mut(&mut root, order, order), factored, par);
+    // L⁻ᵀL⁻¹ where L was: faer's own inverse keeps a third matrix, which is what a step needs most memory for.
+    let root = MatRef::from_column_major_slice(&root, order, order);
+    triangular::matmul(
+        MatMut::from_row_major_slice_mut(&mut lower, order, order),
+        BlockStructure::TriangularLower,
+        Accum::Replace,
+        root.transpose(),
+        BlockStructure::TriangularUpper,
+        root,
+        BlockStructure::TriangularLower,
+        T::ONE,
+        par,
+    );
+    mirror(&mut lower, order);
+    norm(&lower).is_finite().then_some(lower)
 }
 
 /// Copies the lower triangle to the upper one.
