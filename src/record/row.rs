@@ -38,6 +38,7 @@ impl Scope {
             "validation" => Self::Validation,
             "test" => Self::Test,
             "step" => Self::Step,
+            "probe" => Self::Probe,
             factor => Self::Factor(factor.to_owned()),
         }
     }
@@ -52,6 +53,19 @@ impl Scope {
             Self::Step => "step",
             Self::Probe => "probe",
             Self::Factor(name) => name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scope;
+
+    #[test]
+    fn a_scope_comes_back_from_its_name() {
+        let scopes = [Scope::Train, Scope::Validation, Scope::Test, Scope::Step, Scope::Probe];
+        for scope in scopes.into_iter().chain([Scope::Factor("layer1.0.conv1/a".into())]) {
+            assert_eq!(Scope::from_name(scope.name()), scope);
         }
     }
 }
