@@ -23,10 +23,8 @@ pub enum Layout {
     Vector,
     /// `[in, out]` here, `[out, in]` there.
     Linear,
-    /// `[k, k, C_in, C_out]` here, `[C_out, C_in, k, k]` there.
+    /// `[k, k, C_in, C_out]` here, `[C_out, C_in, k, k]` there; C_in is that of one group.
     Conv,
-    /// `[k, k, C]` here, `[C, 1, k, k]` there.
-    Depthwise,
 }
 
 impl Layout {
@@ -36,7 +34,6 @@ impl Layout {
             Self::Vector => Ok(ours.clone()),
             Self::Linear => ours.t()?.contiguous(),
             Self::Conv => ours.permute((3, 2, 0, 1))?.contiguous(),
-            Self::Depthwise => ours.permute((2, 0, 1))?.contiguous()?.unsqueeze(1),
         }
     }
 
@@ -46,7 +43,6 @@ impl Layout {
             Self::Vector => Ok(theirs.clone()),
             Self::Linear => theirs.t()?.contiguous(),
             Self::Conv => theirs.permute((2, 3, 1, 0))?.contiguous(),
-            Self::Depthwise => theirs.squeeze(1)?.permute((1, 2, 0))?.contiguous(),
         }
     }
 }
@@ -267,11 +263,10 @@ mod tests {
 
     #[test]
     fn layouts_go_to_pytorch_and_back() -> Result<()> {
-        let cases: [(Layout, &[usize], &[usize]); 4] = [
+        let cases: [(Layout, &[usize], &[usize]); 3] = [
             (Layout::Vector, &[1, 5, 2], &[1, 5, 2]),
             (Layout::Linear, &[3, 4], &[4, 3]),
             (Layout::Conv, &[3, 3, 2, 5], &[5, 2, 3, 3]),
-            (Layout::Depthwise, &[3, 3, 4], &[4, 1, 3, 3]),
         ];
         for (layout, ours, theirs) in cases {
             let count: usize = ours.iter().product();

@@ -110,10 +110,10 @@ impl Step {
             engine: self.engine,
             steps: self.steps.into(),
         };
-        if settings.model.has_depthwise() && settings.optimizer.precondition.is_some() {
+        if settings.model.has_grouped() && settings.optimizer.precondition.is_some() {
             let (model, optimizer) = (&self.model, &self.optimizer);
             bail!(
-                "`{model}` has depthwise convolutions, which `{optimizer}` cannot precondition\nhint: --optimizer sgd, adamw or muon"
+                "`{model}` has grouped convolutions, which `{optimizer}` cannot precondition\nhint: --optimizer sgd, adamw or muon"
             );
         }
         let times = bench::step(&settings)?;

@@ -218,12 +218,16 @@ mod tests {
         }
 
         #[test]
-        fn a_file_is_read_unless_its_header_is_changed(at in 0usize..8 + 50, value: u8) {
-            let file = idx(LABELS, &[50], &[3; 50]);
+        fn a_file_is_read_unless_its_header_is_changed(images: bool, at in 0usize..8 + 50, value: u8) {
+            let (magic, edges): (u32, &[u32]) = if images { (IMAGES, &[5, 2]) } else { (LABELS, &[]) };
+            let count = 50 / edges.iter().product::<u32>();
+            let file = idx(magic, &[&[count], edges].concat(), &[3; 50]);
             let mut changed = file.clone();
             changed[at] = value;
-            let header_holds = changed[..8] == file[..8];
-            prop_assert_eq!(items(Path::new("x"), changed.as_slice(), LABELS, &[]).is_ok(), header_holds);
+            let header = file.len() - 50;
+            let header_holds = changed[..header] == file[..header];
+            let edges: Vec<usize> = edges.iter().map(|&edge| edge as usize).collect();
+            prop_assert_eq!(items(Path::new("x"), changed.as_slice(), magic, &edges).is_ok(), header_holds);
         }
 
         #[test]

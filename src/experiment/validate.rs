@@ -99,10 +99,9 @@ pub fn first_problem(config: &Config) -> Option<Problem> {
 
 /// A preconditioner would pass over convolutions whose factors would be block-diagonal, and nobody would see it in the results.
 fn grouped(check: &mut Check, config: &Config) {
-    if config.model.has_depthwise() && config.optimizer.precondition.is_some() {
+    if config.model.has_grouped() && config.optimizer.precondition.is_some() {
         let name = config.model.name();
-        check
-            .fail("model", format!("is `{name}`, whose depthwise convolutions have no curvature to precondition with"));
+        check.fail("model", format!("is `{name}`, whose grouped convolutions have no curvature to precondition with"));
         check.hint("an optimizer without `precondition`, such as sgd, adamw or muon, or another net");
     }
 }

@@ -129,6 +129,11 @@ mod tests {
         }
 
         #[test]
+        fn engines_agree_where_winograd_takes_tiles_in_stages(batch in 14usize..18, height in 28usize..33, width in 28usize..33) {
+            engines_agree(Geometry { batch, height, width, inputs: 16, outputs: 16, kernel: 3, stride: 1, padding: 1 })?;
+        }
+
+        #[test]
         fn the_number_of_threads_changes_no_bit(
             batch in 1usize..8, size in 4usize..12, inputs in 1usize..40, outputs in 1usize..40, kernel in 1usize..4,
             stride in 1usize..3,

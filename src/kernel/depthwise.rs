@@ -1,7 +1,6 @@
 //! Depthwise convolution: every channel by a k×k window of its own, channel-last.
 //!
-//! `x` is `N×H×W×C`, the weight `k×k×C`; of the geometry `inputs` counts and `outputs` does not. The loops run over channels, so
-//! that the compiler takes many at once.
+//! `x` is `N×H×W×C`, the weight `k×k×C`. The loops run over channels, so that the compiler takes many at once.
 
 use rayon::prelude::*;
 

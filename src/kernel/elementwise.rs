@@ -95,3 +95,41 @@ fn map<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
         filled(a.len(), write)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Adam, add, add_relu, add_scaled, combine, gate, relu, scale};
+    use crate::random::Random;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        /// The bits of a plain loop, over many tasks and their rest.
+        #[test]
+        fn each_is_its_definition_at_every_element(count in 1usize..50_000) {
+            let random = |purpose: &str| {
+                let mut random = Random::new(1, purpose);
+                (0..count).map(|_| random.normal()).collect::<Vec<f64>>()
+            };
+            let (a, b, c) = (random("a"), random("b"), random("c"));
+            let each = |f: &dyn Fn(usize) -> f64| (0..count).map(f).collect::<Vec<f64>>();
+            prop_assert_eq!(relu(&a), each(&|i| a[i].max(0.0)));
+            prop_assert_eq!(add_relu(&a, &b), each(&|i| (a[i] + b[i]).max(0.0)));
+            prop_assert_eq!(gate(&a, &b), each(&|i| if a[i] > 0.0 { b[i] } else { 0.0 }));
+            prop_assert_eq!(add(&a, &b), each(&|i| a[i] + b[i]));
+            prop_assert_eq!(scale(0.3, &a), each(&|i| 0.3 * a[i]));
+            prop_assert_eq!(combine(0.3, &a, -2.0, &b), each(&|i| 0.3 * a[i] + -2.0 * b[i]));
+            let mut sum = a.clone();
+            add_scaled(0.3, &mut sum, -2.0, &b);
+            prop_assert_eq!(sum, each(&|i| 0.3 * a[i] + -2.0 * b[i]));
+
+            let squares = each(&|i| b[i] * b[i]);
+            let adam = Adam { betas: [0.9, 0.99], rests: [0.1, 0.01], corrections: [0.19, 0.14], eps: 1e-8 };
+            let [first, second, step] = adam.step(&a, &squares, &c);
+            prop_assert_eq!(&first, &each(&|i| 0.9 * a[i] + 0.1 * c[i]));
+            prop_assert_eq!(&second, &each(&|i| 0.99 * squares[i] + 0.01 * (c[i] * c[i])));
+            prop_assert_eq!(step, each(&|i| first[i] / (second[i].sqrt() / 0.14 + 1e-8) / 0.19));
+        }
+    }
+}

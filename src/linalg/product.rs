@@ -111,3 +111,48 @@ fn portable_round(factor: &Tensor, damping: f64, inverse: &Tensor) -> Result<Opt
 fn to_f64(scalar: &Tensor) -> Result<f64> {
     scalar.to_dtype(DType::F64)?.to_scalar()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{newton_round, norm, portable_round, product};
+    use candle_core::{Device, Result, Tensor};
+    use proptest::prelude::*;
+
+    fn random(rows: usize, columns: usize) -> Tensor {
+        Tensor::randn(0f64, 1.0, (rows, columns), &Device::Cpu).unwrap()
+    }
+
+    fn off(a: &Tensor, b: &Tensor) -> Result<f64> {
+        Ok(norm(&(a - b)?)? / norm(b)?)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Near the inverse, where the round is pure, and far from it, where it is damped.
+        #[test]
+        fn a_round_agrees_with_candle_operations(order in 1usize..90, start in prop_oneof![Just(0.02), Just(3.0)]) {
+            let x = random(order, order);
+            let gram = (product(&x, &x.t().unwrap()).unwrap() / order as f64).unwrap();
+            let identity = Tensor::eye(order, gram.dtype(), gram.device()).unwrap();
+            let factor = ((gram * 0.01).unwrap() + &identity).unwrap();
+            let inverse = (identity * (1.0 + start)).unwrap();
+            let ours = newton_round(&factor, 0.01, &inverse).unwrap().unwrap();
+            let theirs = portable_round(&factor, 0.01, &inverse).unwrap().unwrap();
+            prop_assert_eq!(ours.damped, theirs.damped);
+            prop_assert_eq!(ours.damped, start > 1.0);
+            prop_assert!((ours.residual - theirs.residual).abs() < 1e-10 * theirs.residual);
+            prop_assert!(off(&ours.inverse, &theirs.inverse).unwrap() < 1e-12);
+            // Control: another damping gives another inverse.
+            let other = newton_round(&factor, 0.02, &inverse).unwrap().unwrap();
+            prop_assert!(off(&other.inverse, &theirs.inverse).unwrap() > 1e-4);
+        }
+
+        #[test]
+        fn norms_agree_with_candle_operations(rows in 1usize..300, columns in 1usize..300) {
+            let x = random(rows, columns);
+            let theirs: f64 = x.sqr().unwrap().sum_all().unwrap().sqrt().unwrap().to_scalar().unwrap();
+            prop_assert!((norm(&x).unwrap() - theirs).abs() < 1e-10 * theirs);
+        }
+    }
+}

@@ -4,8 +4,8 @@ use candle_core::{Result, Tensor, Var};
 
 use super::Pass;
 use super::op::window::Window;
-use super::op::{concat, conv, depthwise, gelu, layer_norm, norm, pool, relu};
-use super::store::{Affine, Store};
+use super::op::{concat, conv, gelu, grouped, layer_norm, norm, pool, relu};
+use super::store::{Affine, Grouped, Store};
 
 /// A part of a net, from tensor to tensor.
 pub trait Layer: Send + Sync {
@@ -59,22 +59,24 @@ impl Layer for Conv2d {
     }
 }
 
-/// A convolution in which every channel has a window of its own, without bias and without a block of curvature.
-pub struct DepthwiseConv2d {
-    weight: Var,
+/// A convolution whose channels fall into groups, without bias and without a block of curvature.
+pub struct GroupedConv2d {
+    grouped: Grouped,
     window: Window,
 }
 
-impl DepthwiseConv2d {
-    /// As many channels out as in.
-    pub fn new(store: &Store, channels: usize, window: Window) -> Result<Self> {
-        Ok(Self { weight: store.depthwise(window.kernel, channels)?, window })
+impl GroupedConv2d {
+    /// `groups` convolutions side by side, each from `inputs / groups` channels to `outputs / groups`; depthwise where all three are equal.
+    pub fn new(store: &Store, [inputs, outputs]: [usize; 2], groups: usize, window: Window) -> Result<Self> {
+        grouped::check(inputs, outputs, groups)?;
+        Ok(Self { grouped: store.grouped_conv(window.kernel, [inputs, outputs], groups)?, window })
     }
 }
 
-impl Layer for DepthwiseConv2d {
+impl Layer for GroupedConv2d {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        depthwise::depthwise(x, &pass.read(&self.weight), self.window)
+        let Grouped { weight, groups, engine } = &self.grouped;
+        grouped::grouped_conv2d(x, &pass.read(weight), self.window, *groups, *engine)
     }
 }
 

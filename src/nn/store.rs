@@ -79,12 +79,7 @@ impl Store {
 
     /// A convolution's weight, `[k, k, inputs, outputs]`, and bias, as one block of curvature.
     pub fn conv(&self, kernel: usize, inputs: usize, outputs: usize, bias: bool) -> Result<Affine> {
-        let taps = kernel * kernel;
-        let weight = match self.init {
-            Init::Torch => Fill::Uniform(1.0 / ((taps * inputs) as f64).sqrt()),
-            Init::Kaiming => Fill::Normal((2.0 / (taps * outputs) as f64).sqrt()),
-        };
-        self.affine(Layout::Conv, &[kernel, kernel, inputs, outputs], weight, bias)
+        self.affine(Layout::Conv, &[kernel, kernel, inputs, outputs], self.conv_fill(kernel, inputs, outputs), bias)
     }
 
     /// A linear layer's weight, `[inputs, outputs]`, and bias, as one block of curvature.
@@ -96,15 +91,13 @@ impl Store {
         self.affine(Layout::Linear, &[inputs, outputs], weight, bias)
     }
 
-    /// A depthwise convolution's weight, `[k, k, channels]`: a parameter without a block of curvature.
-    pub fn depthwise(&self, kernel: usize, channels: usize) -> Result<Var> {
-        let taps = (kernel * kernel) as f64;
-        let fill = match self.init {
-            Init::Torch => Fill::Uniform(1.0 / taps.sqrt()),
-            // PyTorch counts a grouped convolution's fan_out as if every output channel saw every input channel.
-            Init::Kaiming => Fill::Normal((2.0 / (taps * channels as f64)).sqrt()),
-        };
-        self.trained("weight", Layout::Depthwise, &[kernel, kernel, channels], fill)
+    /// A grouped convolution's weight, `[k, k, inputs / groups, outputs]`: a parameter without a block of curvature.
+    pub fn grouped_conv(&self, kernel: usize, [inputs, outputs]: [usize; 2], groups: usize) -> Result<Grouped> {
+        let inputs = inputs / groups;
+        // As in PyTorch, fan_out counts the outputs of all groups.
+        let fill = self.conv_fill(kernel, inputs, outputs);
+        let weight = self.trained("weight", Layout::Conv, &[kernel, kernel, inputs, outputs], fill)?;
+        Ok(Grouped { weight, groups, engine: self.engine })
     }
 
     /// A trained tensor of normal numbers with this deviation, such as a token; the same layout in PyTorch, and without a block.
@@ -122,6 +115,14 @@ impl Store {
         let param = self.param(name, Layout::Vector, &[size], Fill::Constant(value))?;
         self.shared.borrow_mut().buffers.push(param.clone());
         Ok(param.var)
+    }
+
+    fn conv_fill(&self, kernel: usize, inputs: usize, outputs: usize) -> Fill {
+        let taps = kernel * kernel;
+        match self.init {
+            Init::Torch => Fill::Uniform(1.0 / ((taps * inputs) as f64).sqrt()),
+            Init::Kaiming => Fill::Normal((2.0 / (taps * outputs) as f64).sqrt()),
+        }
     }
 
     fn trained(&self, name: &str, layout: Layout, dims: &[usize], fill: Fill) -> Result<Var> {
@@ -189,5 +190,13 @@ pub struct Affine {
     pub weight: Var,
     pub bias: Option<Var>,
     pub block: BlockId,
+    pub engine: Engine,
+}
+
+/// The parameter of a grouped convolution.
+#[derive(Debug)]
+pub struct Grouped {
+    pub weight: Var,
+    pub groups: usize,
     pub engine: Engine,
 }

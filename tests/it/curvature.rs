@@ -59,14 +59,16 @@ fn captures(net: &Net, x: &Tensor, y: &Tensor) -> Result<Vec<Capture>> {
 fn capturing_does_not_change_gradients() -> Result<()> {
     let net = lenet();
     let (x, y) = images(6);
-    let gradients = |tap: Option<Arc<Tap>>| -> Result<Vec<Vec<f64>>> {
+    let gradients = |tap: Option<Arc<Tap>>, smoothing| -> Result<Vec<Vec<f64>>> {
         let pass = Pass::Training { tap, clock: clock() };
-        let grads = cross_entropy(&net.forward(&x, &pass)?, &y, 0.0)?.backward()?;
+        let grads = cross_entropy(&net.forward(&x, &pass)?, &y, smoothing)?.backward()?;
         net.params.gradients(&grads)?.0.iter().map(|gradient| gradient.flatten_all()?.to_vec1()).collect()
     };
     let kept = Arc::new(Kept::default());
-    assert_eq!(gradients(None)?, gradients(Some(Arc::new(Tap::new(kept.clone()))))?);
+    assert_eq!(gradients(None, 0.0)?, gradients(Some(Arc::new(Tap::new(kept.clone()))), 0.0)?);
     assert_eq!(kept.0.lock().unwrap().len(), 5, "one capture a layer");
+    // Control: a loss that differs by one part in a billion does.
+    assert_ne!(gradients(None, 0.0)?, gradients(None, 1e-9)?);
     Ok(())
 }
 
@@ -119,9 +121,16 @@ fn a_convolution_of_one_pixel_is_a_linear_layer() -> Result<()> {
     let conv =
         capture(&|x, recorder| conv2d(x, &weight.reshape((1, 1, 4, 5))?, None, pixel, Some(recorder), Engine::Auto))?;
     let plain = capture(&|x, recorder| linear(x, &weight, None, Some(recorder), Engine::Auto))?;
-    assert!(distance(&conv.inputs.unwrap(), &plain.inputs.unwrap()) < 1e-12);
+    let plain_inputs = plain.inputs.unwrap();
+    assert!(distance(&conv.inputs.unwrap(), &plain_inputs) < 1e-12);
     assert!(distance(&conv.output_grads, &plain.output_grads) < 1e-12);
     assert_eq!((conv.samples, conv.positions), (2, 9));
+    // Control: not where a stride leaves pixels out.
+    let strided = Window { kernel: 1, stride: 2, padding: 1 };
+    let shape = (1, 1, 4, 5);
+    let other =
+        capture(&|x, recorder| conv2d(x, &weight.reshape(shape)?, None, strided, Some(recorder), Engine::Auto))?;
+    assert!(distance(&other.inputs.unwrap(), &plain_inputs) > 1e-3);
     Ok(())
 }
 
@@ -137,6 +146,10 @@ fn a_duplicated_batch_changes_no_mean() -> Result<()> {
         let (once, twice) = (&once.output_grads, (&twice.output_grads * 2.0)?);
         assert!(distance(once, &twice) < 1e-12);
     }
+    // Control: other images beside them do.
+    let (other, _) = images(8);
+    let (mixed, all) = (captures(&net, &other, &twice_y)?, captures(&net, &twice_x, &twice_y)?);
+    assert!(distance(mixed[0].inputs.as_ref().unwrap(), all[0].inputs.as_ref().unwrap()) > 1e-3);
     Ok(())
 }
 

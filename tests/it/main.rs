@@ -16,6 +16,7 @@ mod inverters;
 mod library;
 mod models;
 mod paper;
+mod preconditioning;
 mod program;
 mod report;
 mod resume;

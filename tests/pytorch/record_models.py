@@ -16,6 +16,7 @@ import twins
 MODELS = [
     {"name": "preact-resnet18", "width": 8, "classes": 10, "input": [3, 32, 32]},
     {"name": "mobilenet-v2", "width": 8, "classes": 10, "input": [3, 32, 32]},
+    {"name": "resnext50", "width": 8, "classes": 10, "input": [3, 32, 32]},
     {"name": "resnet18-imagenet", "width": 8, "classes": 10, "input": [3, 64, 64]},
     {"name": "resnet50-imagenet", "width": 8, "classes": 10, "input": [3, 65, 65]},
     {"name": "vit-tiny", "width": 8, "classes": 10, "input": [3, 32, 32], "patch": 4},

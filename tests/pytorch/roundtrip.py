@@ -21,8 +21,8 @@ WIDTHS = {"googlenet": 8, "mobilenet-v2": 8}
 NO_WIDTH = ("mlp", "lenet")
 MODELS = [
     "mlp", "lenet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "vgg11", "vgg13", "vgg16", "vgg19",
-    "densenet121", "densenet169", "densenet201", "googlenet", "preact-resnet18", "mobilenet-v2", "resnet18-imagenet",
-    "resnet34-imagenet", "resnet50-imagenet", "resnet101-imagenet", "resnet152-imagenet", "vit-tiny", "vit-small",
+    "densenet121", "densenet169", "densenet201", "googlenet", "preact-resnet18", "mobilenet-v2", "resnext50",
+    "resnet18-imagenet", "resnet34-imagenet", "resnet50-imagenet", "resnet101-imagenet", "resnet152-imagenet", "vit-tiny", "vit-small",
 ]  # fmt: skip
 # Relative, in float32, where summation orders differ.
 TOLERANCE = 1e-5

@@ -43,11 +43,12 @@ class Lenet(nn.Module):
 
 
 class Residual(nn.Module):
-    def __init__(self, cin, planes, stride, bottleneck, shortcut):
+    def __init__(self, cin, planes, stride, bottleneck, shortcut, groups):
         super().__init__()
         plan = [(cin, planes, 3, stride), (planes, planes, 3, 1)]
         if bottleneck:
-            plan = [(cin, planes, 1, 1), (planes, planes, 3, stride), (planes, 4 * planes, 1, 1)]
+            wide = planes if groups == 1 else 2 * planes
+            plan = [(cin, wide, 1, 1), (wide, wide, 3, stride, groups), (wide, 4 * planes, 1, 1)]
         self.depth, self.name, self.cout = len(plan), shortcut, plan[-1][1]
         for i, layer in enumerate(plan):
             self.add_module(f"conv{i + 1}", conv(*layer))
@@ -66,7 +67,7 @@ class Residual(nn.Module):
 class Resnet(nn.Module):
     STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
-    def __init__(self, depth, width, shape, imagenet):
+    def __init__(self, depth, width, shape, imagenet, groups=1):
         super().__init__()
         shortcut, self.classifier = ("downsample", "fc") if imagenet else ("shortcut", "linear")
         self.imagenet = imagenet
@@ -76,7 +77,7 @@ class Resnet(nn.Module):
         for i, blocks in enumerate(self.STAGES[depth]):
             stage = nn.Sequential()
             for j in range(blocks):
-                stage.append(Residual(cin, width << i, 2 if i and not j else 1, depth >= 50, shortcut))
+                stage.append(Residual(cin, width << i, 2 if i and not j else 1, depth >= 50, shortcut, groups))
                 cin = stage[-1].cout
             self.add_module(f"layer{i + 1}", stage)
         self.add_module(self.classifier, nn.Linear(cin, shape.classes))
@@ -341,6 +342,8 @@ def build(name, width=64, shape=Shape(), patch=4):
         return MobilenetV2(width, shape)
     if name.startswith("resnet"):
         return Resnet(digits, width, shape, name.endswith("imagenet"))
+    if name.startswith("resnext"):
+        return Resnet(digits, width, shape, name.endswith("imagenet"), width // 2)
     if name.startswith("vgg"):
         return Vgg(digits, width, shape)
     if name.startswith("densenet"):
@@ -360,6 +363,7 @@ def compare_with_libraries():
     shape = Shape(3, 224, 1000)
     pairs = {name: getattr(torchvision.models, name)() for name in ("resnet18", "resnet50")}
     pairs = {f"{name}-imagenet": net for name, net in pairs.items()}
+    pairs["resnext50-imagenet"] = torchvision.models.resnext50_32x4d()
     pairs["vit-tiny"] = timm.create_model("vit_tiny_patch16_224")
     pairs["vit-small"] = timm.create_model("vit_small_patch16_224")
     x = torch.randn(2, 3, 224, 224)

@@ -11,6 +11,15 @@ pub fn random(dims: &[usize], seed: u64) -> Tensor {
     Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
 }
 
+/// Numbers at least 0.01 apart and 0.005 from zero in some order: no step of [`gradients`] changes which is the largest, or a sign.
+pub fn distinct(dims: &[usize], seed: u64) -> Tensor {
+    let drawn = values(&random(dims, seed));
+    let rank = |value: f64| drawn.iter().filter(|&&other| other < value).count() as f64;
+    let middle = (drawn.len() / 2) as f64;
+    let ranks: Vec<f64> = drawn.iter().map(|&value| 0.01 * (rank(value) - middle) + 0.005).collect();
+    Tensor::from_vec(ranks, dims, &Device::Cpu).unwrap()
+}
+
 /// All numbers of a tensor.
 pub fn values(tensor: &Tensor) -> Vec<f64> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()

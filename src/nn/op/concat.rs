@@ -90,7 +90,22 @@ impl Operation for Flatten {
 #[cfg(test)]
 mod tests {
     use super::{concat, flatten};
+    use crate::nn::op::check::{self, random};
     use candle_core::{Device, Result, Tensor, Var};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn gradients_are_those_of_finite_differences(
+            channels in proptest::collection::vec(1usize..7, 1..6), height in 1usize..5, width in 1usize..5,
+        ) {
+            let part = |(i, &channels): (usize, &usize)| random(&[2, height, width, channels], i as u64);
+            let parts: Vec<Tensor> = channels.iter().enumerate().map(part).collect();
+            check::gradients(&parts, |parts| flatten(&concat(parts)?));
+        }
+    }
 
     #[test]
     fn four_parts_are_put_together_and_their_gradients_taken_apart() -> Result<()> {

@@ -293,7 +293,8 @@ fn host_gram<T: Real>(rows: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Affine, Engine, Rows, Value, gram, host_gram};
+    use super::{Affine, Engine, Rows, Value, conv2d, gram, host_gram, linear};
+    use crate::nn::op::check;
     use crate::nn::op::window::Window;
     use candle_core::{Device, Tensor, Var};
     use proptest::prelude::*;
@@ -346,6 +347,30 @@ mod tests {
             }
             let rows = grad.reshape(((), outputs)).unwrap();
             prop_assert!(close(&values(&host_gram::<f64>(&grad).unwrap()), &values(&gram(&rows).unwrap())));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn gradients_are_those_of_finite_differences(
+            kernel in 1usize..5, stride in 1usize..4, padding in 0usize..3, height in 4usize..9, width in 4usize..9,
+            inputs in 1usize..6, outputs in 1usize..6,
+        ) {
+            let window = Window { kernel, stride, padding };
+            let args = [
+                check::random(&[2, height, width, inputs], 1),
+                check::random(&[kernel, kernel, inputs, outputs], 2),
+                check::random(&[outputs], 3),
+            ];
+            check::gradients(&args, |args| conv2d(&args[0], &args[1], Some(&args[2]), window, None, Engine::Auto));
+            let args = [
+                check::random(&[2, height, inputs], 1),
+                check::random(&[inputs, outputs], 2),
+                check::random(&[outputs], 3),
+            ];
+            check::gradients(&args, |args| linear(&args[0], &args[1], Some(&args[2]), None, Engine::Auto));
         }
     }
 

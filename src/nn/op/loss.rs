@@ -48,3 +48,41 @@ impl Operation for CrossEntropy {
         Ok(vec![Some(slope.broadcast_mul(grad)?)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::cross_entropy;
+    use crate::nn::op::check::{self, random};
+    use candle_core::{Device, Result, Tensor};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn gradients_are_those_of_finite_differences(batch in 1usize..6, classes in 2usize..9, smoothing in 0.0..0.9) {
+            let labels: Vec<u32> = (0..batch).map(|i| (i * 5 % classes) as u32).collect();
+            let labels = Tensor::new(labels, &Device::Cpu).unwrap();
+            check::gradients(&[random(&[batch, classes], 1)], |args| cross_entropy(&args[0], &labels, smoothing));
+        }
+    }
+
+    /// Two classes: `−log p` of the label weighs 1 − ε/2, that of the other ε/2.
+    #[test]
+    fn smoothing_takes_some_of_the_target_from_the_label() -> Result<()> {
+        let logits = Tensor::new(&[[2f64, 0.0], [1.0, 1.5]], &Device::Cpu)?;
+        let labels = Tensor::new(&[0u32, 0], &Device::Cpu)?;
+        let by_hand = |smoothing: f64| {
+            let of = |label: f64, other: f64| {
+                let total = label.exp() + other.exp();
+                -((1.0 - smoothing / 2.0) * (label.exp() / total).ln() + smoothing / 2.0 * (other.exp() / total).ln())
+            };
+            f64::midpoint(of(2.0, 0.0), of(1.0, 1.5))
+        };
+        let ours: f64 = cross_entropy(&logits, &labels, 0.1)?.to_scalar()?;
+        assert!((ours - by_hand(0.1)).abs() < 1e-12, "{ours}");
+        // Control: another smoothing gives another loss.
+        assert!((ours - by_hand(0.2)).abs() > 1e-3);
+        Ok(())
+    }
+}

@@ -153,7 +153,8 @@ fn read(saved: &Mutex<Option<Statistics>>) -> Result<Statistics> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BatchNorm, Value};
+    use super::{BatchNorm, Value, batch_norm};
+    use crate::nn::op::check;
     use candle_core::{Device, Tensor};
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -183,6 +184,20 @@ mod tests {
             for (ours, theirs) in our_grads.iter().zip(&their_grads) {
                 prop_assert!(close(&values(ours), &values(theirs)));
             }
+        }
+
+        #[test]
+        fn gradients_are_those_of_finite_differences(batch in 2usize..5, side in 1usize..4, channels in 1usize..5, rectified: bool) {
+            let args = [
+                check::random(&[batch, side, side, channels], 1),
+                check::random(&[channels], 2),
+                check::random(&[channels], 3),
+            ];
+            let y = |args: &[Tensor]| Ok(batch_norm(&args[0], &args[1], &args[2], 1e-2, rectified)?.0);
+            // Not across the rectifier's kink.
+            let unrectified = batch_norm(&args[0], &args[1], &args[2], 1e-2, false).unwrap().0;
+            prop_assume!(values(&unrectified).iter().all(|y| y.abs() > 1e-3));
+            check::gradients(&args, y);
         }
     }
 }

@@ -159,7 +159,8 @@ fn output_dims(g: &Geometry) -> (usize, usize, usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::{AveragePool, MaxPool, Value, geometry, output_dims};
+    use super::{AveragePool, MaxPool, Value, average_pool, geometry, global_average_pool, max_pool, output_dims};
+    use crate::nn::op::check;
     use crate::nn::op::window::Window;
     use candle_core::{Device, Tensor};
     use proptest::prelude::*;
@@ -202,6 +203,18 @@ mod tests {
             prop_assert!(close(&host(average.on_host::<f64>(&x).unwrap()), &values(&average.portable(&x).unwrap())));
             let ours = average.host_backward::<f64>(&x, &grad).unwrap();
             prop_assert!(close(&values(&ours), &values(&average.portable_backward(&x, &grad).unwrap())));
+        }
+
+        #[test]
+        fn gradients_are_those_of_finite_differences(
+            kernel in 1usize..5, stride in 1usize..4, padding in 0usize..3, height in 4usize..9, width in 4usize..9,
+        ) {
+            prop_assume!(padding <= kernel / 2);
+            let window = Window { kernel, stride, padding };
+            let args = [check::distinct(&[2, height, width, 3], 1)];
+            check::gradients(&args, |args| max_pool(&args[0], window));
+            check::gradients(&args, |args| average_pool(&args[0], window));
+            check::gradients(&args, |args| global_average_pool(&args[0]));
         }
     }
 }

@@ -109,3 +109,33 @@ pub(super) fn gate(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
         Kernel::None => grad * output.gt(0.0)?.to_dtype(grad.dtype())?,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{add, add_relu, relu};
+    use crate::nn::op::check::{self, distinct, random, values};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn gradients_are_those_of_finite_differences(rows in 1usize..20, columns in 1usize..20) {
+            let apart = distinct(&[rows, columns], 1);
+            check::gradients(std::slice::from_ref(&apart), |args| relu(&args[0]));
+            let b = random(&[rows, columns], 2);
+            // Their sum is `apart`, which is nowhere near the kink.
+            let pair = [(&apart - &b).unwrap(), b];
+            check::gradients(&pair, |args| add_relu(&args[0], &args[1]));
+            check::gradients(&pair, |args| add(&args[0], &args[1]));
+        }
+    }
+
+    #[test]
+    fn the_slope_at_zero_is_zero_as_in_pytorch() -> candle_core::Result<()> {
+        let x = candle_core::Var::new(&[-1f64, 0.0, 2.0], &candle_core::Device::Cpu)?;
+        let grads = relu(&x)?.sum_all()?.backward()?;
+        assert_eq!(grads.get(&x).map(values), Some(vec![0.0, 0.0, 1.0]));
+        Ok(())
+    }
+}

@@ -86,6 +86,11 @@ pub const CATALOG: &[Entry] = &[
         example: r#"model = { kind = "mobilenet-v2", width = 16 }"#,
     },
     Entry {
+        name: "resnext50",
+        help: "ResNeXt-50 32×4d (grouped convolutions) with the 3×3 stem for small images",
+        example: r#"model = { kind = "resnext50", width = 16 }"#,
+    },
+    Entry {
         name: "resnet18-imagenet",
         help: "torchvision's ResNet-18: 7×7 stem with pooling, for images like ImageNet's",
         example: r#"model = { kind = "resnet18-imagenet" }"#,

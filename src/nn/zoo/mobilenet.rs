@@ -4,7 +4,7 @@
 use candle_core::{Result, Tensor};
 
 use super::Shape;
-use crate::nn::layer::{BatchNorm, Conv2d, DepthwiseConv2d, GlobalAveragePool, Layer, Linear, Relu, Sequential};
+use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, GroupedConv2d, Layer, Linear, Relu, Sequential};
 use crate::nn::op::relu::add;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
@@ -64,7 +64,7 @@ impl Inverted {
     fn new(store: &Store, [inputs, planes, outputs]: [usize; 3], stride: usize) -> Result<Self> {
         let body = conv_norm(Sequential::new(), store, 1, [inputs, planes], POINT)?
             .then(Relu)
-            .then(DepthwiseConv2d::new(&store.at("conv2"), planes, square(stride))?)
+            .then(GroupedConv2d::new(&store.at("conv2"), [planes, planes], planes, square(stride))?)
             .then(BatchNorm::new(&store.at("bn2"), planes)?)
             .then(Relu);
         let body = conv_norm(body, store, 3, [planes, outputs], POINT)?;

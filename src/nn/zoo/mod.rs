@@ -58,6 +58,7 @@ pub enum ModelConfig {
     Googlenet(Wide),
     PreactResnet18(Wide),
     MobilenetV2(Wide),
+    Resnext50(Wide),
     Resnet18Imagenet(Wide),
     Resnet34Imagenet(Wide),
     Resnet50Imagenet(Wide),
@@ -141,6 +142,7 @@ impl ModelConfig {
             Self::Googlenet(_) => "googlenet",
             Self::PreactResnet18(_) => "preact-resnet18",
             Self::MobilenetV2(_) => "mobilenet-v2",
+            Self::Resnext50(_) => "resnext50",
             Self::Resnet18Imagenet(_) => "resnet18-imagenet",
             Self::Resnet34Imagenet(_) => "resnet34-imagenet",
             Self::Resnet50Imagenet(_) => "resnet50-imagenet",
@@ -153,8 +155,8 @@ impl ModelConfig {
 
     /// Whether it has convolutions without a block of curvature.
     #[must_use]
-    pub const fn has_depthwise(&self) -> bool {
-        matches!(self, Self::MobilenetV2(_))
+    pub const fn has_grouped(&self) -> bool {
+        matches!(self, Self::MobilenetV2(_) | Self::Resnext50(_))
     }
 
     /// Whether this net can be built for images of this shape; says why not.
@@ -201,6 +203,10 @@ impl ModelConfig {
             | Self::Resnet101Imagenet(wide)
             | Self::Resnet152Imagenet(wide) => wide.check(1),
             Self::MobilenetV2(wide) => wide.check(mobilenet::NARROWEST),
+            Self::Resnext50(Wide { width, .. }) if !width.is_multiple_of(resnet::OF_GROUP) => {
+                Err(format!("a width of {width}, a multiple of {} expected", resnet::OF_GROUP))
+            }
+            Self::Resnext50(wide) => wide.check(resnet::OF_GROUP),
             Self::VitTiny(vit) | Self::VitSmall(vit) => vit.check(shape),
         }
     }
@@ -241,6 +247,9 @@ impl ModelConfig {
             Self::Googlenet(wide) => googlenet::build(&store(wide.init), wide.width, shape),
             Self::PreactResnet18(wide) => preact::build(&store(wide.init), wide.width, shape),
             Self::MobilenetV2(wide) => mobilenet::build(&store(wide.init), wide.width, shape),
+            Self::Resnext50(wide) => {
+                resnet::build(&store(wide.init), &resnet::grouped_50(wide.width), resnet::SMALL, wide.width, shape)
+            }
             Self::Resnet18Imagenet(wide) => {
                 resnet::build(&store(wide.init), &resnet::DEPTH_18, resnet::IMAGENET, wide.width, shape)
             }

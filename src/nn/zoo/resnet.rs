@@ -1,9 +1,10 @@
-//! Residual nets (He et al. 2016): as pytorch-cifar builds them for small images, and as torchvision does for ImageNet's.
+//! Residual nets (He et al. 2016; grouped ones Xie et al. 2017): as pytorch-cifar builds them for small images, and as torchvision does for
+//! ImageNet's.
 
 use candle_core::{Result, Tensor};
 
 use super::Shape;
-use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, MaxPool, Sequential};
+use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, GroupedConv2d, Layer, Linear, MaxPool, Sequential};
 use crate::nn::op::relu::add_relu;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
@@ -20,6 +21,8 @@ enum Block {
     Basic,
     /// 1×1, 3×3 and 1×1, the last four times as wide.
     Bottleneck,
+    /// The same with a middle twice as wide, in groups.
+    Grouped { groups: usize },
 }
 
 pub const DEPTH_18: Depth = Depth { block: Block::Basic, stages: [2, 2, 2, 2] };
@@ -27,6 +30,14 @@ pub const DEPTH_34: Depth = Depth { block: Block::Basic, stages: [3, 4, 6, 3] };
 pub const DEPTH_50: Depth = Depth { block: Block::Bottleneck, stages: [3, 4, 6, 3] };
 pub const DEPTH_101: Depth = Depth { block: Block::Bottleneck, stages: [3, 4, 23, 3] };
 pub const DEPTH_152: Depth = Depth { block: Block::Bottleneck, stages: [3, 8, 36, 3] };
+
+/// As many channels of the net's width stand behind each group.
+pub const OF_GROUP: usize = 2;
+
+/// 32×4d at width 64: 32 groups, of 4 channels in the first stage.
+pub const fn grouped_50(width: usize) -> Depth {
+    Depth { block: Block::Grouped { groups: width / OF_GROUP }, stages: [3, 4, 6, 3] }
+}
 
 /// How a collection builds the stem, and what it calls the shortcuts and the classifier.
 #[derive(Clone, Copy)]
@@ -46,8 +57,9 @@ pub const IMAGENET: Style =
 
 /// A residual net with `width` channels in its first stage, twice as many in each further one.
 pub fn build(store: &Store, depth: &Depth, style: Style, width: usize, shape: Shape) -> Result<Net> {
-    let (conv, norm) = conv_norm(store, "1", shape.channels, width, style.stem)?;
-    let mut root = Sequential::new().then(conv).then(norm.then_relu());
+    let mut root = Sequential::new()
+        .then(Conv2d::new(&store.at("conv1"), shape.channels, width, style.stem, false)?)
+        .then(BatchNorm::new(&store.at("bn1"), width)?.then_relu());
     if let Some(pool) = style.pool {
         root = root.then(MaxPool(pool));
     }
@@ -70,12 +82,6 @@ const fn square(kernel: usize, stride: usize) -> Window {
     Window { kernel, stride, padding: kernel / 2 }
 }
 
-/// `conv<n>` without bias, and `bn<n>`.
-fn conv_norm(store: &Store, n: &str, inputs: usize, outputs: usize, window: Window) -> Result<(Conv2d, BatchNorm)> {
-    let conv = Conv2d::new(&store.at(format!("conv{n}")), inputs, outputs, window, false)?;
-    Ok((conv, BatchNorm::new(&store.at(format!("bn{n}")), outputs)?))
-}
-
 /// `relu(body(x) + shortcut(x))`.
 struct Residual {
     body: Sequential,
@@ -85,17 +91,26 @@ struct Residual {
 
 impl Residual {
     fn new(store: &Store, block: Block, name: &str, [inputs, planes]: [usize; 2], stride: usize) -> Result<Self> {
-        let (windows, outputs) = match block {
-            Block::Basic => (vec![square(3, stride), square(3, 1)], planes),
-            Block::Bottleneck => (vec![square(1, 1), square(3, stride), square(1, 1)], 4 * planes),
+        let around = |middle| vec![square(1, 1), middle, square(1, 1)];
+        let (windows, middle, outputs) = match block {
+            Block::Basic => (vec![square(3, stride), square(3, 1)], planes, planes),
+            Block::Bottleneck => (around(square(3, stride)), planes, 4 * planes),
+            Block::Grouped { .. } => (around(square(3, stride)), 2 * planes, 4 * planes),
         };
         let last = windows.len() - 1;
         let mut body = Sequential::new();
         for (i, window) in windows.into_iter().enumerate() {
-            let inputs = if i == 0 { inputs } else { planes };
-            let outputs = if i == last { outputs } else { planes };
-            let (conv, norm) = conv_norm(store, &(i + 1).to_string(), inputs, outputs, window)?;
-            body = body.then(conv).then(if i == last { norm } else { norm.then_relu() });
+            let inputs = if i == 0 { inputs } else { middle };
+            let outputs = if i == last { outputs } else { middle };
+            let conv = store.at(format!("conv{}", i + 1));
+            body = match block {
+                Block::Grouped { groups } if i == 1 => {
+                    body.then(GroupedConv2d::new(&conv, [inputs, outputs], groups, window)?)
+                }
+                _ => body.then(Conv2d::new(&conv, inputs, outputs, window, false)?),
+            };
+            let norm = BatchNorm::new(&store.at(format!("bn{}", i + 1)), outputs)?;
+            body = body.then(if i == last { norm } else { norm.then_relu() });
         }
         let mut shortcut = Sequential::new();
         if stride != 1 || inputs != outputs {
