@@ -13,19 +13,20 @@ use rayon::prelude::*;
 use super::tile::COLUMNS;
 use super::weight::sum_outer;
 use crate::kernel::Geometry;
-use crate::kernel::fresh::filled;
+use crate::kernel::fresh::{filled, put};
 use crate::kernel::scratch::Scratch;
 
 /// Pixels a stage, whose channels stay in the outer cache.
 const STAGE: usize = 1024;
 /// Pairs whose channels, sixteen of them, stay in the inner cache.
 const CHUNK: usize = 256;
-/// Channels from which on it pays to pack those of second pixels: sixteen of many wide pixels fall on few places of the cache.
+/// Channels from which on it pays to pack those of p: sixteen of many wide pixels fall on few places of the cache.
 const WIDE: usize = 128;
 
-/// Whether this way exists for a geometry and saves anything: on small maps the boundary is most of it.
+/// Whether this way exists for a geometry. It saves the more the larger the map, and still a third of the time on 2² pixels, where most taps
+/// fall outside.
 pub fn wins(g: &Geometry) -> bool {
-    g.kernel == 3 && g.stride == 1 && g.padding == 1 && g.inputs.is_multiple_of(COLUMNS) && g.height.min(g.width) >= 8
+    g.kernel == 3 && g.stride == 1 && g.padding == 1 && g.inputs.is_multiple_of(COLUMNS) && g.height.min(g.width) > 1
 }
 
 /// `XᵀX` of the patches of `x`, `9C × 9C`.
@@ -50,31 +51,24 @@ pub fn moments(g: &Geometry, x: &[f32]) -> Vec<f32> {
             });
         }
     }
-    let mut blocks = Scratch::new(25 * size);
-    blocks.par_chunks_mut(size).enumerate().for_each(|(shift, block)| {
-        let d = [shift as isize / 5 - 2, shift as isize % 5 - 2];
-        copy(&terms, &sums, channels, Region::Everywhere, d, block);
-    });
-    let mut edges = Scratch::new(EDGES.len() * size);
-    edges.par_chunks_mut(size).zip(EDGES).for_each(|(block, &(region, d))| {
-        copy(&terms, &sums, channels, region, d, block);
-    });
+    let order = 9 * channels;
     let write = |out: &mut [MaybeUninit<f32>]| {
-        out.par_chunks_mut(9 * channels).enumerate().for_each(|(row, out)| {
-            let (i, channel) = (tap(row / channels), row % channels);
-            for (j, out) in out.chunks_exact_mut(channels).enumerate() {
-                assemble([i, tap(j)], &blocks, &edges, channel * channels..(channel + 1) * channels, size, out);
+        out.par_chunks_mut(COLUMNS * order).enumerate().for_each(|(band, out)| {
+            let (here, channel) = (band * COLUMNS / channels, band * COLUMNS % channels);
+            for there in 0..9 {
+                let parts = parts(here.min(there), here.max(there), &terms, &sums, size);
+                assemble(&parts, channel, there > here, out, there * channels..(there + 1) * channels);
             }
         });
     };
-    // SAFETY: each row is nine times the channels, and `assemble` writes all of them.
+    // SAFETY: `assemble` writes every block of a band.
     #[allow(unsafe_code)]
     unsafe {
         filled(81 * size, write)
     }
 }
 
-/// Adds the products of some pairs: all channels of first pixels with sixteen of second ones, from `panel` on; `sums` is `C × 16`.
+/// Adds the products of some pairs: all channels of p + d with sixteen of p, from `panel` on; `sums` is `C × 16`.
 fn add_products(x: &[f32], (from, to): (&[usize], &[usize]), channels: usize, panel: usize, sums: &mut [f32]) {
     let second = &x[panel..];
     if channels < WIDE {
@@ -119,23 +113,15 @@ impl Region {
 
 /// The sums over boundaries that blocks need, by region and shift.
 const EDGES: &[(Region, [isize; 2])] = &[
-    (Region::Row(1), [0, -2]),
-    (Region::Row(1), [0, -1]),
     (Region::Row(1), [0, 0]),
     (Region::Row(1), [0, 1]),
     (Region::Row(1), [0, 2]),
-    (Region::Row(-1), [0, -2]),
-    (Region::Row(-1), [0, -1]),
     (Region::Row(-1), [0, 0]),
     (Region::Row(-1), [0, 1]),
     (Region::Row(-1), [0, 2]),
-    (Region::Column(1), [-2, 0]),
-    (Region::Column(1), [-1, 0]),
     (Region::Column(1), [0, 0]),
     (Region::Column(1), [1, 0]),
     (Region::Column(1), [2, 0]),
-    (Region::Column(-1), [-2, 0]),
-    (Region::Column(-1), [-1, 0]),
     (Region::Column(-1), [0, 0]),
     (Region::Column(-1), [1, 0]),
     (Region::Column(-1), [2, 0]),
@@ -145,7 +131,7 @@ const EDGES: &[(Region, [isize; 2])] = &[
     (Region::Corner(-1, -1), [0, 0]),
 ];
 
-/// One sum of `x[p] x[p+d]ᵀ`; that of `−d` is its transpose.
+/// One sum of `x[p+d] x[p]ᵀ` over the pixels p of a region.
 #[derive(Debug, Clone, Copy)]
 struct Term {
     region: Region,
@@ -153,16 +139,15 @@ struct Term {
 }
 
 impl Term {
-    /// Those that are computed: shifts that do not go back.
+    /// Those of shifts that do not go back; the others are their transposes.
     fn all() -> Vec<Self> {
-        let forward = |[down, right]: [isize; 2]| down > 0 || (down == 0 && right >= 0);
-        let shifts = (-2..=2).flat_map(|down| (-2..=2).map(move |right| [down, right]));
-        let everywhere = shifts.map(|shift| (Region::Everywhere, shift));
-        let all = everywhere.chain(EDGES.iter().copied()).filter(|&(_, shift)| forward(shift));
-        all.map(|(region, shift)| Self { region, shift }).collect()
+        let shifts = (0..=2).flat_map(|down| (-2..=2).map(move |right| [down, right]));
+        let forward = shifts.filter(|&[down, right]| down > 0 || right >= 0);
+        let everywhere = forward.map(|shift| (Region::Everywhere, shift));
+        everywhere.chain(EDGES.iter().copied()).map(|(region, shift)| Self { region, shift }).collect()
     }
 
-    /// Where the channels of both pixels of each pair are, for so many images, in the order of the first pixel.
+    /// Where the channels of both pixels of each pair are, for so many images.
     fn pairs(&self, g: &Geometry, images: usize) -> Pairs {
         let inside = |at: usize, step: isize, size: usize| at.checked_add_signed(step).is_some_and(|at| at < size);
         let [down, right] = self.shift;
@@ -171,9 +156,9 @@ impl Term {
         for image in 0..images {
             for (row, column) in (0..g.height).flat_map(|row| (0..g.width).map(move |column| (row, column))) {
                 if self.region.holds(g, row, column) && inside(row, down, g.height) && inside(column, right, g.width) {
-                    let from = image * g.image() + (row * g.width + column) * g.inputs;
-                    pairs.0.push(from);
-                    pairs.1.push(from.wrapping_add_signed(step));
+                    let to = image * g.image() + (row * g.width + column) * g.inputs;
+                    pairs.0.push(to.wrapping_add_signed(step));
+                    pairs.1.push(to);
                 }
             }
         }
@@ -181,58 +166,57 @@ impl Term {
     }
 }
 
-/// Offsets of the first pixel of each pair, ascending, and of the second.
+/// Offsets of the pixels p + d, ascending, and of the pixels p.
 type Pairs = (Vec<usize>, Vec<usize>);
 
-/// The pairs whose first pixel is in a range of offsets.
+/// The pairs whose pixel p + d is in a range of offsets.
 fn within<'a>((from, to): &'a Pairs, stage: &Range<usize>) -> (&'a [usize], &'a [usize]) {
     let pairs = from.partition_point(|&at| at < stage.start)..from.partition_point(|&at| at < stage.end);
     (&from[pairs.clone()], &to[pairs])
 }
 
-/// The sum of a region and shift, `C × C` in row order: transposed if it is the opposite that was computed.
-fn copy(terms: &[Term], sums: &[f32], channels: usize, region: Region, shift: [isize; 2], block: &mut [f32]) {
-    let size = channels * channels;
-    let opposite = shift.map(|step| -step);
-    let position = |shift| terms.iter().position(|term| term.region == region && term.shift == shift);
-    if let Some(term) = position(shift) {
-        for (panel, sums) in sums[term * size..][..size].chunks_exact(channels * COLUMNS).enumerate() {
-            for (row, sums) in sums.chunks_exact(COLUMNS).enumerate() {
-                block[row * channels + panel * COLUMNS..][..COLUMNS].copy_from_slice(sums);
-            }
-        }
-    } else if let Some(term) = position(opposite) {
-        for (panel, sums) in sums[term * size..][..size].chunks_exact(channels * COLUMNS).enumerate() {
-            for (row, sums) in sums.chunks_exact(COLUMNS).enumerate() {
-                for (column, &sum) in sums.iter().enumerate() {
-                    block[(panel * COLUMNS + column) * channels + row] = sum;
-                }
-            }
-        }
-    }
+/// What the block of two taps is made of, the second of which is not before the first: sums, `panels × C × 16`, to add (1) or take off (−1).
+fn parts<'a>(first: usize, second: usize, terms: &[Term], sums: &'a [f32], size: usize) -> Vec<(f32, &'a [f32])> {
+    let (first, second) = (tap(first), tap(second));
+    let shift = [second[0] - first[0], second[1] - first[1]];
+    let (in_row, in_column) = (shift[0] == 0 && first[0] != 0, shift[1] == 0 && first[1] != 0);
+    let regions = [
+        (1.0, Some(Region::Everywhere)),
+        (-1.0, in_row.then_some(Region::Row(first[0]))),
+        (-1.0, in_column.then_some(Region::Column(first[1]))),
+        (1.0, (in_row && in_column).then_some(Region::Corner(first[0], first[1]))),
+    ];
+    let part = |(sign, region): (f32, Option<Region>)| {
+        let index = terms.iter().position(|term| Some(term.region) == region && term.shift == shift)?;
+        Some((sign, &sums[index * size..][..size]))
+    };
+    regions.into_iter().filter_map(part).collect()
 }
 
-/// One row of the block of two taps.
+/// Sixteen rows of a block, or of its transpose, from `channel` on, into some `columns` of a band of whole rows; square by square, each of
+/// which lies together in every sum.
 fn assemble(
-    [i, j]: [[isize; 2]; 2],
-    blocks: &[f32],
-    edges: &[f32],
-    row: Range<usize>,
-    size: usize,
-    out: &mut [MaybeUninit<f32>],
+    parts: &[(f32, &[f32])],
+    channel: usize,
+    transposed: bool,
+    band: &mut [MaybeUninit<f32>],
+    columns: Range<usize>,
 ) {
-    let d = [j[0] - i[0], j[1] - i[1]];
-    let sums = &blocks[((d[0] + 2) * 5 + d[1] + 2) as usize * size..][..size][row.clone()];
-    let edge = |applies: bool, region: Region| {
-        let index = EDGES.iter().position(|&edge| edge == (region, d)).filter(|_| applies)?;
-        Some(&edges[index * size..][..size][row.clone()])
-    };
-    let (same_row, same_column) = (d[0] == 0 && i[0] != 0, d[1] == 0 && i[1] != 0);
-    let in_row = edge(same_row, Region::Row(i[0]));
-    let in_column = edge(same_column, Region::Column(i[1]));
-    let in_corner = edge(same_row && same_column, Region::Corner(i[0], i[1]));
-    for (at, (out, &sum)) in out.iter_mut().zip(sums).enumerate() {
-        let of = |edge: Option<&[f32]>| edge.map_or(0.0, |edge| edge[at]);
-        out.write(sum - of(in_row) - of(in_column) + of(in_corner));
+    let (channels, order) = (columns.len(), band.len() / COLUMNS);
+    for across in (0..channels).step_by(COLUMNS) {
+        let (row, column) = if transposed { (across, channel) } else { (channel, across) };
+        let at = column * channels + row * COLUMNS;
+        let mut square = [[0f32; COLUMNS]; COLUMNS];
+        for (sign, sums) in parts {
+            for (total, &sum) in square.as_flattened_mut().iter_mut().zip(&sums[at..]) {
+                *total += sign * sum;
+            }
+        }
+        if transposed {
+            square = std::array::from_fn(|i| std::array::from_fn(|j| square[j][i]));
+        }
+        for (row, band) in square.iter().zip(band.chunks_exact_mut(order)) {
+            put(&mut band[columns.start + across..][..COLUMNS], row);
+        }
     }
 }
