@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::invert::{self, Branch, Curvature, Inverse, Inverter, Problem};
+use super::factor::{Factor, Side};
+use super::invert::{self, Inverse, Inverter};
 use super::moment::{self, Collector};
-use super::{
-    Damping, Eigenvalues, Error, Fisher, KfacConfig, Note, Rescale, Result, Rows, Step, Transform, damping, probe,
-};
+use super::{Damping, Eigenvalues, Fisher, KfacConfig, Note, Result, Rows, Step, Transform, probe, rescale};
 use crate::clock::{Clock, Phase};
 use crate::linalg;
 use crate::param::{Block, Params, Tap, Updates};
@@ -34,37 +33,6 @@ struct Layer {
     factors: [Factor; 2],
     /// The corrected eigenvalues, `d_in × d_out`; absent before the first step after a refresh.
     corrected: Option<Tensor>,
-}
-
-/// Which of a layer's two factors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// A, of the inputs.
-    Inputs = 0,
-    /// G, of the output gradients.
-    OutputGrads = 1,
-}
-
-/// One factor with its inverse, and an account of what keeping it cost.
-#[derive(Debug)]
-pub struct Factor {
-    /// `layer1.0.conv1/a`, `layer1.0.conv1/g`.
-    pub name: String,
-    pub order: usize,
-    /// The moving average, or the last batch's rows where the recipe keeps rows; absent before the first statistics.
-    pub average: Option<Tensor>,
-    /// Absent before the first refresh.
-    pub inverse: Option<Inverse>,
-    /// Refreshes so far by the way they went, in the order of [`Branch::ALL`].
-    pub refreshes: [usize; Branch::ALL.len()],
-    /// Seconds of damping and inversion so far.
-    pub seconds: f64,
-    /// Those of the last refresh.
-    pub(super) last_seconds: f64,
-    /// The statistics of the last refresh, n×n; kept for probes only.
-    pub(super) last_statistics: Option<Tensor>,
-    /// For each of our rows its place in PyTorch's order, which the power iteration's start follows.
-    pub(super) rows: Vec<usize>,
 }
 
 impl Kfac {
@@ -111,10 +79,18 @@ impl Kfac {
     }
 
     fn refresh(&mut self, number: usize, clock: &Clock) -> Result {
+        let is_joint = matches!(self.config.damping, Damping::Joint { .. });
         for layer in &mut self.layers {
             layer.corrected = None;
             for factor in &mut layer.factors {
-                factor.refresh(self.inverter.as_ref(), &self.config, number, clock, self.notes.as_mut())?;
+                let refreshed = factor.refresh(self.inverter.as_ref(), &self.config, number, clock)?;
+                let (Some(notes), Some((damping, branch))) = (&mut self.notes, refreshed) else { continue };
+                let _pause = clock.pause();
+                let (statistics, inverse) = (factor.statistics(&self.config)?, factor.inverse.as_ref());
+                let inverse = inverse.filter(|_| !is_joint).map(Inverse::dense).transpose()?;
+                if let Some(statistics) = statistics {
+                    notes.extend(probe::factor(factor, &statistics, damping, branch, inverse.as_ref())?);
+                }
             }
         }
         Ok(())
@@ -127,7 +103,7 @@ impl Kfac {
             let direction = layer.precondition(&gradient, &self.config, step.samples)?;
             changes.push((gradient, direction));
         }
-        let changes = apply_rescale(changes, self.config.rescale, step.lr)?;
+        let changes = rescale::apply(changes, self.config.rescale, step.lr)?;
         if let Some(notes) = self.notes.as_mut().filter(|_| step.index.is_multiple_of(self.config.factor_every)) {
             let _pause = step.clock.pause();
             notes.extend(probe::step(&changes, step.lr)?);
@@ -229,139 +205,4 @@ impl Layer {
             _ => Ok(g.apply_right(&a.apply(gradient)?)?),
         }
     }
-}
-
-impl Factor {
-    fn new(name: String, rows: Vec<usize>) -> Self {
-        Self {
-            name,
-            order: rows.len(),
-            average: None,
-            inverse: None,
-            refreshes: [0; Branch::ALL.len()],
-            seconds: 0.0,
-            last_seconds: 0.0,
-            last_statistics: None,
-            rows,
-        }
-    }
-
-    /// The two factors of a layer: over its inputs, and over its outputs.
-    pub(super) fn of(block: &Block) -> [Self; 2] {
-        let inputs = Self::new(format!("{}/a", block.name), block.torch_rows());
-        [inputs, Self::new(format!("{}/g", block.name), (0..block.outputs).collect())]
-    }
-
-    fn refresh(
-        &mut self,
-        inverter: &dyn Inverter,
-        config: &KfacConfig,
-        number: usize,
-        clock: &Clock,
-        notes: Option<&mut Vec<Note>>,
-    ) -> Result {
-        let Some(average) = self.average.clone() else { return Ok(()) };
-        let before = clock.total();
-        let factor = if config.moments.keeps_rows() { Curvature::Rows(&average) } else { Curvature::Matrix(&average) };
-        let damping = {
-            let _damping = clock.phase(Phase::Damping);
-            damping::resolve(config.damping, factor, || damping::power_start(self.rows.iter().copied(), &average))?
-        };
-        let inversion = clock.phase(Phase::Inversion);
-        let problem = Problem { factor, damping, previous: self.inverse.as_ref(), refresh: number };
-        let Some(refreshed) = inverter.invert(&problem)? else {
-            return Err(Error::NotInvertible { factor: self.name.clone() });
-        };
-        drop(inversion);
-        self.take(refreshed.inverse.contiguous()?, refreshed.branch, clock.total() - before);
-        if let (Some(notes), Some(inverse)) = (notes, &self.inverse) {
-            let _pause = clock.pause();
-            let is_joint = matches!(config.damping, Damping::Joint { .. });
-            let inverse = if is_joint { None } else { Some(inverse.dense()?) };
-            notes.extend(probe::factor(self, &factor.dense()?, damping, refreshed.branch, inverse.as_ref())?);
-        }
-        Ok(())
-    }
-
-    /// Takes a new inverse, and counts what it cost.
-    pub(super) fn take(&mut self, inverse: Inverse, branch: Branch, seconds: f64) {
-        self.inverse = Some(inverse);
-        self.refreshes[branch as usize] += 1;
-        self.seconds += seconds;
-        self.last_seconds = seconds;
-    }
-}
-
-/// Brings the directions, `(∇, V)` by layer, back into bounds.
-pub(super) fn apply_rescale(
-    mut changes: Vec<(Tensor, Tensor)>,
-    rescale: Rescale,
-    lr: f64,
-) -> Result<Vec<(Tensor, Tensor)>> {
-    match rescale {
-        Rescale::None => {}
-        Rescale::GradientNorm => {
-            for (gradient, direction) in &mut changes {
-                *direction = to_norm_of(direction, gradient)?;
-            }
-        }
-        Rescale::KlClip { limit } => {
-            let scale = kl_clip(&changes, limit, lr)?;
-            for (_, direction) in &mut changes {
-                *direction = linalg::scale(scale, direction)?;
-            }
-        }
-    }
-    Ok(changes)
-}
-
-/// Names of [`Factor::refreshes`] in checkpoints.
-const REFRESHES: [&str; Branch::ALL.len()] = ["exact", "newton", "newton-damped", "fallback", "approximate"];
-
-/// Checkpoints, under the factor's name.
-impl Factor {
-    pub(super) fn state(&self) -> State {
-        let mut state = State::new();
-        if let Some(average) = &self.average {
-            state.put("average", average);
-        }
-        if let Some(inverse) = &self.inverse {
-            state.put_part("inverse", inverse.state());
-        }
-        for (name, count) in REFRESHES.into_iter().zip(self.refreshes) {
-            state.put_number(name, count as f64);
-        }
-        state.put_number("seconds", self.seconds);
-        if let Some(statistics) = &self.last_statistics {
-            state.put("last-statistics", statistics);
-        }
-        state
-    }
-
-    pub(super) fn load(&mut self, state: &mut State) -> candle_core::Result<()> {
-        let mut state = state.take_part(&self.name);
-        self.average = state.take("average");
-        self.last_statistics = state.take("last-statistics");
-        self.inverse = Inverse::load(state.take_part("inverse"))?;
-        for (name, count) in REFRESHES.into_iter().zip(&mut self.refreshes) {
-            *count = state.take_count(name)?;
-        }
-        self.seconds = state.take_number("seconds")?;
-        state.finish()
-    }
-}
-
-/// `V·‖∇‖_F / (‖V‖_F + 1e-12)`.
-fn to_norm_of(direction: &Tensor, gradient: &Tensor) -> Result<Tensor> {
-    Ok(linalg::scale(linalg::norm(gradient)? / (linalg::norm(direction)? + 1e-12), direction)?)
-}
-
-/// `ν = min(1, √(limit / Σ lr²⟨V, ∇⟩))`, and 1 where the sum is not positive.
-fn kl_clip(changes: &[(Tensor, Tensor)], limit: f64, lr: f64) -> Result<f64> {
-    let mut sum = 0.0;
-    for (gradient, direction) in changes {
-        let product: f64 = (gradient * direction)?.sum_all()?.to_dtype(candle_core::DType::F64)?.to_scalar()?;
-        sum += lr * lr * product;
-    }
-    Ok(if sum > 0.0 { (limit / sum).sqrt().min(1.0) } else { 1.0 })
 }

@@ -8,6 +8,7 @@ mod clip;
 mod config;
 mod damping;
 mod decay;
+mod factor;
 pub mod invert;
 mod kfac;
 mod moment;
@@ -17,6 +18,7 @@ mod pooled;
 mod preset;
 mod probe;
 mod radam;
+mod rescale;
 mod root;
 mod shampoo;
 
@@ -27,7 +29,8 @@ pub use config::{
     Rescale, Rows, Scale, ShampooConfig, Start, Update,
 };
 pub use damping::{max_eigenvalue, power_start};
-pub use kfac::{Factor, Kfac, Side};
+pub use factor::{Factor, Side};
+pub use kfac::Kfac;
 pub use preset::{PRESETS, Preset};
 pub use probe::{Note, Quantity};
 

@@ -3,8 +3,8 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::damping::{max_eigenvalue, power_start};
+use super::factor::Factor;
 use super::invert::{Branch, residual};
-use super::kfac::Factor;
 
 /// One number.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,9 +6,9 @@
 
 use candle_core::Tensor;
 
+use super::factor::Factor;
 use super::invert::{Curvature, Inverse};
-use super::kfac::{Factor, apply_rescale};
-use super::{Error, Note, Result, ShampooConfig, Step, Transform, damping, probe, root};
+use super::{Error, Note, Result, ShampooConfig, Step, Transform, damping, probe, rescale, root};
 use crate::clock::{Clock, Phase};
 use crate::linalg;
 use crate::param::{Block, Params, Updates};
@@ -98,7 +98,7 @@ impl Transform for Shampoo {
             let direction = right.apply(&left.apply(&gradient)?.t()?)?.t()?;
             changes.push((gradient, direction));
         }
-        let changes = apply_rescale(changes, self.config.rescale, step.lr)?;
+        let changes = rescale::apply(changes, self.config.rescale, step.lr)?;
         if let Some(notes) = self.notes.as_mut().filter(|_| step.index.is_multiple_of(self.config.factor_every)) {
             let _pause = step.clock.pause();
             notes.extend(probe::step(&changes, step.lr)?);

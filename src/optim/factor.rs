@@ -1,0 +1,141 @@
+//! A factor with its inverse: what a layer's curvature is kept as.
+
+use candle_core::Tensor;
+
+use super::invert::{Branch, Curvature, Inverse, Inverter, Problem};
+use super::{Error, KfacConfig, Result, damping};
+use crate::clock::{Clock, Phase};
+use crate::param::Block;
+use crate::state::State;
+
+/// Which of a layer's two factors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// A, of the inputs.
+    Inputs = 0,
+    /// G, of the output gradients.
+    OutputGrads = 1,
+}
+
+/// One factor with its inverse, and an account of what keeping it cost.
+#[derive(Debug)]
+pub struct Factor {
+    /// `layer1.0.conv1/a`, `layer1.0.conv1/g`.
+    pub name: String,
+    pub order: usize,
+    /// The moving average, or the last batch's rows where the recipe keeps rows; absent before the first statistics.
+    pub average: Option<Tensor>,
+    /// Absent before the first refresh.
+    pub inverse: Option<Inverse>,
+    /// Refreshes so far by the way they went, in the order of [`Branch::ALL`].
+    pub refreshes: [usize; Branch::ALL.len()],
+    /// Seconds of damping and inversion so far.
+    pub seconds: f64,
+    /// Those of the last refresh.
+    pub(super) last_seconds: f64,
+    /// The statistics of the last refresh, n×n; kept for probes only.
+    pub(super) last_statistics: Option<Tensor>,
+    /// For each of our rows its place in PyTorch's order, which the power iteration's start follows.
+    pub(super) rows: Vec<usize>,
+}
+
+impl Factor {
+    fn new(name: String, rows: Vec<usize>) -> Self {
+        Self {
+            name,
+            order: rows.len(),
+            average: None,
+            inverse: None,
+            refreshes: [0; Branch::ALL.len()],
+            seconds: 0.0,
+            last_seconds: 0.0,
+            last_statistics: None,
+            rows,
+        }
+    }
+
+    /// The two factors of a layer: over its inputs, and over its outputs.
+    pub(super) fn of(block: &Block) -> [Self; 2] {
+        let inputs = Self::new(format!("{}/a", block.name), block.torch_rows());
+        [inputs, Self::new(format!("{}/g", block.name), (0..block.outputs).collect())]
+    }
+
+    /// A new inverse of the average, if there is one: the damping, and the way that it went.
+    pub(super) fn refresh(
+        &mut self,
+        inverter: &dyn Inverter,
+        config: &KfacConfig,
+        number: usize,
+        clock: &Clock,
+    ) -> Result<Option<(f64, Branch)>> {
+        let Some(average) = self.average.clone() else { return Ok(None) };
+        let before = clock.total();
+        let factor = curvature(&average, config);
+        let damping = {
+            let _damping = clock.phase(Phase::Damping);
+            damping::resolve(config.damping, factor, || damping::power_start(self.rows.iter().copied(), &average))?
+        };
+        let inversion = clock.phase(Phase::Inversion);
+        let problem = Problem { factor, damping, previous: self.inverse.as_ref(), refresh: number };
+        let Some(refreshed) = inverter.invert(&problem)? else {
+            return Err(Error::NotInvertible { factor: self.name.clone() });
+        };
+        drop(inversion);
+        self.take(refreshed.inverse.contiguous()?, refreshed.branch, clock.total() - before);
+        Ok(Some((damping, refreshed.branch)))
+    }
+
+    /// The matrix that the last refresh inverted, before damping.
+    pub(super) fn statistics(&self, config: &KfacConfig) -> Result<Option<Tensor>> {
+        Ok(self.average.as_ref().map(|average| curvature(average, config).dense()).transpose()?)
+    }
+
+    /// Takes a new inverse, and counts what it cost.
+    pub(super) fn take(&mut self, inverse: Inverse, branch: Branch, seconds: f64) {
+        self.inverse = Some(inverse);
+        self.refreshes[branch as usize] += 1;
+        self.seconds += seconds;
+        self.last_seconds = seconds;
+    }
+}
+
+/// What an average stands for: itself, or the product of the rows that are kept.
+fn curvature<'a>(average: &'a Tensor, config: &KfacConfig) -> Curvature<'a> {
+    if config.moments.keeps_rows() { Curvature::Rows(average) } else { Curvature::Matrix(average) }
+}
+
+/// Names of [`Factor::refreshes`] in checkpoints.
+const REFRESHES: [&str; Branch::ALL.len()] = ["exact", "newton", "newton-damped", "fallback", "approximate"];
+
+/// Checkpoints, under the factor's name.
+impl Factor {
+    pub(super) fn state(&self) -> State {
+        let mut state = State::new();
+        if let Some(average) = &self.average {
+            state.put("average", average);
+        }
+        if let Some(inverse) = &self.inverse {
+            state.put_part("inverse", inverse.state());
+        }
+        for (name, count) in REFRESHES.into_iter().zip(self.refreshes) {
+            state.put_number(name, count as f64);
+        }
+        state.put_number("seconds", self.seconds);
+        if let Some(statistics) = &self.last_statistics {
+            state.put("last-statistics", statistics);
+        }
+        state
+    }
+
+    pub(super) fn load(&mut self, state: &mut State) -> candle_core::Result<()> {
+        let mut state = state.take_part(&self.name);
+        self.average = state.take("average");
+        self.last_statistics = state.take("last-statistics");
+        self.inverse = Inverse::load(state.take_part("inverse"))?;
+        for (name, count) in REFRESHES.into_iter().zip(&mut self.refreshes) {
+            *count = state.take_count(name)?;
+        }
+        self.seconds = state.take_number("seconds")?;
+        state.finish()
+    }
+}
