@@ -126,19 +126,28 @@ mod tests {
             prop_assert!(close(ours, theirs, 1e-12), "{g:?} in {groups} groups");
         }
 
-        let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
-        let (x, weight, dy) = (single(&x), single(&weight), single(&dy));
+        engines_agree(&g, groups, [&x, &weight, &dy], &theirs)
+    }
+
+    /// In float32, with results in float64 of the same input, weight and output gradient.
+    fn engines_agree(
+        g: &Geometry,
+        groups: usize,
+        numbers: [&[f64]; 3],
+        theirs: &[Vec<f64>; 3],
+    ) -> Result<(), TestCaseError> {
+        let [x, weight, dy] = numbers.map(|values| values.iter().map(|&value| value as f32).collect::<Vec<f32>>());
         for engine in [Engine::Auto, Engine::Direct, Engine::Winograd, Engine::Portable] {
             let all = || {
                 [
-                    forward(engine, &g, groups, &x, &weight),
-                    grad_input(engine, &g, groups, &dy, &weight),
-                    grad_weight(engine, &g, groups, &x, &dy),
+                    forward(engine, g, groups, &x, &weight),
+                    grad_input(engine, g, groups, &dy, &weight),
+                    grad_weight(engine, g, groups, &x, &dy),
                 ]
             };
             let ours = all();
             prop_assert_eq!(&ours, &all(), "the same bits twice");
-            for (ours, theirs) in ours.into_iter().zip(&theirs) {
+            for (ours, theirs) in ours.into_iter().zip(theirs) {
                 prop_assert!(close(&doubles(ours), theirs, 1e-4), "{engine:?} of {g:?} in {groups} groups");
             }
         }
@@ -146,9 +155,14 @@ mod tests {
         // Control: the groups in another order give another result.
         if groups > 1 {
             let turned: Vec<f32> = weight.chunks(g.outputs).flat_map(|row| row.iter().rev()).copied().collect();
-            prop_assert!(!close(&doubles(forward(Engine::Auto, &g, groups, &x, &turned)), &theirs[0], 1e-4));
+            prop_assert!(!close(&doubles(forward(Engine::Auto, g, groups, &x, &turned)), &theirs[0], 1e-4));
         }
         Ok(())
+    }
+
+    /// Groups and the channels of each; as often as not depthwise.
+    fn channels() -> impl Strategy<Value = (usize, usize, usize)> {
+        prop_oneof![(1usize..7, 1usize..6, 1usize..6), (2usize..40, Just(1), Just(1))]
     }
 
     proptest! {
@@ -156,7 +170,7 @@ mod tests {
 
         #[test]
         fn it_is_one_convolution_with_zeros_between_the_groups(
-            batch in 1usize..4, height in 5usize..10, width in 5usize..10, groups in 1usize..7, inputs in 1usize..6, outputs in 1usize..6,
+            batch in 1usize..4, height in 5usize..10, width in 5usize..10, (groups, inputs, outputs) in channels(),
             kernel in 1usize..5, stride in 1usize..4, padding in 0usize..3,
         ) {
             let (inputs, outputs) = (inputs * groups, outputs * groups);

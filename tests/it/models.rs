@@ -98,7 +98,16 @@ fn every_linear_layer_and_convolution_is_a_block_except_the_grouped() {
             _ => 0,
         };
         assert_eq!(grouped, expected, "{}", model.name());
+        assert_eq!(model.has_grouped(), grouped > 0, "{}", model.name());
     }
+}
+
+#[test]
+fn groups_need_a_width_that_falls_into_them() {
+    let resnext =
+        |width: usize| serde_json::from_value::<ModelConfig>(serde_json::json!({ "resnext50": { "width": width } }));
+    assert_eq!(resnext(5).unwrap().check(SHAPE).unwrap_err(), "a width of 5, a multiple of 2 expected");
+    assert!(resnext(6).unwrap().check(SHAPE).is_ok());
 }
 
 #[test]

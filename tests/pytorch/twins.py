@@ -47,8 +47,8 @@ class Residual(nn.Module):
         super().__init__()
         plan = [(cin, planes, 3, stride), (planes, planes, 3, 1)]
         if bottleneck:
-            wide = planes if groups == 1 else 2 * planes
-            plan = [(cin, wide, 1, 1), (wide, wide, 3, stride, groups), (wide, 4 * planes, 1, 1)]
+            wide = planes if groups is None else 2 * planes
+            plan = [(cin, wide, 1, 1), (wide, wide, 3, stride, groups or 1), (wide, 4 * planes, 1, 1)]
         self.depth, self.name, self.cout = len(plan), shortcut, plan[-1][1]
         for i, layer in enumerate(plan):
             self.add_module(f"conv{i + 1}", conv(*layer))
@@ -67,7 +67,7 @@ class Residual(nn.Module):
 class Resnet(nn.Module):
     STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
-    def __init__(self, depth, width, shape, imagenet, groups=1):
+    def __init__(self, depth, width, shape, imagenet, groups=None):
         super().__init__()
         shortcut, self.classifier = ("downsample", "fc") if imagenet else ("shortcut", "linear")
         self.imagenet = imagenet

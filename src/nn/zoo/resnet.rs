@@ -31,7 +31,7 @@ pub const DEPTH_50: Depth = Depth { block: Block::Bottleneck, stages: [3, 4, 6, 
 pub const DEPTH_101: Depth = Depth { block: Block::Bottleneck, stages: [3, 4, 23, 3] };
 pub const DEPTH_152: Depth = Depth { block: Block::Bottleneck, stages: [3, 8, 36, 3] };
 
-/// As many channels of the net's width stand behind each group.
+/// The net's width divided by this is the number of groups.
 pub const OF_GROUP: usize = 2;
 
 /// 32×4d at width 64: 32 groups, of 4 channels in the first stage.
