@@ -60,14 +60,14 @@ impl Factor {
         [inputs, Self::new(format!("{}/g", block.name), (0..block.outputs).collect())]
     }
 
-    /// A new inverse of the average, if there is one: the damping, and the way that it went.
+    /// A new inverse of the average, if there is one.
     pub(super) fn refresh(
         &mut self,
         inverter: &dyn Inverter,
         config: &KfacConfig,
         number: usize,
         clock: &Clock,
-    ) -> Result<Option<(f64, Branch)>> {
+    ) -> Result<Option<Refresh>> {
         let Some(average) = self.average.clone() else { return Ok(None) };
         let before = clock.total();
         let factor = curvature(&average, config);
@@ -82,12 +82,7 @@ impl Factor {
         };
         drop(inversion);
         self.take(refreshed.inverse.contiguous()?, refreshed.branch, clock.total() - before);
-        Ok(Some((damping, refreshed.branch)))
-    }
-
-    /// The matrix that the last refresh inverted, before damping.
-    pub(super) fn statistics(&self, config: &KfacConfig) -> Result<Option<Tensor>> {
-        Ok(self.average.as_ref().map(|average| curvature(average, config).dense()).transpose()?)
+        Ok(Some(Refresh { average, damping, branch: refreshed.branch }))
     }
 
     /// Takes a new inverse, and counts what it cost.
@@ -99,8 +94,15 @@ impl Factor {
     }
 }
 
+/// What a factor's refresh took, and which way it went.
+pub(super) struct Refresh {
+    pub average: Tensor,
+    pub damping: f64,
+    pub branch: Branch,
+}
+
 /// What an average stands for: itself, or the product of the rows that are kept.
-fn curvature<'a>(average: &'a Tensor, config: &KfacConfig) -> Curvature<'a> {
+pub(super) fn curvature<'a>(average: &'a Tensor, config: &KfacConfig) -> Curvature<'a> {
     if config.moments.keeps_rows() { Curvature::Rows(average) } else { Curvature::Matrix(average) }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::factor::{Factor, Side};
+use super::factor::{self, Factor, Refresh, Side};
 use super::invert::{self, Inverse, Inverter};
 use super::moment::{self, Collector};
 use super::{Damping, Eigenvalues, Fisher, KfacConfig, Note, Result, Rows, Step, Transform, probe, rescale};
@@ -84,13 +84,12 @@ impl Kfac {
             layer.corrected = None;
             for factor in &mut layer.factors {
                 let refreshed = factor.refresh(self.inverter.as_ref(), &self.config, number, clock)?;
-                let (Some(notes), Some((damping, branch))) = (&mut self.notes, refreshed) else { continue };
+                let (Some(notes), Some(refresh)) = (&mut self.notes, refreshed) else { continue };
                 let _pause = clock.pause();
-                let (statistics, inverse) = (factor.statistics(&self.config)?, factor.inverse.as_ref());
-                let inverse = inverse.filter(|_| !is_joint).map(Inverse::dense).transpose()?;
-                if let Some(statistics) = statistics {
-                    notes.extend(probe::factor(factor, &statistics, damping, branch, inverse.as_ref())?);
-                }
+                let Refresh { average, damping, branch } = refresh;
+                let statistics = factor::curvature(&average, &self.config).dense()?;
+                let inverse = factor.inverse.as_ref().filter(|_| !is_joint).map(Inverse::dense).transpose()?;
+                notes.extend(probe::factor(factor, &statistics, damping, branch, inverse.as_ref())?);
             }
         }
         Ok(())
