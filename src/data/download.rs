@@ -1,12 +1,15 @@
 //! One file over HTTP: what came already is gone on with, a connection that is cut is made again.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_RANGE, RANGE};
-use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use ureq::http::{Response, StatusCode, Uri};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
 
 /// Attempts in a row that bring nothing new.
 const ATTEMPTS: u32 = 4;
@@ -31,35 +34,38 @@ pub enum Failure {
 ///
 /// The file may still be wrong: servers lie, and its beginning may be of another version. A checksum has to tell.
 pub fn download(url: &str, path: &Path, most: u64, on_bytes: &mut dyn FnMut(u64, Option<u64>)) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Write)?;
-    runtime.block_on(async {
-        let client = client(url).build().map_err(|error| Failure::Http(text(&error)))?;
-        let mut failed = 0;
-        loop {
-            let before = size(path)?;
-            let message = match attempt(&client, url, path, most, on_bytes).await {
-                Ok(()) => return Ok(()),
-                Err(Attempt::Final(failure)) => return Err(failure),
-                Err(Attempt::Cut(message)) => message,
-            };
-            failed = if size(path)? > before { 0 } else { failed + 1 };
-            if failed == ATTEMPTS {
-                return Err(Failure::Http(message));
-            }
-            tokio::time::sleep(PAUSE * (1 << failed)).await;
+    let agent = agent(url);
+    let mut failed = 0;
+    loop {
+        let before = size(path)?;
+        let message = match attempt(&agent, url, path, most, on_bytes) {
+            Ok(()) => return Ok(()),
+            Err(Attempt::Final(failure)) => return Err(failure),
+            Err(Attempt::Cut(message)) => message,
+        };
+        failed = if size(path)? > before { 0 } else { failed + 1 };
+        if failed == ATTEMPTS {
+            return Err(Failure::Http(message));
         }
-    })
+        thread::sleep(PAUSE * (1 << failed));
+    }
 }
 
-/// A `.gz` is to come as it is, whatever other crates switch on. No proxy leads to this machine's own servers.
-fn client(url: &str) -> ClientBuilder {
-    let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-    let client = Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).user_agent(agent).no_gzip();
-    let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
-    match host.as_deref() {
-        Some("127.0.0.1" | "localhost" | "[::1]") => client.no_proxy(),
-        _ => client,
-    }
+/// A `.gz` is to come as it is. No proxy leads to this machine's own servers.
+fn agent(url: &str) -> Agent {
+    let config = Agent::config_builder()
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .accept_encoding("")
+        .timeout_connect(Some(CONNECT))
+        .timeout_per_read(Some(SILENCE))
+        .http_status_as_error(false)
+        .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build());
+    let host = url.parse::<Uri>().ok().and_then(|url| url.host().map(str::to_owned));
+    let config = match host.as_deref() {
+        Some("127.0.0.1" | "localhost" | "[::1]") => config.proxy(None),
+        _ => config,
+    };
+    config.build().new_agent()
 }
 
 /// Why one attempt ended.
@@ -75,22 +81,21 @@ impl From<io::Error> for Attempt {
     }
 }
 
-async fn attempt(
-    client: &Client,
+fn attempt(
+    agent: &Agent,
     url: &str,
     path: &Path,
     most: u64,
     on_bytes: &mut dyn FnMut(u64, Option<u64>),
 ) -> Result<(), Attempt> {
-    let cut = |error: reqwest::Error| Attempt::Cut(text(&error));
     let have = size(path).map_err(Attempt::Final)?;
-    let mut request = client.get(url);
+    let mut request = agent.get(url);
     if have > 0 {
         request = request.header(RANGE, format!("bytes={have}-"));
     }
-    let mut response = request.send().await.map_err(|error| match error.is_builder() {
-        true => Attempt::Final(Failure::Http(text(&error))),
-        false => cut(error),
+    let mut response = request.call().map_err(|error| match error {
+        ureq::Error::Http(_) | ureq::Error::BadUri(_) => Attempt::Final(Failure::Http(text(&error))),
+        error => Attempt::Cut(text(&error)),
     })?;
     let start = match response.status() {
         StatusCode::OK => 0,
@@ -109,14 +114,21 @@ async fn attempt(
     let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
     file.set_len(start)?;
     io::Seek::seek(&mut file, io::SeekFrom::Start(start))?;
-    let total = response.content_length().map(|rest| start + rest);
+    let total = header(&response, CONTENT_LENGTH).and_then(|rest| rest.parse::<u64>().ok()).map(|rest| start + rest);
     let mut done = start;
-    while let Some(bytes) = response.chunk().await.map_err(cut)? {
+    let mut body = response.body_mut().as_reader();
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        let bytes = match body.read(&mut piece) {
+            Ok(0) => break,
+            Ok(length) => &piece[..length],
+            Err(error) => return Err(Attempt::Cut(text(&error))),
+        };
         done += bytes.len() as u64;
         if done > most {
             return Err(Attempt::Final(Failure::TooLong { most }));
         }
-        file.write_all(&bytes)?;
+        file.write_all(bytes)?;
         on_bytes(done, total);
     }
     file.sync_all()?;
@@ -132,16 +144,19 @@ fn size(path: &Path) -> Result<u64, Failure> {
 }
 
 /// First byte and length of the whole by `bytes 100-199/200` or `bytes */200`.
-fn range(response: &Response) -> Option<(Option<u64>, Option<u64>)> {
-    let (range, total) =
-        response.headers().get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?.split_once('/')?;
+fn range(response: &Response<Body>) -> Option<(Option<u64>, Option<u64>)> {
+    let (range, total) = header(response, CONTENT_RANGE)?.strip_prefix("bytes ")?.split_once('/')?;
     Some((range.split_once('-').and_then(|(start, _)| start.parse().ok()), total.parse().ok()))
 }
 
-/// The error with its causes: reqwest's own words end where it gets interesting.
-fn text(error: &reqwest::Error) -> String {
+fn header(response: &Response<Body>, name: ureq::http::HeaderName) -> Option<&str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// The error with its causes: the outermost words end where it gets interesting.
+fn text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(error) = cause {
         text = format!("{text}: {error}");
         cause = error.source();

@@ -24,8 +24,13 @@ impl Figure for Ablation {
     fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
         let axis = group::axis(data)?;
         let lines = summary::leading(data, axis.as_deref())?;
-        let name = axis.map_or(lit(NULL).cast(DataType::String), |axis| lit(group::short(&axis).to_owned()));
-        let kept = [
+        let mut frame = summary::by_line(data, &lines)?;
+        let name = axis.as_deref().map(group::short);
+        frame.with_column(Column::new("axis".into(), vec![name; frame.height()]))?;
+        frame.select([
+            "line",
+            "label",
+            "axis",
             "at",
             "seeds",
             "diverged",
@@ -34,9 +39,7 @@ impl Figure for Ablation {
             "epoch_seconds",
             "epoch_seconds_sd",
             "omitted",
-        ];
-        let columns = [col("line"), col("label"), name.alias("axis")].into_iter().chain(kept.map(col));
-        summary::by_line(data, &lines)?.lazy().select(columns.collect::<Vec<_>>()).collect()
+        ])
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::{Data, Error, counts, group, numbers, summary, texts};
+use super::gather::{Lines, Member};
+use super::{Data, Error, counts, group, summary, texts};
 use crate::catalog;
-use crate::record::Status;
 use crate::stats::{self, Paired, Verdict};
 
 /// What lines are compared by.
@@ -130,22 +130,15 @@ fn of_line(
         return Err(Error::UnknownLine { name: label.to_owned(), hint: hint(label, &known) });
     };
     let line = counts(lines, "line").map_err(query)?[place] as u32;
-    let trials = summary::by_trial(data)
-        .and_then(|trials| {
-            let lines = lines.clone().lazy().filter(col("line").eq(lit(line)));
-            trials.lazy().join(lines, [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner)).collect()
-        })
-        .map_err(query)?;
-    let columns = MEASURES.map(|measure| numbers(&trials, measure.name));
-    let mut values = Vec::new();
-    for column in columns {
-        values.push(column.map_err(query)?);
-    }
-    let states = texts(&trials, "status").map_err(query)?;
-    let seeds = trials.column("seed").and_then(|seeds| seeds.u64().cloned()).map_err(query)?;
-    let finished = (0..trials.height()).filter(|&i| states[i] == Status::Finished.name());
-    let row = |i: usize| (seeds.get(i).unwrap_or_default(), std::array::from_fn(|measure| values[measure][i]));
-    Ok((finished.map(row).collect(), trials.height()))
+    let lines = Lines::new(lines).map_err(query)?;
+    let mut members = lines.members(data).map_err(query)?;
+    members.retain(|member| member.line == line);
+    let row = |member: &Member| {
+        let measures = data.sums[member.place].measures();
+        let of = |measure: &Measure| summary::MEASURES.iter().position(|known| *known == measure.name);
+        (member.seed, MEASURES.each_ref().map(|measure| of(measure).and_then(|i| measures[i]).unwrap_or(f64::NAN)))
+    };
+    Ok((members.iter().filter(|member| member.finished).map(row).collect(), members.len()))
 }
 
 fn hint(name: &str, known: &[&str]) -> String {

@@ -1,7 +1,10 @@
 //! Test accuracy and training loss, by epoch and by seconds of training.
 
+use std::collections::BTreeMap;
+
 use polars::prelude::*;
 
+use super::gather::{self, Lines};
 use super::ink::style::Look;
 use super::ink::{Canvas, Frame, Grid, Key, Legend, Panel, Point, Scale, Swatch};
 use super::{Data, Figure, counts, numbers, summary, table, texts};
@@ -23,18 +26,41 @@ impl Figure for Curves {
     /// `line, label, seeds, diverged, omitted, metric, epoch, seconds, mean, sd`. `seconds` is the mean clock at the end of the epoch. A
     /// line that never finished has one row without numbers.
     fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
-        let lines = summary::leading(data, None)?;
-        let shown = summary::is(&Scope::Test, Metric::Accuracy).or(summary::is(&Scope::Train, Metric::Loss));
-        let curves = summary::rows(data, &lines)?
-            .filter(shown.and(summary::finished()))
-            .group_by([col("line"), col("metric"), col("epoch")])
-            .agg([col("seconds").mean(), col("value").mean().alias("mean"), col("value").std(1).alias("sd")]);
-        summary::by_line(data, &lines)?
-            .lazy()
-            .select([col("line"), col("label"), col("seeds"), col("diverged"), col("omitted")])
-            .join(curves, [col("line")], [col("line")], JoinArgs::new(JoinType::Left))
-            .sort(["line", "metric", "epoch"], SortMultipleOptions::default())
-            .collect()
+        let leading = summary::leading(data, None)?;
+        let lines = Lines::new(&leading)?;
+        let mut dots: BTreeMap<Place<'_>, Seen> = BTreeMap::new();
+        for member in lines.members(data)?.into_iter().filter(|member| member.finished) {
+            for row in gather::of(data, &member)? {
+                let shown = SHOWN.iter().find(|(scope, metric)| row.is(scope, *metric));
+                let Some((_, metric)) = shown else { continue };
+                let dot = dots.entry((member.line as usize, metric.name(), row.epoch)).or_default();
+                dot.seconds.push(row.seconds);
+                dot.values.push(row.value);
+            }
+        }
+        let all = summary::by_line(data, &leading)?;
+        let (mut of, mut seen) = (Vec::new(), Vec::new());
+        for (place, line) in counts(&all, "line")?.into_iter().enumerate() {
+            let before = of.len();
+            for dot in dots.range((line, "", 0)..(line + 1, "", 0)) {
+                of.push(place as IdxSize);
+                seen.push(Some(dot));
+            }
+            if of.len() == before {
+                of.push(place as IdxSize);
+                seen.push(None);
+            }
+        }
+        let mut frame =
+            all.select(["line", "label", "seeds", "diverged", "omitted"])?.take(&IdxCa::from_vec("".into(), of))?;
+        frame.hstack_mut(&[
+            Column::new("metric".into(), seen.iter().map(|dot| dot.map(|(key, _)| key.1)).collect::<Vec<_>>()),
+            Column::new("epoch".into(), seen.iter().map(|dot| dot.map(|(key, _)| key.2)).collect::<Vec<_>>()),
+            column("seconds", &seen, |dot| gather::mean(&dot.seconds)),
+            column("mean", &seen, |dot| gather::mean(&dot.values)),
+            column("sd", &seen, |dot| gather::deviation(&dot.values)),
+        ])?;
+        Ok(frame)
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
@@ -67,6 +93,22 @@ impl Figure for Curves {
         legend.draw(&mut canvas, (width / 2.0, below));
         Ok(canvas)
     }
+}
+
+const SHOWN: [(Scope, Metric); 2] = [(Scope::Test, Metric::Accuracy), (Scope::Train, Metric::Loss)];
+
+/// A line, a metric and an epoch.
+type Place<'a> = (usize, &'a str, u32);
+
+/// The seconds and values of all seeds at one place.
+#[derive(Default)]
+struct Seen {
+    seconds: Vec<f64>,
+    values: Vec<f64>,
+}
+
+fn column(name: &str, seen: &[Option<(&Place<'_>, &Seen)>], of: fn(&Seen) -> Option<f64>) -> Column {
+    Column::new(name.into(), seen.iter().map(|dot| dot.and_then(|(_, seen)| of(seen))).collect::<Vec<_>>())
 }
 
 /// What a row of panels shows.

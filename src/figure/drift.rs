@@ -1,12 +1,16 @@
 //! How far statistics move between refreshes: what a probe measured, over training.
 
+use std::collections::BTreeMap;
+
 use polars::prelude::*;
 
+use super::gather::{self, Lines, Number};
 use super::ink::style::Look;
 use super::ink::{Canvas, Grid, Key, Legend, Panel, Point, Scale, Swatch};
 use super::{Data, Figure, counts, numbers, summary, texts};
 use crate::catalog::Entry;
 use crate::record::{Metric, Scope};
+use crate::stats;
 
 /// The relative change of a factor since its last refresh (figure S2 of the paper).
 pub struct Drift;
@@ -31,18 +35,24 @@ impl Figure for Drift {
 
 /// `line, label, step, median, least, largest` of a metric over all factors and seeds.
 pub fn by_step(data: &Data, metric: Metric) -> PolarsResult<DataFrame> {
-    // Factors are named after their layers; comparisons of inverters have one scope for all.
-    let of_factors = col("metric").eq(lit(metric.name())).and(col("scope").neq(lit(Scope::Probe.name())));
-    summary::rows(data, &summary::leading(data, None)?)?
-        .filter(of_factors.and(col("value").is_finite()))
-        .group_by([col("line"), col("label"), col("step")])
-        .agg([
-            col("value").median().alias("median"),
-            col("value").min().alias("least"),
-            col("value").max().alias("largest"),
-        ])
-        .sort(["line", "step"], SortMultipleOptions::default())
-        .collect()
+    let lines = Lines::new(&summary::leading(data, None)?)?;
+    let mut values: BTreeMap<(u32, &str, u64), Vec<f64>> = BTreeMap::new();
+    for member in lines.members(data)? {
+        // Factors are named after their layers; comparisons of inverters have one scope for all.
+        let of_factors = |row: &Number| row.is_a(metric) && !row.is_in(&Scope::Probe) && row.value.is_finite();
+        for row in gather::of(data, &member)?.filter(of_factors) {
+            values.entry((member.line, member.label, row.step)).or_default().push(row.value);
+        }
+    }
+    let column = |of: &dyn Fn(&[f64]) -> f64| values.values().map(|values| of(values)).collect::<Vec<f64>>();
+    df!(
+        "line" => values.keys().map(|key| key.0).collect::<Vec<_>>(),
+        "label" => values.keys().map(|key| key.1).collect::<Vec<_>>(),
+        "step" => values.keys().map(|key| key.2).collect::<Vec<_>>(),
+        "median" => column(&stats::median),
+        "least" => column(&|values| values.iter().copied().fold(f64::INFINITY, f64::min)),
+        "largest" => column(&|values| values.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+    )
 }
 
 /// Medians as lines, with bands from the least to the largest.

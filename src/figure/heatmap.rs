@@ -1,11 +1,14 @@
 //! What two swept keys do together.
 
+use std::collections::BTreeMap;
+
 use polars::prelude::*;
 
 use super::ink::style::{BELOW, Color, FRAME, INK, LEADING, LEFT, MARGIN};
 use super::ink::{Anchor, Canvas, Legend, text_width};
-use super::{Data, Figure, counts, group, summary, table, texts};
+use super::{Data, Figure, counts, gather, group, summary, table, texts};
 use crate::catalog::Entry;
+use crate::record::Status;
 
 /// Final test accuracy as a colour and a number, a panel for each arm.
 pub struct Heatmap;
@@ -26,24 +29,34 @@ impl Figure for Heatmap {
             Some(plane) => plane,
             None => (String::new(), String::new(), empty()?),
         };
-        let accuracy = || col("final_accuracy").filter(summary::finished());
-        summary::by_trial(data)?
-            .lazy()
-            .join(places.lazy(), [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner))
-            .group_by([col("arm"), col("x"), col("y"), col("x_rank"), col("y_rank")])
-            .agg([
-                summary::finished().sum().cast(DataType::UInt32).alias("seeds"),
-                summary::finished().not().sum().cast(DataType::UInt32).alias("diverged"),
-                accuracy().mean().alias("final_accuracy"),
-                accuracy().std(1).alias("final_accuracy_sd"),
-            ])
-            .with_columns([
-                lit(group::short(&x).to_owned()).alias("x_key"),
-                lit(group::short(&y).to_owned()).alias("y_key"),
-            ])
-            .select(COLUMNS.map(col))
-            .sort(["arm", "y_rank", "x_rank"], SortMultipleOptions::default())
-            .collect()
+        let (trials, arms) = (texts(&places, "trial")?, texts(&places, "arm")?);
+        let (xs, ys) = (texts(&places, "x")?, texts(&places, "y")?);
+        let (x_ranks, y_ranks) = (counts(&places, "x_rank")?, counts(&places, "y_rank")?);
+        let states = data.results.trials.column("status")?.str()?;
+        let mut cells: BTreeMap<(&str, usize, usize), Trials> = BTreeMap::new();
+        for (i, trial) in trials.iter().enumerate() {
+            let Some(&place) = data.places.get(trial) else { continue };
+            let cell = cells.entry((&arms[i], y_ranks[i], x_ranks[i])).or_default();
+            (cell.x, cell.y) = (&xs[i], &ys[i]);
+            match states.get(place) == Some(Status::Finished.name()) {
+                true => cell.accuracies.push(data.sums[place].measures()[0].unwrap_or(f64::NAN)),
+                false => cell.diverged += 1,
+            }
+        }
+        let count = cells.len();
+        df!(
+            "arm" => cells.keys().map(|key| key.0).collect::<Vec<_>>(),
+            "x_key" => vec![group::short(&x); count],
+            "y_key" => vec![group::short(&y); count],
+            "x" => cells.values().map(|cell| cell.x).collect::<Vec<_>>(),
+            "y" => cells.values().map(|cell| cell.y).collect::<Vec<_>>(),
+            "x_rank" => cells.keys().map(|key| key.2 as u32).collect::<Vec<_>>(),
+            "y_rank" => cells.keys().map(|key| key.1 as u32).collect::<Vec<_>>(),
+            "seeds" => cells.values().map(|cell| cell.accuracies.len() as u32).collect::<Vec<_>>(),
+            "diverged" => cells.values().map(|cell| cell.diverged).collect::<Vec<_>>(),
+            "final_accuracy" => cells.values().map(|cell| gather::mean(&cell.accuracies)).collect::<Vec<_>>(),
+            "final_accuracy_sd" => cells.values().map(|cell| gather::deviation(&cell.accuracies)).collect::<Vec<_>>()
+        )
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
@@ -73,8 +86,14 @@ impl Figure for Heatmap {
     }
 }
 
-const COLUMNS: [&str; 11] =
-    ["arm", "x_key", "y_key", "x", "y", "x_rank", "y_rank", "seeds", "diverged", "final_accuracy", "final_accuracy_sd"];
+/// The trials at one point of the plane.
+#[derive(Default)]
+struct Trials<'a> {
+    x: &'a str,
+    y: &'a str,
+    accuracies: Vec<f64>,
+    diverged: u32,
+}
 
 /// The height of a cell.
 const ROW: f64 = 20.0;

@@ -17,8 +17,8 @@ impl Figure for Memory {
 
     /// `line, label, seeds, peak_rss_bytes, peak_rss_bytes_sd, omitted`.
     fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
-        let columns = ["line", "label", "seeds", "peak_rss_bytes", "peak_rss_bytes_sd", "omitted"].map(col);
-        summary::by_line(data, &summary::leading(data, None)?)?.lazy().select(columns).collect()
+        let columns = ["line", "label", "seeds", "peak_rss_bytes", "peak_rss_bytes_sd", "omitted"];
+        summary::by_line(data, &summary::leading(data, None)?)?.select(columns)
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {

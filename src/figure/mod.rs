@@ -8,6 +8,8 @@
 
 mod group;
 
+mod gather;
+
 mod summary;
 
 mod curves;

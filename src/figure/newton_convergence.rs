@@ -1,12 +1,16 @@
 //! How fast inverters come near, on random matrices.
 
+use std::collections::BTreeMap;
+
 use polars::prelude::*;
 
+use super::gather::{self, Lines, Member, Number};
 use super::ink::style::Look;
 use super::ink::{Canvas, Grid, Key, Legend, Panel, Point, Scale, Swatch};
-use super::{Data, Figure, counts, group, numbers, summary, texts};
+use super::{Data, Figure, counts, group, numbers, texts};
 use crate::catalog::Entry;
 use crate::record::{Metric, Scope};
+use crate::stats;
 
 /// The residual by rounds, a panel for each perturbation.
 pub struct NewtonConvergence;
@@ -31,17 +35,38 @@ impl Figure for NewtonConvergence {
 
 /// `at, line, label, epoch, milliseconds, residual`: means of time and medians of residuals over seeds, `at` the perturbation and `epoch` the number of rounds.
 pub fn residuals(data: &Data) -> PolarsResult<DataFrame> {
-    summary::rows(data, &group::lines(data, Some("perturbation"))?)?
-        .filter(summary::is(&Scope::Probe, Metric::Residual).and(col("value").is_finite()))
-        .group_by([col("at"), col("line"), col("label"), col("epoch")])
-        .agg([
-            (lit(1e3) * col("seconds").mean()).alias("milliseconds"),
+    let lines = Lines::new(&group::lines(data, Some("perturbation"))?)?;
+    let members = lines.members(data)?;
+    let mut groups: Vec<&[Member]> = gather::groups(&members).collect();
+    let at = |group: &[Member]| group[0].at.unwrap_or(f64::INFINITY);
+    groups.sort_by(|a, b| at(a).total_cmp(&at(b)).then_with(|| a[0].line.cmp(&b[0].line)));
+    let (mut of_group, mut epochs, mut milliseconds, mut residuals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for group in groups {
+        let mut rounds: BTreeMap<u32, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+        for member in group {
+            let measured = |row: &Number| row.is(&Scope::Probe, Metric::Residual) && row.value.is_finite();
+            for row in gather::of(data, member)?.filter(measured) {
+                let (seconds, values) = rounds.entry(row.epoch).or_default();
+                seconds.push(row.seconds);
+                values.push(row.value);
+            }
+        }
+        for (epoch, (seconds, values)) in rounds {
+            of_group.push(group[0]);
+            epochs.push(epoch);
+            milliseconds.push(1e3 * stats::mean(&seconds));
             // Residuals span many powers of ten, where one seed would make the mean.
-            col("value").median().alias("residual"),
-        ])
-        .select([col("at"), col("line"), col("label"), col("epoch"), col("milliseconds"), col("residual")])
-        .sort(["at", "line", "epoch"], SortMultipleOptions::default().with_nulls_last(true))
-        .collect()
+            residuals.push(stats::median(&values));
+        }
+    }
+    df!(
+        "at" => of_group.iter().map(|trial| trial.at).collect::<Vec<_>>(),
+        "line" => of_group.iter().map(|trial| trial.line).collect::<Vec<_>>(),
+        "label" => of_group.iter().map(|trial| trial.label).collect::<Vec<_>>(),
+        "epoch" => epochs,
+        "milliseconds" => milliseconds,
+        "residual" => residuals
+    )
 }
 
 /// The residuals along one of the columns, a panel for each perturbation.

@@ -23,9 +23,8 @@ impl Figure for Pareto {
     /// no other line is at least as accurate in less time, or more accurate in the same.
     fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
         let columns = ["line", "label", "seeds", "diverged", "final_accuracy", "final_accuracy_sd"];
-        let columns = columns.into_iter().chain(["train_seconds", "train_seconds_sd", "omitted"]).map(col);
-        let lines = summary::by_line(data, &summary::leading(data, None)?)?.lazy();
-        let mut frame = lines.select(columns.collect::<Vec<_>>()).collect()?;
+        let columns = columns.into_iter().chain(["train_seconds", "train_seconds_sd", "omitted"]);
+        let mut frame = summary::by_line(data, &summary::leading(data, None)?)?.select(columns)?;
         let points: Vec<(f64, f64)> = super::numbers(&frame, "train_seconds")?
             .into_iter()
             .zip(super::numbers(&frame, "final_accuracy")?)

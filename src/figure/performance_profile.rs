@@ -40,12 +40,13 @@ impl Figure for PerformanceProfile {
         }
         problems.retain(|_, times| times.len() == names.len());
         let mut steps = Vec::new();
-        for (&line, &label) in &names {
+        // Profiles of many solvers cannot be read: the first ones stay.
+        for (&line, &label) in names.iter().take(summary::MOST_LINES) {
             steps.extend(profile(line, &problems).into_iter().map(|(tau, share)| (line as u32, label, tau, share)));
         }
         let count = steps.len();
         let omitted = names.len().saturating_sub(summary::MOST_LINES) as u32;
-        let frame = df!(
+        df!(
             "line" => steps.iter().map(|step| step.0).collect::<Vec<_>>(),
             "label" => steps.iter().map(|step| step.1).collect::<Vec<_>>(),
             "problems" => vec![problems.len() as u32; count],
@@ -53,9 +54,7 @@ impl Figure for PerformanceProfile {
             "tau" => steps.iter().map(|step| step.2).collect::<Vec<_>>(),
             "share" => steps.iter().map(|step| step.3).collect::<Vec<_>>(),
             "omitted" => vec![omitted; count]
-        )?;
-        // Profiles of many solvers cannot be read: the first ones stay.
-        frame.lazy().filter(col("line").lt(lit(summary::MOST_LINES as u32))).collect()
+        )
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {

@@ -1,12 +1,16 @@
 //! What a step spends its time on.
 
+use std::collections::BTreeMap;
+
 use polars::prelude::*;
 
+use super::gather::{self, Lines, Member};
 use super::ink::style::{AREAS, BELOW, Color, LEADING, MARGIN};
 use super::ink::{Anchor, Canvas, Frame, Key, Legend, Panel, Scale, Swatch, names, text_width};
-use super::{Data, Figure, numbers, summary, texts};
+use super::{Data, Figure, counts, numbers, summary, texts};
 use crate::catalog::Entry;
 use crate::record::{Metric, Scope};
+use crate::stats;
 
 /// A bar for each line of trials, of the phases of a step.
 pub struct Phases;
@@ -23,27 +27,24 @@ impl Figure for Phases {
     /// `line, label, omitted`, and for each phase milliseconds a step, the mean over epochs and finished trials.
     fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
         let lines = summary::leading(data, None)?;
-        let train = || col("scope").eq(lit(Scope::Train.name().to_owned()));
-        let mut of_trial = vec![
-            col("line").first(),
-            col("label").first(),
-            col("omitted").first(),
-            col("step").filter(train()).max().cast(DataType::Float64).alias("steps"),
-        ];
-        let mut of_line = vec![col("omitted").first()];
-        for phase in Metric::PHASES {
-            of_trial.push(col("value").filter(summary::is(&Scope::Train, phase)).sum().alias(phase.name()));
-            of_line.push((lit(1e3) * col(phase.name()) / col("steps")).mean().alias(title(phase)));
+        let omitted = counts(&lines, "omitted")?.first().copied().unwrap_or_default() as u32;
+        let lines = Lines::new(&lines)?;
+        let mut steps: BTreeMap<(u32, &str), Vec<[f64; Metric::PHASES.len()]>> = BTreeMap::new();
+        for member in lines.members(data)?.into_iter().filter(|member| member.finished) {
+            if let Some(step) = step(data, &member)? {
+                steps.entry((member.line, member.label)).or_default().push(step);
+            }
         }
-        summary::rows(data, &lines)?
-            .filter(summary::finished())
-            .group_by([col("trial")])
-            .agg(of_trial)
-            .filter(col("steps").gt(lit(0.0)))
-            .group_by([col("line"), col("label")])
-            .agg(of_line)
-            .sort(["line"], SortMultipleOptions::default())
-            .collect()
+        let mut columns = vec![
+            Column::new("line".into(), steps.keys().map(|key| key.0).collect::<Vec<_>>()),
+            Column::new("label".into(), steps.keys().map(|key| key.1).collect::<Vec<_>>()),
+            Column::new("omitted".into(), vec![omitted; steps.len()]),
+        ];
+        for (i, phase) in Metric::PHASES.into_iter().enumerate() {
+            let mean = |steps: &Vec<[f64; _]>| stats::mean(&steps.iter().map(|step| step[i]).collect::<Vec<_>>());
+            columns.push(Column::new(title(phase).into(), steps.values().map(mean).collect::<Vec<_>>()));
+        }
+        DataFrame::new(steps.len(), columns)
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
@@ -73,6 +74,18 @@ impl Figure for Phases {
         legend.draw(&mut canvas, (width / 2.0, bottom + BELOW));
         Ok(canvas)
     }
+}
+
+/// The milliseconds of each phase in a step of a trial; nothing of one without steps.
+fn step(data: &Data, member: &Member<'_>) -> PolarsResult<Option<[f64; Metric::PHASES.len()]>> {
+    let (mut seconds, mut steps) = ([0.0; Metric::PHASES.len()], 0);
+    for row in gather::of(data, member)?.filter(|row| row.is_in(&Scope::Train)) {
+        steps = steps.max(row.step);
+        if let Some(phase) = Metric::PHASES.into_iter().position(|phase| row.is_a(phase)) {
+            seconds[phase] += row.value;
+        }
+    }
+    Ok((steps > 0).then(|| seconds.map(|seconds| 1e3 * seconds / steps as f64)))
 }
 
 /// From one bar to the next.

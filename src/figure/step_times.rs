@@ -1,11 +1,16 @@
 //! How the times of single steps are distributed: refreshes of inverses are rare and long.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+
 use polars::prelude::*;
 
+use super::gather::{Lines, Member};
 use super::ink::style::Look;
 use super::ink::{Canvas, Grid, Key, Legend, Panel, Scale, Swatch};
 use super::{Data, Figure, counts, summary, table, texts};
 use crate::catalog::Entry;
+use crate::stats;
 
 /// For each line the share of steps that take so long or longer, both axes logarithmic, so that a step in a thousand is seen.
 pub struct StepTimes;
@@ -22,23 +27,31 @@ impl Figure for StepTimes {
     /// `line, label, share, milliseconds, seeds, omitted`: `share` of a line's steps take so long or longer, the mean over finished
     /// trials.
     fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
-        let lines = summary::leading(data, None)?.lazy();
-        let trials = data.results.trials.clone().lazy().filter(summary::finished()).select([col("trial")]);
-        let join = || JoinArgs::new(JoinType::Inner);
-        data.results
-            .steps
-            .clone()
-            .lazy()
-            .join(trials, [col("trial")], [col("trial")], join())
-            .join(lines, [col("trial")], [col("trial")], join())
-            .group_by([col("line"), col("label"), col("share")])
-            .agg([
-                (lit(1e3) * col("seconds")).mean().alias("milliseconds"),
-                col("seconds").count().cast(DataType::UInt32).alias("seeds"),
-                col("omitted").first(),
-            ])
-            .sort(["line", "share"], SortMultipleOptions::default().with_order_descending_multi([false, true]))
-            .collect()
+        let lines = summary::leading(data, None)?;
+        let omitted = counts(&lines, "omitted")?.first().copied().unwrap_or_default() as u32;
+        let lines = Lines::new(&lines)?;
+        let members = lines.members(data)?;
+        let finished = members.iter().filter(|trial| trial.finished).map(|trial| (trial.place, trial));
+        let of_trial: HashMap<usize, &Member> = finished.collect();
+        let steps = &data.results.steps;
+        let (trials, shares) = (steps.column("trial")?.str()?, steps.column("share")?.f64()?);
+        // Shares are above zero, so their bits are in their order.
+        let mut times: BTreeMap<(u32, &str, Reverse<u64>), Vec<f64>> = BTreeMap::new();
+        for ((trial, share), seconds) in trials.iter().zip(shares.iter()).zip(steps.column("seconds")?.f64()?.iter()) {
+            let (Some(trial), Some(share), Some(seconds)) = (trial, share, seconds) else { continue };
+            if let Some(member) = data.places.get(trial).and_then(|place| of_trial.get(place)) {
+                let key = (member.line, member.label, Reverse(share.to_bits()));
+                times.entry(key).or_default().push(1e3 * seconds);
+            }
+        }
+        df!(
+            "line" => times.keys().map(|key| key.0).collect::<Vec<_>>(),
+            "label" => times.keys().map(|key| key.1).collect::<Vec<_>>(),
+            "share" => times.keys().map(|key| f64::from_bits(key.2.0)).collect::<Vec<_>>(),
+            "milliseconds" => times.values().map(|times| stats::mean(times)).collect::<Vec<_>>(),
+            "seeds" => times.values().map(|times| times.len() as u32).collect::<Vec<_>>(),
+            "omitted" => vec![omitted; times.len()]
+        )
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {

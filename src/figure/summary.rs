@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::{Data, counts, group, numbers, texts};
-use crate::record::{Metric, Scope, Status};
+use super::gather::{self, Lines, Member};
+use super::{Data, counts, group, numbers};
+use crate::record::{Metric, Scope};
 use crate::stats;
 
 /// What a trial is summed up by.
@@ -14,49 +15,6 @@ pub const MEASURES: [&str; 6] =
 
 /// The most lines that a figure can show and a reader can tell apart.
 pub const MOST_LINES: usize = 16;
-
-/// Rows of one metric in one scope.
-pub fn is(scope: &Scope, metric: Metric) -> Expr {
-    col("scope").eq(lit(scope.name().to_owned())).and(col("metric").eq(lit(metric.name())))
-}
-
-/// Whether the trial came to its end.
-pub fn finished() -> Expr {
-    col("status").eq(lit(Status::Finished.name()))
-}
-
-/// The rows of the trials of `lines`, with `trial`, `status`, `seed` and the columns of `lines`.
-pub fn rows(data: &Data, lines: &DataFrame) -> PolarsResult<LazyFrame> {
-    let mut all: Option<DataFrame> = None;
-    for trial in texts(lines, "trial")? {
-        let Some(&place) = data.places.get(&trial) else { continue };
-        let mut rows = data.results.rows[place].clone();
-        let id = Scalar::new(DataType::String, AnyValue::StringOwned(trial.as_str().into()));
-        rows.with_column(Column::new_scalar("trial".into(), id, rows.height()))?;
-        match &mut all {
-            None => all = Some(rows),
-            Some(all) => {
-                all.vstack_mut_owned(rows)?;
-            }
-        }
-    }
-    let all = match all {
-        Some(all) => all,
-        None => none()?,
-    };
-    let trials = data.results.trials.clone().lazy().select([col("trial"), col("status"), col("seed")]);
-    let lines = lines.clone().lazy().join(trials, [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner));
-    Ok(all.lazy().join(lines, [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner)))
-}
-
-/// The columns of rows, and no rows.
-fn none() -> PolarsResult<DataFrame> {
-    let (texts, numbers) = (Vec::<String>::new(), Vec::<f64>::new());
-    df!(
-        "epoch" => Vec::<u32>::new(), "step" => Vec::<u64>::new(), "seconds" => &numbers, "scope" => &texts,
-        "metric" => &texts, "value" => &numbers, "trial" => &texts
-    )
-}
 
 /// The lines to draw: all, or those with the best mean final accuracy if they are more than [`MOST_LINES`], counted from 0 again.
 /// The column `omitted` says how many were left out.
@@ -77,35 +35,45 @@ pub fn leading(data: &Data, axis: Option<&str>) -> PolarsResult<DataFrame> {
     let places: Vec<Option<u32>> =
         counts(&lines, "line")?.iter().map(|line| kept.binary_search(line).ok().map(|place| place as u32)).collect();
     let mut lines = lines;
+    let kept = BooleanChunked::from_iter(places.iter().map(|place| Some(place.is_some())));
     lines.with_column(Column::new("line".into(), places))?;
-    lines
-        .lazy()
-        .filter(col("line").is_not_null())
-        .with_column(lit(omitted).cast(DataType::UInt32).alias("omitted"))
-        .collect()
+    lines.with_column(Column::new("omitted".into(), vec![omitted; kept.len()]))?;
+    lines.filter(&kept)
 }
 
 /// One row for each line (and `at`) of `lines`: `line, label, at, seeds, diverged`, and for each of [`MEASURES`] the mean over
 /// finished trials and the standard deviation `…_sd`, which one trial has not; `omitted` of `lines` if there.
 pub fn by_line(data: &Data, lines: &DataFrame) -> PolarsResult<DataFrame> {
-    let mut aggregates = vec![
-        finished().sum().cast(DataType::UInt32).alias("seeds"),
-        finished().not().sum().cast(DataType::UInt32).alias("diverged"),
+    let all = Lines::new(lines)?;
+    let members = all.members(data)?;
+    let groups: Vec<&[Member]> = gather::groups(&members).collect();
+    let column = |of: &dyn Fn(&[Member]) -> u32| groups.iter().map(|group| of(group)).collect::<Vec<u32>>();
+    let finished = |group: &[Member]| group.iter().filter(|trial| trial.finished).count() as u32;
+    let mut columns = vec![
+        Column::new("line".into(), column(&|group| group[0].line)),
+        Column::new("label".into(), groups.iter().map(|group| group[0].label).collect::<Vec<_>>()),
+        Column::new("at".into(), groups.iter().map(|group| group[0].at).collect::<Vec<_>>()),
+        Column::new("seeds".into(), column(&finished)),
+        Column::new("diverged".into(), column(&|group| group.len() as u32 - finished(group))),
     ];
-    for measure in MEASURES {
-        let values = || col(measure).filter(finished());
-        aggregates.extend([values().mean().alias(measure), values().std(1).alias(format!("{measure}_sd"))]);
+    for (i, measure) in MEASURES.into_iter().enumerate() {
+        let of_finished = |group: &&[Member]| -> Vec<f64> {
+            group
+                .iter()
+                .filter(|trial| trial.finished)
+                .filter_map(|trial| data.sums[trial.place].measures()[i])
+                .collect()
+        };
+        let values: Vec<Vec<f64>> = groups.iter().map(of_finished).collect();
+        let spread = |of: fn(&[f64]) -> Option<f64>| values.iter().map(|values| of(values)).collect::<Vec<_>>();
+        columns.push(Column::new(measure.into(), spread(gather::mean)));
+        columns.push(Column::new(format!("{measure}_sd").into(), spread(gather::deviation)));
     }
     if lines.schema().contains("omitted") {
-        aggregates.push(col("omitted").first());
+        let omitted = counts(lines, "omitted")?.first().copied().unwrap_or_default() as u32;
+        columns.push(Column::new("omitted".into(), vec![omitted; groups.len()]));
     }
-    by_trial(data)?
-        .lazy()
-        .join(lines.clone().lazy(), [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner))
-        .group_by([col("line"), col("label"), col("at")])
-        .agg(aggregates)
-        .sort(["line", "at"], SortMultipleOptions::default())
-        .collect()
+    DataFrame::new(groups.len(), columns)
 }
 
 /// What one trial is summed up from.
@@ -162,6 +130,24 @@ impl Sums {
         }
     }
 
+    /// [`MEASURES`], as far as they were logged.
+    pub fn measures(&self) -> [Option<f64>; MEASURES.len()] {
+        let timed = |value: f64| (!self.epochs.is_empty()).then_some(value);
+        [
+            self.test.last_key_value().map(|(_, &[_, accuracy])| accuracy),
+            self.best(),
+            timed(stats::mean(&self.epochs)),
+            timed(self.epochs.iter().sum()),
+            timed(self.inverse_seconds),
+            self.peak,
+        ]
+    }
+
+    /// Whether the best epoch is chosen on validation images.
+    pub fn is_validated(&self) -> bool {
+        !self.validation.is_empty()
+    }
+
     /// The test accuracy of the epoch that is best on the validation images; without these of the one that is best on the test
     /// images themselves, which flatters.
     fn best(&self) -> Option<f64> {
@@ -171,26 +157,6 @@ impl Sums {
         let first = chooser.iter().rev().max_by(|a, b| a.1.total_cmp(b.1));
         first.and_then(|(epoch, _)| test.get(epoch)).copied()
     }
-}
-
-/// One row for each trial: `trial, seed, status, validated` and [`MEASURES`], null where nothing was logged. `validated`: whether the
-/// best epoch was chosen on validation images.
-pub fn by_trial(data: &Data) -> PolarsResult<DataFrame> {
-    let (trials, sums) = (&data.results.trials, &data.sums);
-    let column = |of: &dyn Fn(&Sums) -> Option<f64>| -> Vec<Option<f64>> { sums.iter().map(of).collect() };
-    let timed = |sums: &Sums, value: f64| (!sums.epochs.is_empty()).then_some(value);
-    df!(
-        "trial" => trials.column("trial")?.str()?.clone().into_series(),
-        "seed" => trials.column("seed")?.u64()?.clone().into_series(),
-        "status" => trials.column("status")?.str()?.clone().into_series(),
-        "validated" => sums.iter().map(|sums| !sums.validation.is_empty()).collect::<Vec<_>>(),
-        MEASURES[0] => column(&|sums| sums.test.last_key_value().map(|(_, &[_, accuracy])| accuracy)),
-        MEASURES[1] => column(&Sums::best),
-        MEASURES[2] => column(&|sums| timed(sums, stats::mean(&sums.epochs))),
-        MEASURES[3] => column(&|sums| timed(sums, sums.epochs.iter().sum())),
-        MEASURES[4] => column(&|sums| timed(sums, sums.inverse_seconds)),
-        MEASURES[5] => column(&|sums| sums.peak)
-    )
 }
 
 /// A line's label with what became of trials that did not finish.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use polars::prelude::{DataFrame, IntoLazy as _, JoinArgs, JoinType, PolarsResult, col};
+use polars::prelude::{DataFrame, PolarsResult};
 
-use super::{Data, counts, group, numbers, summary, texts};
+use super::gather::Lines;
+use super::{Data, Sums, counts, group, numbers, summary, texts};
 use crate::record::csv;
 use crate::stats;
 
@@ -76,15 +77,14 @@ impl Table {
     pub fn new(data: &Data) -> PolarsResult<Self> {
         let lines = group::lines(data, None)?;
         let mut frame = summary::by_line(data, &lines)?;
-        let trials = summary::by_trial(data)?;
-        let intervals = intervals(&trials, &lines)?;
+        let intervals = intervals(data, &lines)?;
         let places = counts(&frame, "line")?;
         for (name, end) in [("final_accuracy_low", 0), ("final_accuracy_high", 1)] {
             let values: Vec<Option<f64>> =
                 places.iter().map(|line| intervals.get(line).copied().flatten().map(|ends| ends[end])).collect();
             frame.with_column(polars::prelude::Column::new(name.into(), values))?;
         }
-        let validated = trials.column("validated")?.bool()?.iter().any(|validated| validated == Some(true));
+        let validated = data.sums.iter().any(Sums::is_validated);
         let (seeds, diverged) = (counts(&frame, "seeds")?, counts(&frame, "diverged")?);
         let columns = vec![
             Column { head: "arm", best: None, cells: texts(&frame, "label")?.into_iter().map(Cell::text).collect() },
@@ -159,18 +159,16 @@ impl Cell {
 }
 
 /// The bootstrap interval of the final accuracy of each line, of its finished trials.
-fn intervals(trials: &DataFrame, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, Option<[f64; 2]>>> {
-    let finished = trials
-        .clone()
-        .lazy()
-        .filter(summary::finished())
-        .join(lines.clone().lazy(), [col("trial")], [col("trial")], JoinArgs::new(JoinType::Inner))
-        // A resample draws by place, so the order counts.
-        .sort(["line", "seed"], Default::default())
-        .collect()?;
+fn intervals(data: &Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, Option<[f64; 2]>>> {
+    let lines = Lines::new(lines)?;
+    let mut members = lines.members(data)?;
+    members.retain(|trial| trial.finished);
+    // A resample draws by place, so the order counts.
+    members.sort_by_key(|trial| (trial.line, trial.seed));
     let mut values: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-    for (line, accuracy) in counts(&finished, "line")?.into_iter().zip(numbers(&finished, "final_accuracy")?) {
-        values.entry(line).or_default().push(accuracy);
+    for trial in members {
+        let accuracy = data.sums[trial.place].measures()[0].unwrap_or(f64::NAN);
+        values.entry(trial.line as usize).or_default().push(accuracy);
     }
     let interval = |values: Vec<f64>| stats::bootstrap(&values).map(|interval| [interval.low, interval.high]);
     Ok(values.into_iter().map(|(line, values)| (line, interval(values))).collect())

@@ -37,8 +37,8 @@ impl Figure for TimeToTarget {
             Column::new("epoch".into(), found.iter().map(|run| run.map(|run| run.epoch)).collect::<Vec<_>>()),
             Column::new("seconds".into(), found.iter().map(|run| run.map(|run| run.seconds)).collect::<Vec<_>>()),
         ])?;
-        let columns = ["line", "label", "seed", "target", "outcome", "epoch", "seconds", "omitted"].map(col);
-        frame.lazy().select(columns).sort(["line", "seed"], SortMultipleOptions::default()).collect()
+        let columns = ["line", "label", "seed", "target", "outcome", "epoch", "seconds", "omitted"];
+        frame.select(columns)?.sort(["line", "seed"], SortMultipleOptions::default())
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nkfac_bench::experiment::{Experiment, Overrides, inverse, read};
 use nkfac_bench::optim::{InverterConfig, Precondition};
 use nkfac_bench::record;
-use polars::prelude::{DataFrame, IntoLazy, col, lit};
+use polars::prelude::{BooleanChunked, DataFrame};
 
 use super::program::{repository, run};
 
@@ -66,13 +66,18 @@ fn inverters_on_random_matrices_are_run_once_and_recorded() {
     assert!(again.out.contains("0 finished, 0 diverged, 60 done before"), "{}", again.out);
     let results = record::read(&folder.path().join("results/figure-s1-newton-laptop")).unwrap();
     let inverters = results.trials.column("inverter").unwrap().str().unwrap();
-    let residuals = |rows: &DataFrame| rows.clone().lazy().filter(col("metric").eq(lit("residual"))).collect().unwrap();
+    let residuals = |rows: &DataFrame| {
+        let metrics = rows.column("metric").unwrap().str().unwrap();
+        rows.filter(&metrics.iter().map(|metric| metric == Some("residual")).collect::<BooleanChunked>()).unwrap()
+    };
     let rows: Vec<(&str, DataFrame)> = inverters.iter().flatten().zip(results.rows.iter().map(residuals)).collect();
     assert_eq!(rows.iter().map(|(_, rows)| rows.height()).sum::<usize>(), 60 * 4, "the start and three rounds");
     let largest = |inverter: &str, round: u32| -> f64 {
         let of = rows.iter().filter(|(name, _)| *name == inverter).flat_map(|(_, rows)| {
-            let of = rows.clone().lazy().filter(col("epoch").eq(lit(round))).collect().unwrap();
-            of.column("value").unwrap().f64().unwrap().iter().flatten().collect::<Vec<f64>>()
+            let (epochs, values) =
+                (rows.column("epoch").unwrap().u32().unwrap(), rows.column("value").unwrap().f64().unwrap());
+            let of_round = epochs.iter().zip(values.iter()).filter(move |(epoch, _)| *epoch == Some(round));
+            of_round.filter_map(|(_, value)| value).collect::<Vec<f64>>()
         });
         of.fold(0.0, f64::max)
     };
