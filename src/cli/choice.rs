@@ -1,9 +1,6 @@
 //! What a search came to, for people and for scripts.
 
-use std::io;
-use std::path::Path;
-
-use nkfac_bench::experiment::{self, Best, Choice, Entry, Standing, Trial, Waiting};
+use nkfac_bench::experiment::{Best, Choice, Trial, Waiting};
 use serde_json::{Map, json};
 
 use super::output::line;
@@ -27,28 +24,6 @@ pub fn tell(choice: &Choice<'_>, as_json: bool) {
     for trial in &choice.lost {
         eprintln!("warning: arm `{}`: all configurations diverged, so none is run again", trial.arm);
     }
-}
-
-/// That figures will show more than the choice: reruns of one that a longer search has overtaken.
-///
-/// # Errors
-/// The folder cannot be read.
-pub fn warn_of_others(choice: &Choice<'_>, folder: &Path) -> io::Result<()> {
-    let entries = experiment::survey(folder, Some(&choice.reruns))?;
-    // Reruns over seeds that were left out this time are no strangers.
-    let stranger = |entry: &&Entry| {
-        let shown = matches!(entry.standing, Standing::Finished | Standing::Diverged);
-        shown && choice.reruns.trials.iter().any(|trial| Some(trial.config.seed) == entry.seed)
-    };
-    let others = entries.iter().skip(choice.reruns.trials.len()).filter(stranger);
-    let files: Vec<String> = others.map(|entry| format!("{}.parquet", entry.trial)).collect();
-    if !files.is_empty() {
-        let (folder, files) = (folder.display(), files.join(", "));
-        eprintln!(
-            "warning: `{folder}` holds results that this search did not choose, and figures show them as well\nhint: move away {files}"
-        );
-    }
-    Ok(())
 }
 
 /// That nothing can be chosen yet.

@@ -1,40 +1,48 @@
 use std::io::{IsTerminal, Write};
+use std::mem;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use nkfac_bench::experiment;
+use nkfac_bench::experiment::{self, Entry, Standing};
 
 use super::output::line;
+use super::place::Place;
+use super::selection::Changes;
 
 /// Remove what is unfinished in a results folder: checkpoints, marks of failure, files half written
 ///
-/// Results are never touched, nor is what a process is running. It asks first.
+/// Results are never touched, nor is what a process is running; with --stale, results that the experiment's file no longer has are removed
+/// in their place. It asks first.
 #[derive(Debug, Args)]
 pub struct Clean {
-    /// A results folder, such as results/quickstart
-    folder: PathBuf,
+    /// A results folder, such as results/quickstart; with --stale, an experiment (a TOML file)
+    place: PathBuf,
+    /// Remove the results of trials that the experiment's file does not have (any more), tuning trials excepted
+    #[arg(long)]
+    stale: bool,
+    /// The folder for results, where an experiment is named
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
     /// Do not ask
     #[arg(long)]
     yes: bool,
 }
 
 impl Clean {
-    pub fn execute(self) -> anyhow::Result<ExitCode> {
-        if !self.folder.is_dir() {
-            bail!("`{}` is no folder of results\nhint: name one such as results/quickstart", self.folder.display());
-        }
-        let paths = experiment::leftovers(&self.folder)
-            .with_context(|| format!("cannot read folder `{}`", self.folder.display()))?;
+    pub fn execute(mut self) -> anyhow::Result<ExitCode> {
+        let paths = if self.stale { self.stale()? } else { self.leftovers()? };
         if paths.is_empty() {
-            line("nothing is unfinished");
+            line(if self.stale { "nothing is stale" } else { "nothing is unfinished" });
             return Ok(ExitCode::SUCCESS);
         }
         for path in &paths {
             line(path.display());
         }
-        if !self.yes && !asked(paths.len())? {
+        if !self.yes && !asked(paths.len(), self.stale)? {
             line("nothing is removed");
             return Ok(ExitCode::SUCCESS);
         }
@@ -46,14 +54,41 @@ impl Clean {
         line(format_args!("{removed} removed"));
         Ok(ExitCode::SUCCESS)
     }
+
+    fn leftovers(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let place = self.place.display();
+        if !self.place.is_dir() {
+            bail!("`{place}` is no folder of results\nhint: name one such as results/quickstart");
+        }
+        experiment::leftovers(&self.place).with_context(|| format!("cannot read folder `{place}`"))
+    }
+
+    /// The files of trials that have ended and that the experiment's file does not have.
+    fn stale(&mut self) -> anyhow::Result<Vec<PathBuf>> {
+        if self.place.is_dir() {
+            let place = self.place.display();
+            bail!("`{place}` is a folder, and only an experiment's file says what is stale\nhint: name the TOML file");
+        }
+        let place = Place::of(self.place.clone(), self.results.clone(), mem::take(&mut self.changes));
+        let (folder, names) = place.names()?;
+        let Some(names) = names else { return Ok(Vec::new()) };
+        let known = |trial: &str| names.trials.iter().any(|name| name.trial == trial);
+        let entries =
+            experiment::survey(&folder, None).with_context(|| format!("cannot read folder `{}`", folder.display()))?;
+        let ended = |entry: &&Entry| matches!(entry.standing, Standing::Finished | Standing::Diverged);
+        let stale = entries.iter().filter(ended).filter(|entry| !known(&entry.trial));
+        let files = |entry: &Entry| ["parquet", "safetensors"].map(|end| folder.join(&entry.trial).with_extension(end));
+        Ok(stale.flat_map(files).filter(|path| path.exists()).collect())
+    }
 }
 
 /// Whether the person at the terminal wants it.
-fn asked(count: usize) -> anyhow::Result<bool> {
+fn asked(count: usize, stale: bool) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("nobody is there to ask\nhint: `--yes` removes the {count} without asking");
     }
-    eprint!("remove {count}, with all training since their start? [y/N] ");
+    let cost = if stale { "which only training again brings back" } else { "with all training since their start" };
+    eprint!("remove {count}, {cost}? [y/N] ");
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

@@ -5,8 +5,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use nkfac_bench::figure::Comparison;
 
-use super::figure::read;
 use super::output::line;
+use super::place::Place;
+use super::selection::Changes;
 
 /// Compare two arms seed by seed: the difference, its 95 % interval, and whether there are enough seeds to tell
 ///
@@ -18,14 +19,19 @@ pub struct Compare {
     a: String,
     /// What it is compared with
     b: String,
-    /// A results folder [default: the only one in results/]
-    folder: Option<PathBuf>,
+    /// An experiment (a TOML file) or a results folder [default: the only one in results/]
+    place: Option<PathBuf>,
+    /// The folder for results, where an experiment is named
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
 }
 
 impl Compare {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        let folder = self.folder.map_or_else(|| only_folder(Path::new("results")), Ok)?;
-        let data = read(&folder)?;
+        let place = self.place.map_or_else(|| only_folder(&self.results), Ok)?;
+        let (_, data) = Place::of(place, self.results, self.changes).read()?;
         let Comparison { a, b, seeds, unpaired, differences } = Comparison::new(&data, &self.a, &self.b)?;
         let list = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
         line(format_args!(

@@ -5,6 +5,7 @@ use clap::Args;
 use nkfac_bench::export::{self, Exported};
 
 use super::output::line;
+use super::place::Place;
 
 /// Write results for other programs: CSV, or event files for TensorBoard
 ///
@@ -12,8 +13,8 @@ use super::output::line;
 /// shown by tensorboard --logdir. Every number goes out, those of single steps too.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// A results folder, such as results/quickstart
-    folder: PathBuf,
+    #[command(flatten)]
+    place: Place,
     #[command(flatten)]
     target: Target,
 }
@@ -31,11 +32,12 @@ struct Target {
 
 impl Export {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let (folder, names) = self.place.names()?;
         if let Some(to) = self.target.csv {
-            tell(&export::to_csv(&self.folder, &to)?, &to);
+            tell(&export::to_csv(&folder, names.as_ref(), &to)?, &to);
         }
         if let Some(to) = self.target.tensorboard {
-            tell(&export::to_tensorboard(&self.folder, &to)?, &to);
+            tell(&export::to_tensorboard(&folder, names.as_ref(), &to)?, &to);
         }
         Ok(ExitCode::SUCCESS)
     }

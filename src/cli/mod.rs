@@ -15,6 +15,7 @@ mod list;
 mod machine;
 mod man;
 mod output;
+mod place;
 mod plan;
 mod progress;
 mod report;

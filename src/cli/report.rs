@@ -7,11 +7,12 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
+use nkfac_bench::record::Names;
 use nkfac_bench::report;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::figure::read;
 use super::output::line;
+use super::place::Place;
 
 /// Write a report that answers the question: which optimizer, by how much, how sure
 ///
@@ -19,8 +20,8 @@ use super::output::line;
 /// between the arms, published figures beside measured ones, and how to do it again.
 #[derive(Debug, Args)]
 pub struct Report {
-    /// A results folder, such as results/quickstart
-    folder: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// Where to write it, - for standard output [default: report.html in that folder, report.md or table.tex]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -43,15 +44,17 @@ pub struct Report {
 impl Report {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         if let Some(address) = self.serve {
-            return serve(&self.folder, address);
+            let (folder, names) = self.place.names()?;
+            return serve(&folder, names, address);
         }
-        let report = report::Report::new(&read(&self.folder)?)?;
+        let (folder, data) = self.place.read()?;
+        let report = report::Report::new(&data)?;
         let (text, name) = match (self.markdown, self.latex) {
             (true, _) => (report.markdown(), "report.md"),
             (_, true) => (report.latex(), "table.tex"),
             _ => (report.html(), "report.html"),
         };
-        let path = self.out.unwrap_or_else(|| self.folder.join(name));
+        let path = self.out.unwrap_or_else(|| folder.join(name));
         if path.as_os_str() == "-" {
             line(text.trim_end());
         } else {
@@ -72,7 +75,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-fn serve(folder: &Path, address: SocketAddr) -> anyhow::Result<ExitCode> {
+fn serve(folder: &Path, names: Option<Names>, address: SocketAddr) -> anyhow::Result<ExitCode> {
     if !folder.is_dir() {
         bail!("`{}` is no folder of results\nhint: name one such as results/quickstart", folder.display());
     }
@@ -80,7 +83,7 @@ fn serve(folder: &Path, address: SocketAddr) -> anyhow::Result<ExitCode> {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, stop.clone()).context("cannot listen for signals")?;
     }
-    let mut server = report::Server::bind(folder, address).map_err(|error| refused(address, &error))?;
+    let mut server = report::Server::bind(folder, names, address).map_err(|error| refused(address, &error))?;
     let address = server.address();
     if !address.ip().is_loopback() {
         eprintln!("warning: whoever reaches {address} can read this report");

@@ -10,6 +10,7 @@ use nkfac_bench::experiment::{
     self, Experiment, NO_STORAGE, Reporter, STOPPED, Settings, Shard, Summary, Trial, WAITING,
 };
 use nkfac_bench::figure::Style;
+use nkfac_bench::record::Names;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -18,7 +19,7 @@ use super::lines::Lines;
 use super::output::line;
 use super::progress::Bars;
 use super::selection::Selection;
-use super::{choice, inverses, machine};
+use super::{choice, inverses, machine, place};
 
 /// Run every trial that is not finished yet, then draw its figures
 ///
@@ -86,17 +87,15 @@ impl Run {
             };
         }
         let experiment = self.selection.read()?;
-        let mut last = self.part(&experiment, threads, &stop)?;
-        let (mut summary, mut waits) = (last, false);
+        let mut summary = self.part(&experiment, threads, &stop)?;
+        let (mut shown, mut waits) = (summary.has_results().then(|| experiment.names()), false);
         if !summary.stopped {
             match experiment.choose(&experiment.folder(&self.out)) {
                 Some(Ok(choice)) => {
                     choice::tell(&choice, self.json);
-                    let folder = choice.reruns.folder(&self.out);
-                    choice::warn_of_others(&choice, &folder)
-                        .with_context(|| format!("cannot read folder `{}`", folder.display()))?;
-                    last = self.part(&choice.reruns, threads, &stop)?;
-                    summary = summary + last;
+                    let reruns = self.part(&choice.reruns, threads, &stop)?;
+                    shown = reruns.has_results().then(|| choice.reruns.names());
+                    summary = summary + reruns;
                 }
                 Some(Err(waiting)) => {
                     choice::tell_waiting(&waiting, self.json);
@@ -106,7 +105,7 @@ impl Run {
             }
         }
         let ends = !waits && !summary.stopped && self.shard.is_none();
-        self.conclude(&self.out.join(&experiment.name), &summary, ends.then(|| last.has_results()))?;
+        self.conclude(&self.out.join(&experiment.name), &summary, ends.then_some(shown))?;
         Ok(code(&summary, waits))
     }
 
@@ -163,17 +162,26 @@ impl Run {
         machine::start(threads)?;
         let device = (&device, machine::device_name(&self.device));
         let summary = inverses::run(comparison, &self.out, device, threads, self.json)?;
-        self.conclude(&self.out.join(&comparison.name), &summary, Some(summary.has_results()))?;
+        self.conclude(
+            &self.out.join(&comparison.name),
+            &summary,
+            Some(summary.has_results().then(|| comparison.names())),
+        )?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Draws what there is, if anything, unless it is too early (`None`), and sums up.
-    fn conclude(&self, folder: &Path, summary: &Summary, has_results: Option<bool>) -> anyhow::Result<()> {
+    /// Draws the results of these trials, if there are any, unless it is too early (`None`), and sums up.
+    fn conclude(&self, folder: &Path, summary: &Summary, shown: Option<Option<Names>>) -> anyhow::Result<()> {
         let Summary { finished, diverged, skipped, failed, taken, stopped } = *summary;
-        match has_results {
-            None => eprintln!("figures are drawn when all is done, or by `nkfac-bench figure {}`", folder.display()),
-            Some(false) => eprintln!("no trial left a result in `{}`: there is nothing to draw", folder.display()),
-            Some(true) => figure::draw(folder, &[], Style::default(), !self.json)?,
+        match shown {
+            None => {
+                eprintln!("figures are drawn when all is done, or by `nkfac-bench figure {}`", self.selection.command())
+            }
+            Some(None) => eprintln!("no trial left a result in `{}`: there is nothing to draw", folder.display()),
+            Some(Some(names)) => {
+                let data = place::read(folder, Some(&names))?;
+                figure::draw(folder, &data, &[], Style::default(), !self.json)?;
+            }
         }
         if self.json {
             let counts = serde_json::json!({

@@ -16,7 +16,7 @@ pub struct Selection {
 }
 
 /// What the command line changes in an experiment.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Changes {
     /// Overlay a key of every arm, such as epochs=5 or schedule.lr=0.1; every arm must have it
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -49,6 +49,11 @@ impl Selection {
     /// The comparison of inverters, if the experiment is one.
     pub fn comparison(&self) -> anyhow::Result<Option<Comparison>> {
         Ok(experiment::inverse::read(&self.experiment, &self.changes.overrides())?)
+    }
+
+    /// The arguments that select the same again, for a person to type.
+    pub fn command(&self) -> String {
+        self.arguments().iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
     /// Reads and resolves it; warnings go to standard error.

@@ -60,13 +60,22 @@ fn show(folder: &Path, experiment: Option<&Experiment>) -> anyhow::Result<()> {
     let width =
         |text: &dyn Fn(&Entry) -> String| entries.iter().map(|entry| text(entry).chars().count()).max().unwrap_or(0);
     let (arms, swept) = (width(&|entry| entry.arm.clone()), width(&|entry| experiment::listed(&entry.swept)));
-    for Entry { trial, arm, swept: keys, standing, seconds, note, .. } in &entries {
+    let asked = experiment.map_or(entries.len(), |experiment| experiment.trials.len());
+    let (entries, others) = entries.split_at(asked);
+    for Entry { trial, arm, swept: keys, standing, seconds, note, .. } in entries {
         let keys = experiment::listed(keys);
         let seconds = seconds.map_or(String::new(), |seconds| format!("{seconds:.1} s"));
         let text = format!("{trial}  {:<8}  {seconds:>10}  {arm:<arms$}  {keys:<swept$}  {note}", standing.name());
         line(text.trim_end());
     }
-    line(counts(&entries));
+    line(counts(entries));
+    if !others.is_empty() {
+        line(format_args!(
+            "besides, in `{0}`: {1} that the file does not have (`nkfac-bench status {0}` lists all, `clean --stale` removes them)",
+            folder.display(),
+            counts(others)
+        ));
+    }
     Ok(())
 }
 

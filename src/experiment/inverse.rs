@@ -64,6 +64,21 @@ pub struct Comparison {
     pub trials: Vec<Trial>,
 }
 
+impl Comparison {
+    /// What the file calls its trials.
+    #[must_use]
+    pub fn names(&self) -> record::Names {
+        let name = |trial: &Trial| record::Name {
+            trial: trial.id.clone(),
+            arm: trial.arm.clone(),
+            swept: serde_json::Value::Object(trial.swept.clone()).to_string(),
+        };
+        let mut arms: Vec<String> = self.trials.iter().map(|trial| trial.arm.clone()).collect();
+        arms.dedup();
+        record::Names { trials: self.trials.iter().map(name).collect(), arms }
+    }
+}
+
 /// Where trials run, and where their results go.
 #[derive(Debug)]
 pub struct Place<'a> {

@@ -46,12 +46,27 @@ pub struct Experiment {
     pub checkpoint: train::CheckpointConfig,
     /// The test accuracy that trials are to reach, as a fraction.
     pub target: Option<f64>,
+    /// The arms' names, in the order of the file.
+    pub arms: Vec<String>,
     /// In the order in which they are run.
     pub trials: Vec<Trial>,
     /// What `trials` are tuned by, if they are not the experiment itself.
     pub search: Option<Search>,
     /// What is legal, but probably not meant.
     pub warnings: Vec<String>,
+}
+
+impl Experiment {
+    /// What the file calls its trials.
+    #[must_use]
+    pub fn names(&self) -> record::Names {
+        let name = |trial: &Trial| record::Name {
+            trial: trial.id.clone(),
+            arm: trial.arm.clone(),
+            swept: serde_json::Value::Object(trial.swept.iter().cloned().collect()).to_string(),
+        };
+        record::Names { trials: self.trials.iter().map(name).collect(), arms: self.arms.clone() }
+    }
 }
 
 /// One training run.
@@ -135,7 +150,8 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
     let mut trials = sweep::trials(&arms, &axes, space, &sets, &mut warnings)?;
     let search = search.map(|drawn| Search::new(drawn, order, &mut trials)).transpose()?;
     warnings.extend(search.iter().flat_map(|search| search.warnings(&trials)));
-    Ok(Experiment { name, data_dir, checkpoint, target, trials: order.arrange(trials), search, warnings })
+    let arms = arms.into_iter().map(|arm| arm.name).collect();
+    Ok(Experiment { name, data_dir, checkpoint, target, arms, trials: order.arrange(trials), search, warnings })
 }
 
 /// The optimizer that TOML text describes, as it would stand under `optimizer` in an experiment: a preset's name and what

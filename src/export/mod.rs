@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::{DataFrame, PolarsError, PolarsResult};
 
-use crate::record::{self, Skipped, csv};
+use crate::record::{self, Names, Skipped, csv};
 
 /// Why results cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -31,10 +31,10 @@ pub struct Exported {
 
 /// Writes `trials.csv` (a row for each trial: where its numbers come from) and `<trial>.csv` (its numbers, accuracies as fractions, seconds
 /// as in the Parquet files).
-pub fn to_csv(results: &Path, folder: &Path) -> Result<Exported, Error> {
+pub fn to_csv(results: &Path, names: Option<&Names>, folder: &Path) -> Result<Exported, Error> {
     make(folder)?;
     let mut trials = String::new();
-    let exported = each(results, |name, frame| {
+    let exported = each(results, names, |name, frame| {
         let (origin, rows) = record::parts(frame)?;
         let origin = csv(&origin);
         let (head, row) = origin.split_at(origin.find('\n').map_or(origin.len(), |end| end + 1));
@@ -50,9 +50,9 @@ pub fn to_csv(results: &Path, folder: &Path) -> Result<Exported, Error> {
 }
 
 /// Writes a folder for each trial, named by arm, seed and id, with an event file: `tensorboard --logdir` shows it.
-pub fn to_tensorboard(results: &Path, folder: &Path) -> Result<Exported, Error> {
+pub fn to_tensorboard(results: &Path, names: Option<&Names>, folder: &Path) -> Result<Exported, Error> {
     make(folder)?;
-    each(results, |_, frame| {
+    each(results, names, |_, frame| {
         let run = tensorboard::run(frame)?;
         Ok((folder.join(run.folder).join(run.file), run.bytes))
     })
@@ -62,9 +62,10 @@ fn make(folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|source| Error::Write { path: folder.to_owned(), source })
 }
 
-/// Turns the file of every trial into another one.
+/// Turns the file of every trial, or of those that have names, into another one.
 fn each(
     results: &Path,
+    names: Option<&Names>,
     mut convert: impl FnMut(&str, &DataFrame) -> PolarsResult<(PathBuf, Vec<u8>)>,
 ) -> Result<Exported, Error> {
     let mut exported = Exported { trials: 0, skipped: Vec::new() };
@@ -76,6 +77,8 @@ fn each(
                 continue;
             }
         };
+        let named = names.map_or_else(|| Ok(Some(frame.clone())), |names| names.of(&frame));
+        let Some(frame) = named.map_err(|source| Error::Query { path: path.clone(), source })? else { continue };
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let (target, bytes) = convert(&name, &frame).map_err(|source| Error::Query { path, source })?;
         let written = target.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&target, bytes));

@@ -1,6 +1,6 @@
 //! Which trials belong to one line: those alike in everything but the seed.
 //!
-//! Arms come in the order in which they started, which is that of the experiment's file; within an arm, points of the sweep
+//! Arms come in the order of the experiment's file, or of their start where only results are at hand; within an arm, points of the sweep
 //! come in the order of their values.
 
 use std::cmp::Ordering;
@@ -10,7 +10,8 @@ use std::sync::Arc;
 use polars::prelude::*;
 use serde_json::{Map, Value};
 
-use super::{Data, ink, numbers, texts};
+use super::{Data, ink, texts};
+use crate::record::Results;
 
 /// The line of every trial: `trial, line, label`, and `at`, the value of the swept key `axis`, which then makes no lines of
 /// its own.
@@ -141,8 +142,8 @@ pub fn short(key: &str) -> &str {
 pub struct Trial {
     id: String,
     arm: String,
-    /// When the first trial of the arm started.
-    arm_started: f64,
+    /// Where the arm is among all arms.
+    rank: usize,
     /// Without the seed.
     swept: Map<String, Value>,
     /// The resolved configuration by dotted key, without the seed.
@@ -152,7 +153,7 @@ pub struct Trial {
 impl Trial {
     /// Trials of one line are equal.
     fn order(&self, other: &Self) -> Ordering {
-        let arms = self.arm_started.total_cmp(&other.arm_started).then_with(|| self.arm.cmp(&other.arm));
+        let arms = self.rank.cmp(&other.rank).then_with(|| self.arm.cmp(&other.arm));
         let pairs = self.swept.iter().zip(&other.swept);
         let swept =
             pairs.map(|((key, value), (other_key, other))| key.cmp(other_key).then_with(|| compare(value, other)));
@@ -191,8 +192,8 @@ fn text(value: &Value) -> String {
 }
 
 /// Every trial, with those swept keys that differ between trials.
-pub fn trials(origins: &DataFrame) -> PolarsResult<Vec<Trial>> {
-    let mut trials = all_trials(origins)?;
+pub fn trials(results: &Results) -> PolarsResult<Vec<Trial>> {
+    let mut trials = all_trials(results)?;
     tell_apart(&mut trials);
     let values = values(&trials);
     for trial in &mut trials {
@@ -249,14 +250,11 @@ fn values(trials: &[Trial]) -> HashMap<String, Vec<Value>> {
     values
 }
 
-fn all_trials(trials: &DataFrame) -> PolarsResult<Vec<Trial>> {
+fn all_trials(results: &Results) -> PolarsResult<Vec<Trial>> {
+    let trials = &results.trials;
     let (ids, arms, all_swept) = (texts(trials, "trial")?, texts(trials, "arm")?, texts(trials, "swept")?);
-    let (started, configs) = (numbers(trials, "started")?, texts(trials, "config")?);
-    let mut arm_started: HashMap<&str, f64> = HashMap::new();
-    for (arm, &started) in arms.iter().zip(&started) {
-        let first = arm_started.entry(arm).or_insert(started);
-        *first = first.min(started);
-    }
+    let configs = texts(trials, "config")?;
+    let ranks: HashMap<&str, usize> = results.arms.iter().enumerate().map(|(i, arm)| (arm.as_str(), i)).collect();
     ids.iter()
         .zip(&arms)
         .zip(all_swept.iter().zip(&configs))
@@ -269,8 +267,8 @@ fn all_trials(trials: &DataFrame) -> PolarsResult<Vec<Trial>> {
             flatten(json, String::new(), &mut config);
             swept.remove("seed");
             config.remove("seed");
-            let arm_started = arm_started.get(arm.as_str()).copied().unwrap_or_default();
-            Ok(Trial { id: id.clone(), arm: arm.clone(), arm_started, swept, config: Arc::new(config) })
+            let rank = ranks.get(arm.as_str()).copied().unwrap_or(ranks.len());
+            Ok(Trial { id: id.clone(), arm: arm.clone(), rank, swept, config: Arc::new(config) })
         })
         .collect()
 }

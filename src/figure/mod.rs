@@ -108,7 +108,7 @@ impl Data {
         let ids = texts(&results.trials, "trial")?;
         let places = ids.into_iter().enumerate().map(|(place, id)| (id, place)).collect();
         let sums = results.rows.par_iter().map(Sums::new).collect::<PolarsResult<_>>()?;
-        Ok(Self { sums, trials: group::trials(&results.trials)?, places, results })
+        Ok(Self { sums, trials: group::trials(&results)?, places, results })
     }
 }
 
@@ -167,7 +167,23 @@ pub fn render(folder: &Path, data: &Data, names: &[String], style: Style) -> Res
     let table = Table::new(data).map_err(|source| Error::Query { figure: "table", source })?;
     write_text(folder.join("table.md"), &table.markdown(), &mut written)?;
     write_text(folder.join("table.csv"), &table.csv(), &mut written)?;
+    if names.is_empty() {
+        remove_stale(&folder, &written)?;
+    }
     Ok(written)
+}
+
+/// Removes figures of an earlier drawing that these results have no more: whoever opens the folder sees one state of it.
+fn remove_stale(folder: &Path, written: &[PathBuf]) -> Result<(), Error> {
+    let all =
+        ALL.iter().flat_map(|figure| ["svg", "png"].map(|end| folder.join(figure.entry().name).with_extension(end)));
+    for path in all.filter(|path| !written.contains(path)) {
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(Error::Write { path, source }),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// One figure of these results.

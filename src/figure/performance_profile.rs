@@ -63,6 +63,10 @@ impl Figure for PerformanceProfile {
         let shares = super::numbers(numbers, "share")?;
         let problems = counts(numbers, "problems")?.first().copied().unwrap_or_default();
         let largest = taus.iter().copied().filter(|tau| tau.is_finite()).fold(0.0, f64::max);
+        if (1..FEWEST).contains(&problems) {
+            let reason = format!("{problems} problems (seeds, data, nets) are no profile: it takes {FEWEST}.");
+            return Ok(Canvas::notice(width, &reason));
+        }
         if shares.iter().all(|&share| share == 0.0) {
             let reason = "No problem was solved by any and tried by all, so there is no performance profile to show.";
             return Ok(Canvas::notice(width, reason));
@@ -101,6 +105,9 @@ impl Figure for PerformanceProfile {
         Ok(canvas)
     }
 }
+
+/// Problems from which on shares of them mean something.
+const FEWEST: usize = 5;
 
 /// The steps of a solver's profile: `(tau, share)`, the first at τ = 1.
 fn profile(solver: usize, problems: &HashMap<String, HashMap<usize, f64>>) -> Vec<(f64, f64)> {

@@ -10,6 +10,7 @@ use std::thread;
 
 use polars::prelude::*;
 
+use super::named::arms;
 use super::write::COLUMNS;
 use super::{Error, Scope, seal};
 
@@ -23,6 +24,10 @@ pub struct Results {
     pub rows: Vec<DataFrame>,
     /// How long single steps took: `trial, share, seconds`: `share` of the trial's steps took `seconds` or longer.
     pub steps: DataFrame,
+    /// Every arm, in the order in which a reader is to meet them.
+    pub arms: Vec<String>,
+    /// How many trials lie in the folder that were not asked for.
+    pub others: usize,
     /// Files that hold no results, or the same again.
     pub skipped: Vec<Skipped>,
 }
@@ -64,7 +69,9 @@ pub fn read(folder: &Path) -> Result<Results, Error> {
         return Err(Error::NoneReadable { folder, count, first });
     }
     let stack = |frames| stack(frames).map_err(|source| Error::Stack { folder: folder.to_owned(), source });
-    Ok(Results { trials: stack(trials)?, rows, steps: stack(steps)?, skipped })
+    let trials = stack(trials)?;
+    let arms = arms(&trials).map_err(|source| Error::Stack { folder: folder.to_owned(), source })?;
+    Ok(Results { trials, rows, steps: stack(steps)?, arms, others: 0, skipped })
 }
 
 /// Every trial, read side by side. Threads of their own, because polars has a pool: a worker of another one that waits for it would begin the

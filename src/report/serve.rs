@@ -14,11 +14,13 @@ use tiny_http::{Header, Method, Request, Response};
 
 use super::Report;
 use crate::figure::{Data, escape};
-use crate::record::{self, Skipped, Stamp};
+use crate::record::{self, Names, Skipped, Stamp};
 
 /// Serves the report of one folder.
 pub struct Server {
     folder: PathBuf,
+    /// The trials that are asked for; `None` for all.
+    names: Option<Names>,
     http: tiny_http::Server,
     address: SocketAddr,
     page: Option<Page>,
@@ -40,11 +42,11 @@ impl Server {
     ///
     /// # Errors
     /// The address is taken, not of this machine or not allowed.
-    pub fn bind(folder: &Path, address: SocketAddr) -> io::Result<Self> {
+    pub fn bind(folder: &Path, names: Option<Names>, address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let http = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-        Ok(Self { folder: folder.to_owned(), http, address, page: None })
+        Ok(Self { folder: folder.to_owned(), names, http, address, page: None })
     }
 
     /// Where it listens.
@@ -90,13 +92,13 @@ impl Server {
         // Taken before the files are read: one that comes meanwhile makes the page load again.
         let version = version(&self.folder);
         let known = self.page.take().filter(|page| page.version == version);
-        self.page.insert(known.unwrap_or_else(|| Page::new(&self.folder, version, skipped)))
+        self.page.insert(known.unwrap_or_else(|| Page::new(&self.folder, self.names.as_ref(), version, skipped)))
     }
 }
 
 impl Page {
-    fn new(folder: &Path, version: String, skipped: &mut dyn FnMut(&Skipped)) -> Self {
-        let (html, status) = match report(folder, skipped) {
+    fn new(folder: &Path, names: Option<&Names>, version: String, skipped: &mut dyn FnMut(&Skipped)) -> Self {
+        let (html, status) = match report(folder, names, skipped) {
             Ok(html) => (html, 200),
             Err(message) => {
                 let head = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>nkfac-bench</title>\n</head>";
@@ -107,9 +109,12 @@ impl Page {
     }
 }
 
-fn report(folder: &Path, skipped: &mut dyn FnMut(&Skipped)) -> Result<String, String> {
-    let results = record::read(folder).map_err(|error| error.to_string())?;
+fn report(folder: &Path, names: Option<&Names>, skipped: &mut dyn FnMut(&Skipped)) -> Result<String, String> {
+    let mut results = record::read(folder).map_err(|error| error.to_string())?;
     results.skipped.iter().for_each(skipped);
+    if let Some(names) = names {
+        results = results.named(names).map_err(|error| error.to_string())?;
+    }
     let data = Data::new(results).map_err(|error| error.to_string())?;
     Report::new(&data).map(|report| report.html()).map_err(|error| error.to_string())
 }

@@ -18,6 +18,7 @@ mod models;
 mod paper;
 mod preconditioning;
 mod program;
+mod question;
 mod report;
 mod resume;
 mod schema;

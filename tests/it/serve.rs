@@ -129,7 +129,7 @@ fn a_server_ends_when_asked_to_and_says_when_it_cannot_begin() {
     assert!(said.starts_with("warning: whoever reaches 0.0.0.0:"), "{said}");
 
     let missing = run(folder.path(), &["report", "nowhere", "--serve"]);
-    assert!(missing.code == 1 && missing.err.contains("`nowhere` is no folder of results\nhint: "), "{}", missing.err);
+    assert!(missing.code == 1 && missing.err.contains("there is no `nowhere`\nhint: "), "{}", missing.err);
     assert_eq!(run(folder.path(), &["report", ".", "--serve", "--out", "x.html"]).code, 2);
     let wrong = run(folder.path(), &["report", "--serve", "."]);
     assert!(wrong.code == 2 && wrong.err.contains("the folder stands before `--serve`"), "{}", wrong.err);

@@ -160,7 +160,8 @@ fn overrides_change_what_is_run() {
 fn different_configurations_are_never_averaged_as_seeds() {
     let folder = folder(SMALL);
     run(folder.path(), &["run", "x.toml", "--set", "epochs=3"]);
-    let ran = run(folder.path(), &["run", "x.toml"]);
+    run(folder.path(), &["run", "x.toml"]);
+    let ran = run(folder.path(), &["figure", "results/small"]);
     let lines: Vec<&str> = ran.out.lines().filter(|line| line.starts_with("sgd")).collect();
     assert_eq!(lines.len(), 2, "{}", ran.out);
     assert!(lines.iter().all(|line| line.contains("epochs = ")), "{}", ran.out);

@@ -62,6 +62,7 @@ fn check_all(found: &Data, shown: &[&str]) {
         let says = [
             "No trial has finished",
             "No problem was solved",
+            "are no profile",
             "Fewer than two keys",
             "No trial was probed",
             "No inverters",
@@ -79,14 +80,20 @@ const INVERTERS: [&str; 2] = ["newton-convergence", "inverters"];
 
 #[test]
 fn every_figure_is_drawn_from_any_results_and_says_so_if_there_is_nothing_to_draw() {
-    let profile = [&ANY[..], &["performance-profile"]].concat();
-    check_all(&results(&arms()).1, &profile);
-    check_all(&results(&sweep()).1, &profile);
-    check_all(&results(&plane()).1, &[&profile[..], &["heatmap"]].concat());
+    check_all(&results(&arms()).1, &ANY);
+    check_all(&results(&sweep()).1, &ANY);
+    check_all(&results(&plane()).1, &[&ANY[..], &["heatmap", "performance-profile"]].concat());
+    let of_five: Vec<Trial> =
+        (1..=5).flat_map(|seed| [Trial::new("sgd", seed, 0.8, 2.0), Trial::new("nkfac", seed, 0.9, 3.0)]).collect();
+    check_all(&results(&of_five).1, &[&ANY[..], &["performance-profile"]].concat());
     let (_, found) = results(&arms());
     let none = |frame: &DataFrame| frame.head(Some(0));
     let (trials, steps) = (none(&found.results.trials), none(&found.results.steps));
-    check_all(&Data::new(Results { trials, rows: Vec::new(), steps, skipped: Vec::new() }).unwrap(), &[]);
+    check_all(
+        &Data::new(Results { trials, rows: Vec::new(), steps, arms: Vec::new(), others: 0, skipped: Vec::new() })
+            .unwrap(),
+        &[],
+    );
 }
 
 #[test]
@@ -94,8 +101,8 @@ fn every_figure_is_drawn_from_one_trial_and_from_trials_that_all_diverged() {
     let one = || Trial::new("nkfac", 1, 0.5, 2.0);
     let probed = || one().probed(&telemetry::FIRST);
     let inverter = || Trial::of_an_inverter("newton", 1, &telemetry::NEWTON);
-    check_all(&results(&[one()]).1, &[&ANY[..], &["performance-profile"]].concat());
-    check_all(&results(&[probed()]).1, &[&ANY[..], &["performance-profile"], &PROBED].concat());
+    check_all(&results(&[one()]).1, &ANY.to_vec());
+    check_all(&results(&[probed()]).1, &[&ANY[..], &PROBED].concat());
     check_all(&results(&[inverter()]).1, &INVERTERS);
     check_all(&results(&[one().diverged(), one().diverged()]).1, &[]);
     // What was measured before a trial diverged is worth a look.
@@ -105,7 +112,7 @@ fn every_figure_is_drawn_from_one_trial_and_from_trials_that_all_diverged() {
 
 #[test]
 fn a_single_refresh_is_drawn_and_numbers_that_are_none_are_not() {
-    let any = [&ANY[..], &["performance-profile"]].concat();
+    let any = ANY.to_vec();
     let probed = |measured| results(&[Trial::new("nkfac", 1, 0.5, 2.0).probed(measured)]).1;
     check_all(&probed(&telemetry::FIRST[..1]), &[&any[..], &["drift"]].concat());
     check_all(&probed(&telemetry::GONE), &any);

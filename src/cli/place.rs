@@ -1,0 +1,100 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use nkfac_bench::experiment::{self, TUNING, inverse};
+use nkfac_bench::figure::Data;
+use nkfac_bench::record::{self, Names};
+
+use super::selection::Changes;
+
+/// Whose results: an experiment's, or all of a folder.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// An experiment (a TOML file), for exactly its trials under its names, or a results folder, for all that lies in it
+    place: PathBuf,
+    /// The folder for results, where an experiment is named
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+impl Place {
+    /// All of a results folder, or an experiment whose results lie in a folder within `results`.
+    pub const fn of(place: PathBuf, results: PathBuf, changes: Changes) -> Self {
+        Self { place, results, changes }
+    }
+
+    /// The folder, and the trials that are asked for; `None` for all.
+    pub fn names(&self) -> anyhow::Result<(PathBuf, Option<Names>)> {
+        if self.place.is_dir() {
+            self.changes.refuse_for(&self.place)?;
+            return Ok((self.place.clone(), None));
+        }
+        let is_file = self.place.extension().is_some_and(|extension| extension == "toml");
+        if !is_file && !self.place.exists() {
+            bail!(
+                "there is no `{}`\nhint: name an experiment (a TOML file) or a results folder such as results/quickstart",
+                self.place.display()
+            );
+        }
+        let overrides = self.changes.overrides();
+        if let Some(comparison) = inverse::read(&self.place, &overrides)? {
+            return Ok((self.results.join(&comparison.name), Some(comparison.names())));
+        }
+        let experiment = experiment::read(&self.place, &overrides)?;
+        let folder = experiment.folder(&self.results);
+        match experiment.choose(&folder) {
+            None => Ok((folder, Some(experiment.names()))),
+            Some(Ok(choice)) => Ok((choice.reruns.folder(&self.results), Some(choice.reruns.names()))),
+            Some(Err(waiting)) => bail!(
+                "{waiting}\nhint: `nkfac-bench run` runs them; what there is already lies in `{}`, a results folder, too",
+                folder.display()
+            ),
+        }
+    }
+
+    /// Reads what is asked for, and where it lies; what had to be skipped or was not asked for goes to standard error.
+    pub fn read(&self) -> anyhow::Result<(PathBuf, Data)> {
+        let (folder, names) = self.names()?;
+        let data = read(&folder, names.as_ref())?;
+        if names.is_none() {
+            let count = data.results.trials.height();
+            eprintln!("all {count} trials in `{}`; name the experiment's file for exactly its own", folder.display());
+        }
+        Ok((folder, data))
+    }
+}
+
+/// Reads a folder of results, all of it or the trials that have names; what is left out goes to standard error.
+pub fn read(folder: &Path, names: Option<&Names>) -> anyhow::Result<Data> {
+    let mut results = match record::read(folder) {
+        Err(record::Error::Empty { .. }) if folder.join(TUNING).is_dir() => bail!(
+            "only tuning trials are in `{0}`, and no reruns of the best yet\nhint: `nkfac-bench run` runs them when all tuning trials are done; `{0}/{TUNING}` is a results folder, too",
+            folder.display()
+        ),
+        other => other?,
+    };
+    for skipped in &results.skipped {
+        eprintln!("warning: {skipped}");
+    }
+    if let Some(names) = names {
+        let all = results.trials.height();
+        results = results.named(names).with_context(|| format!("cannot read `{}`", folder.display()))?;
+        if results.trials.height() == 0 {
+            bail!(
+                "none of the {all} trials in `{0}` is in the experiment's file\nhint: `nkfac-bench run` runs the file's; `{0}` in place of the file shows what is there",
+                folder.display()
+            );
+        }
+        if results.others > 0 {
+            let (count, noun) = (results.others, if results.others == 1 { "trial" } else { "trials" });
+            eprintln!(
+                "left out: {count} other {noun} in `{}`, which the experiment's file does not have",
+                folder.display()
+            );
+        }
+    }
+    Ok(Data::new(results)?)
+}
