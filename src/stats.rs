@@ -74,6 +74,13 @@ pub fn student(values: &[f64]) -> Option<Interval> {
     Some(Interval { low: mean(values) - half, high: mean(values) + half })
 }
 
+/// The 95 % interval of the mean: Student's, and the bootstrap's from [`ENOUGH`] values on. Of fewer a bootstrap is little more than their
+/// range, and covers the mean half of the time.
+#[must_use]
+pub fn interval(values: &[f64]) -> Option<Interval> {
+    if values.len() < ENOUGH { student(values) } else { bootstrap(values) }
+}
+
 /// The 97.5 % quantile of Student's distribution.
 fn quantile(freedom: usize) -> f64 {
     const TABLE: [f64; 30] = [
@@ -145,7 +152,7 @@ impl Paired {
 
 #[cfg(test)]
 mod tests {
-    use super::{Interval, Paired, Verdict, bootstrap, deviation, mean, median, quantile, student};
+    use super::{Interval, Paired, Verdict, bootstrap, deviation, interval, mean, median, quantile, student};
     use crate::random::Random;
 
     #[test]
@@ -173,6 +180,14 @@ mod tests {
         // 95 % of 400 is 380, with a deviation of 4.4; the bootstrap is known to be too narrow for a dozen values.
         assert!((367..=393).contains(&covered[0]), "{covered:?}");
         assert!((345..=385).contains(&covered[1]), "{covered:?}");
+    }
+
+    #[test]
+    fn few_values_have_students_interval_and_more_the_bootstraps() {
+        let values = [1.0, 2.0, 4.0, 9.0, 3.0, 5.0];
+        assert_eq!(interval(&values[..5]), student(&values[..5]));
+        assert_eq!(interval(&values), bootstrap(&values));
+        assert_ne!(student(&values), bootstrap(&values), "control");
     }
 
     #[test]

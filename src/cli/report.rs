@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use nkfac_bench::record::Names;
-use nkfac_bench::report;
+use nkfac_bench::report::{self, Scales};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::output::line;
@@ -28,9 +28,12 @@ pub struct Report {
     /// The answer and the tables as Markdown
     #[arg(long, conflicts_with = "latex")]
     markdown: bool,
-    /// The main table as LaTeX (booktabs): the best in bold, what is within one deviation of it underlined
+    /// The main table as LaTeX (booktabs): the best in bold, underlined what cannot be told from it
     #[arg(long)]
     latex: bool,
+    /// Set published figures of other data sets and nets beside these results, too, and say what differs
+    #[arg(long, conflicts_with = "serve")]
+    any_scale: bool,
     /// Serve it as a page that updates itself while trials end, until Ctrl-C: on this machine alone, unless another address is given
     ///
     /// An address such as 127.0.0.1:8000 or a port.
@@ -48,7 +51,7 @@ impl Report {
             return serve(&folder, names, address);
         }
         let (folder, data) = self.place.read()?;
-        let report = report::Report::new(&data)?;
+        let report = report::Report::new(&data, if self.any_scale { Scales::Any } else { Scales::Same })?;
         let (text, name) = match (self.markdown, self.latex) {
             (true, _) => (report.markdown(), "report.md"),
             (_, true) => (report.latex(), "table.tex"),

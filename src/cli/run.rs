@@ -175,7 +175,10 @@ impl Run {
         let Summary { finished, diverged, skipped, failed, taken, stopped } = *summary;
         match shown {
             None => {
-                eprintln!("figures are drawn when all is done, or by `nkfac-bench figure {}`", self.selection.command())
+                eprintln!(
+                    "figures are drawn when all is done, or by `nkfac-bench figure {}`",
+                    self.selection.command()
+                );
             }
             Some(None) => eprintln!("no trial left a result in `{}`: there is nothing to draw", folder.display()),
             Some(Some(names)) => {

@@ -41,6 +41,8 @@ pub struct Difference {
     pub b: f64,
     /// Of *a* − *b*.
     pub paired: Paired,
+    /// Of ln(*a* / *b*), where these are times.
+    pub ratio: Option<Paired>,
 }
 
 /// Two lines compared.
@@ -75,7 +77,10 @@ impl Comparison {
             };
             let (a, b) = (values(&a_trials.0), values(&b_trials.0));
             let differences: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
-            Difference { measure, a: stats::mean(&a), b: stats::mean(&b), paired: Paired::new(&differences) }
+            let ratios: Vec<f64> = a.iter().zip(&b).map(|(a, b)| (a / b).ln()).collect();
+            let is_time = !measure.more && !ratios.is_empty() && ratios.iter().all(|ratio| ratio.is_finite());
+            let ratio = is_time.then(|| Paired::new(&ratios));
+            Difference { measure, a: stats::mean(&a), b: stats::mean(&b), paired: Paired::new(&differences), ratio }
         };
         let differences = MEASURES.iter().enumerate().map(difference).collect();
         Ok(Self { a: a.to_owned(), b: b.to_owned(), seeds, unpaired, differences })
@@ -83,37 +88,48 @@ impl Comparison {
 }
 
 impl Difference {
-    /// What it says, in a sentence without its end: `higher by 1.20 points, 95 % interval 0.50 to 1.90`.
+    /// What it says, in a sentence without its end: `higher by 1.20 points, 95 % interval +0.50 to +1.90, 3 seeds`, and of times
+    /// `1.42 times as long, 95 % interval 1.37 to 1.47, 3 seeds`.
     #[must_use]
     pub fn words(&self) -> String {
-        let Measure { unit, .. } = self.measure;
-        let paired = &self.paired;
-        let size = format!("{} by {:.2} {unit}", if paired.mean < 0.0 { "lower" } else { "higher" }, paired.mean.abs());
-        let interval = paired
-            .student
-            .map_or(String::new(), |of| format!(", 95 % interval {:+.2} to {:+.2} {unit}", of.low, of.high));
+        let paired = self.ratio.as_ref().unwrap_or(&self.paired);
+        let (size, interval) = if self.ratio.is_some() { times(paired) } else { self.points() };
         match paired.verdict() {
             _ if paired.pairs == 0 => "no seed finished in both, so nothing can be said".to_owned(),
             _ if paired.mean.is_nan() => "not recorded".to_owned(),
-            Verdict::TooFew => format!("{size}; {} too few to tell", pairs_are(paired.pairs)),
+            Verdict::TooFew => format!("{size}; {} too few to tell", seeds_are(paired.pairs)),
             Verdict::Open { needed } => {
                 let more = match needed {
-                    Some(needed) => format!("; were it to stay so, {needed} pairs would tell"),
+                    Some(needed) => format!("; about {needed} seeds needed at this spread"),
                     None => String::new(),
                 };
-                format!("cannot be told apart by {} ({size}{interval}){more}", pairs(paired.pairs))
+                format!("no significant difference with {} ({size}{interval}){more}", seeds(paired.pairs))
             }
-            Verdict::Higher | Verdict::Lower => format!("{size}{interval}, {}", pairs(paired.pairs)),
+            Verdict::Higher | Verdict::Lower => format!("{size}{interval}, {}", seeds(paired.pairs)),
         }
+    }
+
+    /// Size and interval of a difference.
+    fn points(&self) -> (String, String) {
+        let (unit, paired) = (self.measure.unit, &self.paired);
+        let size = format!("{} by {:.2} {unit}", if paired.mean < 0.0 { "lower" } else { "higher" }, paired.mean.abs());
+        let interval = paired.student.map(|of| format!(", 95 % interval {:+.2} to {:+.2} {unit}", of.low, of.high));
+        (size, interval.unwrap_or_default())
     }
 }
 
-fn pairs(count: usize) -> String {
-    if count == 1 { "1 pair".to_owned() } else { format!("{count} pairs") }
+/// Size and interval of a ratio of times.
+fn times(ratio: &Paired) -> (String, String) {
+    let interval = ratio.student.map(|of| format!(", 95 % interval {:.2} to {:.2}", of.low.exp(), of.high.exp()));
+    (format!("{:.2} times as long", ratio.mean.exp()), interval.unwrap_or_default())
 }
 
-fn pairs_are(count: usize) -> String {
-    format!("{} {}", pairs(count), if count == 1 { "is" } else { "are" })
+fn seeds(count: usize) -> String {
+    if count == 1 { "1 seed".to_owned() } else { format!("{count} seeds") }
+}
+
+fn seeds_are(count: usize) -> String {
+    format!("{} {}", seeds(count), if count == 1 { "is" } else { "are" })
 }
 
 /// The measures of a line's finished trials by seed, and how many trials it has.

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use polars::prelude::{DataFrame, PolarsResult};
 
 use super::gather::Lines;
+use super::summary::MEASURES;
 use super::{Data, Sums, counts, group, numbers, summary, texts};
 use crate::record::csv;
-use crate::stats;
+use crate::stats::{self, Paired, Verdict};
 
 /// One row for each line of trials: final and best test accuracy, seconds an epoch and peak memory, as means over finished
 /// trials with standard deviations, and how many trials finished and diverged.
 #[derive(Debug)]
 pub struct Table {
-    /// As a program wants it: `label, seeds, diverged`, means, standard deviations as `…_sd`, the 95 % bootstrap interval of the
+    /// As a program wants it: `label, seeds, diverged`, means, standard deviations as `…_sd`, the 95 % interval of the
     /// final accuracy as `…_low` and `…_high`.
     frame: DataFrame,
     /// As a reader wants it, labels first.
@@ -38,18 +39,22 @@ pub enum Best {
     Least,
 }
 
-/// A cell: its text, and for sorting and comparing its number and what that may deviate by, in the column's unit; NaN if none.
+/// A cell: its text, its number for sorting (NaN if none), in the column's unit, and where it is a mean over seeds, the number of each seed.
 #[derive(Debug)]
 pub struct Cell {
     pub text: String,
     pub mean: f64,
-    pub deviation: f64,
+    by_seed: BTreeMap<u64, f64>,
 }
 
 impl Column {
-    /// The place of the best cell, if there is one.
+    /// The place of the best cell, if there is one. A single seed is no evidence: where one leads, nothing is called the best.
     #[must_use]
     pub fn best(&self) -> Option<usize> {
+        self.leading().filter(|&place| self.cells[place].by_seed.len() > 1)
+    }
+
+    fn leading(&self) -> Option<usize> {
         let better = |a: f64, b: f64| match self.best {
             Some(Best::Most) => a > b,
             Some(Best::Least) => a < b,
@@ -63,12 +68,13 @@ impl Column {
         self.cells.iter().enumerate().fold(None, best)
     }
 
-    /// Whether a cell is within one standard deviation, of the best or its own, of the best and not the best itself.
+    /// Whether the differences to the best, paired by seed, leave open which of both is better (95 %).
     #[must_use]
     pub fn is_near(&self, row: usize) -> bool {
         let Some(best) = self.best().filter(|&best| best != row) else { return false };
-        let (best, cell) = (&self.cells[best], &self.cells[row]);
-        (best.mean - cell.mean).abs() <= best.deviation.max(cell.deviation)
+        let (best, own) = (&self.cells[best].by_seed, &self.cells[row].by_seed);
+        let differences: Vec<f64> = own.iter().filter_map(|(seed, value)| Some(value - best.get(seed)?)).collect();
+        matches!(Paired::new(&differences).verdict(), Verdict::Open { .. })
     }
 }
 
@@ -86,13 +92,14 @@ impl Table {
         }
         let validated = data.sums.iter().any(Sums::is_validated);
         let (seeds, diverged) = (counts(&frame, "seeds")?, counts(&frame, "diverged")?);
+        let seen = Seen { frame: &frame, by_line: by_seed(data, &lines)? };
         let columns = vec![
             Column { head: "arm", best: None, cells: texts(&frame, "label")?.into_iter().map(Cell::text).collect() },
-            accuracies(&frame, "final acc. (%)", "final_accuracy")?,
+            accuracies(&seen, "final acc. (%)", "final_accuracy")?,
             interval_column(&frame)?,
-            accuracies(&frame, if validated { "best acc. (%, by val.)" } else { "best acc. (%)" }, "best_accuracy")?,
-            sizes(&frame, "epoch (s)", "epoch_seconds", 1.0)?,
-            sizes(&frame, "peak memory (MiB)", "peak_rss_bytes", f64::from(1 << 20))?,
+            accuracies(&seen, if validated { "best acc. (%, by val.)" } else { "best acc. (%)" }, "best_accuracy")?,
+            sizes(&seen, "epoch (s)", "epoch_seconds", 1.0)?,
+            sizes(&seen, "peak memory (MiB)", "peak_rss_bytes", f64::from(1 << 20))?,
             Column { head: "seeds", best: None, cells: seeds.into_iter().map(Cell::count).collect() },
             Column { head: "diverged", best: None, cells: diverged.into_iter().map(Cell::count).collect() },
         ];
@@ -150,15 +157,15 @@ impl Table {
 
 impl Cell {
     const fn text(text: String) -> Self {
-        Self { text, mean: f64::NAN, deviation: f64::NAN }
+        Self { text, mean: f64::NAN, by_seed: BTreeMap::new() }
     }
 
     fn count(count: usize) -> Self {
-        Self { text: count.to_string(), mean: count as f64, deviation: f64::NAN }
+        Self { text: count.to_string(), mean: count as f64, by_seed: BTreeMap::new() }
     }
 }
 
-/// The bootstrap interval of the final accuracy of each line, of its finished trials.
+/// The 95 % interval of the final accuracy of each line, of its finished trials.
 fn intervals(data: &Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, Option<[f64; 2]>>> {
     let lines = Lines::new(lines)?;
     let mut members = lines.members(data)?;
@@ -170,7 +177,7 @@ fn intervals(data: &Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, Opt
         let accuracy = data.sums[trial.place].measures()[0].unwrap_or(f64::NAN);
         values.entry(trial.line as usize).or_default().push(accuracy);
     }
-    let interval = |values: Vec<f64>| stats::bootstrap(&values).map(|interval| [interval.low, interval.high]);
+    let interval = |values: Vec<f64>| stats::interval(&values).map(|interval| [interval.low, interval.high]);
     Ok(values.into_iter().map(|(line, values)| (line, interval(values))).collect())
 }
 
@@ -178,26 +185,48 @@ fn interval_column(frame: &DataFrame) -> PolarsResult<Column> {
     let (low, high) = (numbers(frame, "final_accuracy_low")?, numbers(frame, "final_accuracy_high")?);
     let cell = |(low, high): (f64, f64)| {
         let text = if low.is_nan() { "–".into() } else { format!("{:.2} to {:.2}", 100.0 * low, 100.0 * high) };
-        Cell { text, mean: 100.0 * low, deviation: f64::NAN }
+        Cell { text, mean: 100.0 * low, by_seed: BTreeMap::new() }
     };
     Ok(Column { head: "95 % interval", best: None, cells: low.into_iter().zip(high).map(cell).collect() })
 }
 
+/// The [`MEASURES`] of a line's finished trials by seed.
+type BySeed = BTreeMap<u64, [Option<f64>; MEASURES.len()]>;
+
+/// Lines summed up, and each line's trials by its number.
+struct Seen<'a> {
+    frame: &'a DataFrame,
+    by_line: BTreeMap<usize, BySeed>,
+}
+
+fn by_seed(data: &Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, BySeed>> {
+    let mut by_line: BTreeMap<usize, BySeed> = BTreeMap::new();
+    for trial in Lines::new(lines)?.members(data)?.iter().filter(|trial| trial.finished) {
+        by_line.entry(trial.line as usize).or_default().insert(trial.seed, data.sums[trial.place].measures());
+    }
+    Ok(by_line)
+}
+
 /// Means of percentages with their standard deviations.
-fn accuracies(frame: &DataFrame, head: &'static str, measure: &str) -> PolarsResult<Column> {
-    let cell = |mean, sd| Cell { text: spread(mean, sd, 2), mean, deviation: sd };
-    Ok(Column { head, best: Some(Best::Most), cells: cells(frame, measure, 0.01, cell)? })
+fn accuracies(seen: &Seen<'_>, head: &'static str, measure: &str) -> PolarsResult<Column> {
+    Ok(Column { head, best: Some(Best::Most), cells: cells(seen, measure, 0.01, |_| 2)? })
 }
 
 /// Means with their standard deviations in a `unit`, to three digits.
-fn sizes(frame: &DataFrame, head: &'static str, measure: &str, unit: f64) -> PolarsResult<Column> {
-    let cell = |mean, sd| Cell { text: spread(mean, sd, decimals(mean)), mean, deviation: sd };
-    Ok(Column { head, best: Some(Best::Least), cells: cells(frame, measure, unit, cell)? })
+fn sizes(seen: &Seen<'_>, head: &'static str, measure: &str, unit: f64) -> PolarsResult<Column> {
+    Ok(Column { head, best: Some(Best::Least), cells: cells(seen, measure, unit, decimals)? })
 }
 
-fn cells(frame: &DataFrame, measure: &str, unit: f64, cell: impl Fn(f64, f64) -> Cell) -> PolarsResult<Vec<Cell>> {
-    let (means, sds) = (numbers(frame, measure)?, numbers(frame, &format!("{measure}_sd"))?);
-    Ok(means.into_iter().zip(sds).map(|(mean, sd)| cell(mean / unit, sd / unit)).collect())
+fn cells(seen: &Seen<'_>, measure: &str, unit: f64, decimals: fn(f64) -> usize) -> PolarsResult<Vec<Cell>> {
+    let (means, sds) = (numbers(seen.frame, measure)?, numbers(seen.frame, &format!("{measure}_sd"))?);
+    let place = MEASURES.iter().position(|known| *known == measure).unwrap_or_default();
+    let cell = |(line, (mean, sd)): (usize, (f64, f64))| {
+        let (mean, sd) = (mean / unit, sd / unit);
+        let trials = seen.by_line.get(&line).into_iter().flatten();
+        let by_seed = trials.filter_map(|(seed, measures)| Some((*seed, measures[place]? / unit))).collect();
+        Cell { text: spread(mean, sd, decimals(mean)), mean, by_seed }
+    };
+    Ok(counts(seen.frame, "line")?.into_iter().zip(means.into_iter().zip(sds)).map(cell).collect())
 }
 
 /// A mean with its standard deviation, if there is one.

@@ -50,8 +50,8 @@ fn main_table(table: &Table) -> String {
     let chosen = if table.validated { "validation" } else { "test" };
     format!(
         "<div class=\"scroll\"><table class=\"sortable\">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n\
-         <p class=\"note\">Mean ± standard deviation over finished trials; 95 % bootstrap interval of the mean final accuracy. Bold: \
-         best; underlined: within one deviation of it. Best epochs are chosen on the {chosen} images. Click a head to sort.</p>\n"
+         <p class=\"note\">Mean ± standard deviation over finished trials; 95 % interval of the mean final accuracy (Student’s t; bootstrap from six seeds on). Bold: \
+         best, of more than one seed; underlined: no significant difference from it, paired by seed (95 %). Best epochs are chosen on the {chosen} images. Click a head to sort.</p>\n"
     )
 }
 

@@ -2,7 +2,7 @@
 
 use crate::figure::{Column, Table};
 
-/// A `tabular` with the rules of `booktabs`: the best in bold, what is within one deviation of it underlined.
+/// A `tabular` with the rules of `booktabs`: the best in bold, what cannot be told from it, paired by seed, underlined.
 pub fn table(table: &Table) -> String {
     let columns: Vec<&Column> = table.columns.iter().filter(|column| column.head != "95 % interval").collect();
     let head: Vec<String> = columns.iter().map(|column| escape(column.head)).collect();
@@ -11,7 +11,7 @@ pub fn table(table: &Table) -> String {
         format!("{} \\\\\n", cells.join(" & "))
     });
     format!(
-        "% Needs \\usepackage{{booktabs}}. Mean and standard deviation over seeds; bold: best; underlined: within one deviation of it.\n\
+        "% Needs \\usepackage{{booktabs}}. Mean and standard deviation over seeds; bold: best; underlined: no significant difference from it, paired by seed (95 \\%).\n\
          \\begin{{tabular}}{{l{}}}\n\\toprule\n{} \\\\\n\\midrule\n{}\\bottomrule\n\\end{{tabular}}\n",
         "r".repeat(columns.len() - 1),
         head.join(" & "),

@@ -25,6 +25,7 @@ use crate::catalog::Entry;
 use crate::figure::{self, COLUMN, Canvas, Data, Differences, PAGE, Table};
 use facts::Facts;
 pub use serve::Server;
+pub use verdict::Scales;
 use verdict::Verdict;
 
 /// Why there is no report.
@@ -58,13 +59,13 @@ struct Drawn {
 
 impl Report {
     /// Gathers everything that these results tell.
-    pub fn new(data: &Data) -> Result<Self, Error> {
+    pub fn new(data: &Data, scales: Scales) -> Result<Self, Error> {
         let table = Table::new(data)?;
         let differences = figure::differences(data)?;
         Ok(Self {
             facts: Facts::new(data)?,
             answer: answer::sentences(data, &table)?,
-            verdicts: verdict::verdicts(data, &differences)?,
+            verdicts: verdict::verdicts(data, &differences, scales)?,
             figures: figure::ALL.iter().map(|&figure| draw(figure, data)).collect::<Result<_, _>>()?,
             table,
             differences,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tiny_http::{Header, Method, Request, Response};
 
-use super::Report;
+use super::{Report, Scales};
 use crate::figure::{Data, escape};
 use crate::record::{self, Names, Skipped, Stamp};
 
@@ -116,7 +116,7 @@ fn report(folder: &Path, names: Option<&Names>, skipped: &mut dyn FnMut(&Skipped
         results = results.named(names).map_err(|error| error.to_string())?;
     }
     let data = Data::new(results).map_err(|error| error.to_string())?;
-    Report::new(&data).map(|report| report.html()).map_err(|error| error.to_string())
+    Report::new(&data, Scales::Same).map(|report| report.html()).map_err(|error| error.to_string())
 }
 
 /// The page with the script that loads it again when the folder's version is another.

@@ -59,7 +59,7 @@ fn write(folder: &Path, trials: &[(&str, u64, f64, Status)]) -> Report {
         let path = folder.join(format!("{place}.parquet"));
         record::write(&path, &origin(place, arm, seed, "{}", status), &rows(26, accuracy)).unwrap();
     }
-    Report::new(&Data::new(record::read(folder).unwrap()).unwrap()).unwrap()
+    Report::new(&Data::new(record::read(folder).unwrap()).unwrap(), super::Scales::Any).unwrap()
 }
 
 fn answer(trials: &[(&str, u64, f64, Status)]) -> String {
@@ -99,18 +99,23 @@ fn the_answer_is_as_sure_as_the_seeds_are_many() {
 fn latex_has_the_best_in_bold_and_what_is_near_it_underlined() {
     use Status::Finished;
     let folder = tempfile::tempdir().unwrap();
-    let trials = [
-        ("sgd", 1, 0.70, Finished),
-        ("sgd", 2, 0.74, Finished),
-        ("n_k", 1, 0.72, Finished),
-        ("n_k", 2, 0.76, Finished),
-        ("far", 1, 0.10, Finished),
-    ];
-    let table = write(folder.path(), &trials).latex();
-    let line = |label: &str| table.lines().find(|line| line.starts_with(label)).unwrap().split(" & ").nth(1).unwrap();
-    assert_eq!(line("n\\_k"), "$\\mathbf{74.00 \\pm 2.83}$");
-    assert_eq!(line("sgd"), "\\underline{$72.00 \\pm 2.83$}");
-    assert_eq!(line("far"), "$10.00$");
+    let of =
+        |arm, accuracies: [f64; 3]| (1..).zip(accuracies).map(move |(seed, accuracy)| (arm, seed, accuracy, Finished));
+    let mut trials: Vec<_> = of("n_k", [0.72, 0.76, 0.74]).collect();
+    trials.extend(of("sgd", [0.70, 0.77, 0.72]));
+    // Within a deviation of the best, and yet behind it on every seed.
+    trials.extend(of("adam", [0.71, 0.75, 0.731]));
+    let line = |trials: &[_], label: &str| {
+        let table = write(folder.path(), trials).latex();
+        table.lines().find(|line| line.starts_with(label)).unwrap().split(" & ").nth(1).unwrap().to_owned()
+    };
+    assert_eq!(line(&trials, "n\\_k"), "$\\mathbf{74.00 \\pm 2.00}$");
+    assert_eq!(line(&trials, "sgd"), "\\underline{$73.00 \\pm 3.61$}");
+    assert_eq!(line(&trials, "adam"), "$73.03 \\pm 2.00$");
+    // One seed is no evidence.
+    trials.push(("once", 1, 0.9, Finished));
+    assert_eq!(line(&trials, "once"), "$90.00$");
+    assert_eq!(line(&trials, "n\\_k"), "$74.00 \\pm 2.00$");
 }
 
 /// What `tests/scale.sh` measures the report of.

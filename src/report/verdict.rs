@@ -61,14 +61,14 @@ pub struct Row {
 }
 
 /// Every published table that these results have something to say about.
-pub fn verdicts(data: &Data, differences: &Differences) -> Result<Vec<Verdict>, Error> {
+pub fn verdicts(data: &Data, differences: &Differences, scales: Scales) -> Result<Vec<Verdict>, Error> {
     let published: Published = toml::from_str(include_str!("published.toml"))?;
     let configs: Vec<BTreeMap<&str, &str>> =
         (0..differences.labels.len()).map(|line| config(differences, line)).collect();
     let mut verdicts = Vec::new();
     for table in &published.table {
         let measured: Vec<(&PublishedRow, usize)> =
-            table.row.iter().filter_map(|row| Some((row, nearest(&configs, table, row)?))).collect();
+            table.row.iter().filter_map(|row| Some((row, nearest(&configs, table, row, scales)?))).collect();
         let mut lines: Vec<usize> = measured.iter().map(|(_, line)| *line).collect();
         lines.dedup();
         // Two settings of one line would compare it with itself.
@@ -103,11 +103,33 @@ fn unlike<'a>(config: &BTreeMap<&str, &str>, table: &'a PublishedTable, row: &Pu
         .collect()
 }
 
-/// Of the lines with the setting the one whose scale is nearest.
-fn nearest(configs: &[BTreeMap<&str, &str>], table: &PublishedTable, row: &PublishedRow) -> Option<usize> {
+/// Which published figures are set beside measured ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scales {
+    /// Those of the same data set and net.
+    Same,
+    /// Any, with what differs spelled out.
+    Any,
+}
+
+/// Of the lines with the setting the one whose scale is nearest. Several that are equally near are points of a sweep, of which nothing says which
+/// one is meant: none then.
+fn nearest(
+    configs: &[BTreeMap<&str, &str>],
+    table: &PublishedTable,
+    row: &PublishedRow,
+    scales: Scales,
+) -> Option<usize> {
     let has = |config: &BTreeMap<&str, &str>| row.when.iter().all(|(key, wanted)| value(config, key) == wanted);
-    let fitting = configs.iter().enumerate().filter(|(_, config)| has(config));
-    fitting.min_by_key(|(_, config)| unlike(config, table, row).len()).map(|(line, _)| line)
+    let alike = |config: &BTreeMap<&str, &str>| {
+        scales == Scales::Any
+            || !unlike(config, table, row).iter().any(|(key, _)| ["data.kind", "model.kind"].contains(key))
+    };
+    let fitting = configs.iter().enumerate().filter(|(_, config)| has(config) && alike(config));
+    let distances: Vec<(usize, usize)> =
+        fitting.map(|(line, config)| (unlike(config, table, row).len(), line)).collect();
+    let (least, line) = distances.iter().min().copied()?;
+    (distances.iter().filter(|(distance, _)| *distance == least).count() == 1).then_some(line)
 }
 
 fn verdict(
@@ -184,9 +206,9 @@ fn judge(measured: &Difference, published: f64) -> &'static str {
     let paired = &measured.paired;
     let within = paired.student.is_some_and(|interval| (interval.low..=interval.high).contains(&published));
     match paired.verdict() {
-        stats::Verdict::TooFew => "too few pairs to tell",
-        stats::Verdict::Open { .. } if within => "cannot be told apart, nor from the published difference",
-        stats::Verdict::Open { .. } => "cannot be told apart; the published difference is outside the interval",
+        stats::Verdict::TooFew => "too few seeds to tell",
+        stats::Verdict::Open { .. } if within => "no significant difference, nor from the published one",
+        stats::Verdict::Open { .. } => "no significant difference; the published one is outside the interval",
         _ if within => "consistent",
         _ if (paired.mean > 0.0) == (published > 0.0) => "same direction, other size",
         _ => "opposite direction",
@@ -212,12 +234,17 @@ mod tests {
 
     #[test]
     fn a_verdict_weighs_the_published_difference_against_the_interval() {
-        let of =
-            |differences: &[f64]| Difference { measure: MEASURES[0], a: 0.0, b: 0.0, paired: Paired::new(differences) };
-        assert_eq!(judge(&of(&[1.0, 1.1]), 1.0), "too few pairs to tell");
+        let of = |differences: &[f64]| Difference {
+            measure: MEASURES[0],
+            a: 0.0,
+            b: 0.0,
+            paired: Paired::new(differences),
+            ratio: None,
+        };
+        assert_eq!(judge(&of(&[1.0, 1.1]), 1.0), "too few seeds to tell");
         assert_eq!(judge(&of(&[1.0, 1.1, 0.9]), 1.05), "consistent");
         assert_eq!(judge(&of(&[1.0, 1.1, 0.9]), 5.0), "same direction, other size");
         assert_eq!(judge(&of(&[1.0, 1.1, 0.9]), -1.0), "opposite direction");
-        assert_eq!(judge(&of(&[1.0, -1.1, 0.9]), 0.1), "cannot be told apart, nor from the published difference");
+        assert_eq!(judge(&of(&[1.0, -1.1, 0.9]), 0.1), "no significant difference, nor from the published one");
     }
 }
