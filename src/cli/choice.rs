@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use nkfac_bench::experiment::{self, Best, Choice, Entry, Standing, Trial, Waiting};
+use nkfac_bench::experiment::Trial;
+use nkfac_bench::runner::{self, Best, Choice, Entry, Standing, Waiting};
 use serde_json::{Map, json};
 
 use super::output::line;
@@ -34,7 +35,7 @@ pub fn tell(choice: &Choice<'_>, as_json: bool) {
 /// # Errors
 /// The folder cannot be read.
 pub fn warn_of_others(choice: &Choice<'_>, folder: &Path) -> io::Result<()> {
-    let entries = experiment::survey(folder, Some(&choice.reruns))?;
+    let entries = runner::survey(folder, Some(&choice.reruns))?;
     // Reruns over seeds that were left out this time are no strangers.
     let stranger = |entry: &&Entry| {
         let shown = matches!(entry.standing, Standing::Finished | Standing::Diverged);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use nkfac_bench::experiment;
+use nkfac_bench::runner;
 
 use super::output::line;
 
@@ -25,7 +25,7 @@ impl Clean {
         if !self.folder.is_dir() {
             bail!("`{}` is no folder of results\nhint: name one such as results/quickstart", self.folder.display());
         }
-        let paths = experiment::leftovers(&self.folder)
+        let paths = runner::leftovers(&self.folder)
             .with_context(|| format!("cannot read folder `{}`", self.folder.display()))?;
         if paths.is_empty() {
             line("nothing is unfinished");
@@ -40,7 +40,7 @@ impl Clean {
         }
         let mut removed = 0;
         for path in &paths {
-            let gone = experiment::discard(path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+            let gone = runner::discard(path).with_context(|| format!("cannot remove `{}`", path.display()))?;
             removed += usize::from(gone);
         }
         line(format_args!("{removed} removed"));

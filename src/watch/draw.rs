@@ -9,8 +9,8 @@ use ratatui::widgets::{Paragraph, Wrap};
 use super::chart::{Curve, chart};
 use super::screen::Screen;
 use super::table::table;
-use crate::experiment::Standing;
 use crate::figure;
+use crate::runner::Standing;
 
 /// What the person in front of it chose to see.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

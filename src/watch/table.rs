@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Borders, Cell, Row, Table};
 
 use super::draw::{View, ink};
 use super::screen::{self, Screen};
-use crate::experiment::Standing;
+use crate::runner::Standing;
 
 /// The widest that a trial's name may be.
 const NAME: usize = 34;
