@@ -26,4 +26,5 @@ pub mod experiment;
 pub mod export;
 pub mod figure;
 pub mod report;
+pub mod runner;
 pub mod watch;

@@ -1,6 +1,7 @@
 //! What a search came to, for people and for scripts.
 
-use nkfac_bench::experiment::{Best, Choice, Trial, Waiting};
+use nkfac_bench::experiment::Trial;
+use nkfac_bench::runner::{Best, Choice, Waiting};
 use serde_json::{Map, json};
 
 use super::output::line;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use nkfac_bench::experiment::{self, Entry, Standing};
+use nkfac_bench::runner::{self, Entry, Standing};
 
 use super::output::line;
 use super::place::Place;
@@ -48,7 +48,7 @@ impl Clean {
         }
         let mut removed = 0;
         for path in &paths {
-            let gone = experiment::discard(path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+            let gone = runner::discard(path).with_context(|| format!("cannot remove `{}`", path.display()))?;
             removed += usize::from(gone);
         }
         line(format_args!("{removed} removed"));
@@ -60,7 +60,7 @@ impl Clean {
         if !self.place.is_dir() {
             bail!("`{place}` is no folder of results\nhint: name one such as results/quickstart");
         }
-        experiment::leftovers(&self.place).with_context(|| format!("cannot read folder `{place}`"))
+        runner::leftovers(&self.place).with_context(|| format!("cannot read folder `{place}`"))
     }
 
     /// The files of trials that have ended and that the experiment's file does not have.
@@ -74,7 +74,7 @@ impl Clean {
         let Some(names) = names else { return Ok(Vec::new()) };
         let known = |trial: &str| names.trials.iter().any(|name| name.trial == trial);
         let entries =
-            experiment::survey(&folder, None).with_context(|| format!("cannot read folder `{}`", folder.display()))?;
+            runner::survey(&folder, None).with_context(|| format!("cannot read folder `{}`", folder.display()))?;
         let ended = |entry: &&Entry| matches!(entry.standing, Standing::Finished | Standing::Diverged);
         let stale = entries.iter().filter(ended).filter(|entry| !known(&entry.trial));
         let files = |entry: &Entry| ["parquet", "safetensors"].map(|end| folder.join(&entry.trial).with_extension(end));

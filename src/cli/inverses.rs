@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use candle_core::Device;
-use nkfac_bench::experiment::Summary;
-use nkfac_bench::experiment::inverse::{self, Comparison, Place};
+use nkfac_bench::experiment::inverse::Comparison;
+use nkfac_bench::runner::Summary;
+use nkfac_bench::runner::inverse::{self, Place};
 use serde_json::json;
 
 use super::output::line;

@@ -1,7 +1,8 @@
 //! What a script sees of a sweep: one JSON object a line on standard output.
 
 use super::output;
-use nkfac_bench::experiment::{Event, Reporter, Trial};
+use nkfac_bench::experiment::Trial;
+use nkfac_bench::runner::{Event, Reporter};
 use nkfac_bench::train::{Note, Observer, Progress, Score};
 use serde_json::{Value, json};
 

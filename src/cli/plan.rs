@@ -1,7 +1,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use nkfac_bench::experiment::{self, Experiment, Trial};
+use nkfac_bench::experiment::{Experiment, Trial};
+use nkfac_bench::runner;
 
 use super::inverses;
 use super::output::line;
@@ -49,5 +50,5 @@ fn head(experiment: &Experiment) -> String {
 
 /// `seed = 1, optimizer.precondition.inverse_every = 200`.
 pub fn differences(trial: &Trial) -> String {
-    experiment::listed(&trial.swept)
+    runner::listed(&trial.swept)
 }

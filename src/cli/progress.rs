@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nkfac_bench::data::Broken;
-use nkfac_bench::experiment::{Event, Reporter, Trial};
+use nkfac_bench::experiment::Trial;
 use nkfac_bench::record::Status;
+use nkfac_bench::runner::{Event, Reporter};
 use nkfac_bench::train::{Note, Observer, Outcome, Progress, Score};
 
 use super::output::line;

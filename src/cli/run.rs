@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::Args;
 use nkfac_bench::experiment::inverse::Comparison;
-use nkfac_bench::experiment::{
-    self, Experiment, NO_STORAGE, Reporter, STOPPED, Settings, Shard, Summary, Trial, WAITING,
-};
+use nkfac_bench::experiment::{Experiment, Trial};
 use nkfac_bench::figure::Style;
 use nkfac_bench::record::Names;
+use nkfac_bench::runner::{self, NO_STORAGE, Reporter, STOPPED, Settings, Shard, Summary, WAITING};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -79,7 +78,7 @@ impl Run {
             stop_with_input(&stop);
             return match self.part(&self.selection.read_quietly()?.only(only), threads, &stop) {
                 // The parent is to know that other trials would fare no better.
-                Err(error) if matches!(error.downcast_ref(), Some(experiment::Error::Storage { .. })) => {
+                Err(error) if matches!(error.downcast_ref(), Some(runner::Error::Storage { .. })) => {
                     eprintln!("error: {error}");
                     Ok(ExitCode::from(NO_STORAGE))
                 }
@@ -139,11 +138,11 @@ impl Run {
         experiment: &Experiment,
         settings: &Settings,
         reporter: &mut dyn Reporter,
-    ) -> Result<Summary, experiment::Error> {
-        let Some(jobs) = self.jobs else { return experiment::run(experiment, settings, reporter) };
-        let program = std::env::current_exe().map_err(|source| experiment::Error::Child { source })?;
+    ) -> Result<Summary, runner::Error> {
+        let Some(jobs) = self.jobs else { return runner::run(experiment, settings, reporter) };
+        let program = std::env::current_exe().map_err(|source| runner::Error::Child { source })?;
         let command = |trial: &Trial| self.child(&program, settings, trial);
-        experiment::run_jobs(experiment, settings, usize::from(jobs), &command, reporter)
+        runner::run_jobs(experiment, settings, usize::from(jobs), &command, reporter)
     }
 
     /// The command that runs one trial in a process of its own.

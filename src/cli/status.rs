@@ -3,7 +3,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use nkfac_bench::experiment::{self, Entry, Experiment, Standing, TUNING};
+use nkfac_bench::experiment::{self, Experiment, TUNING};
+use nkfac_bench::runner::{self, Entry, Standing};
 
 use super::output::line;
 use super::selection::Changes;
@@ -56,14 +57,14 @@ impl Status {
 /// A line for every trial, and one that counts them.
 fn show(folder: &Path, experiment: Option<&Experiment>) -> anyhow::Result<()> {
     let entries =
-        experiment::survey(folder, experiment).with_context(|| format!("cannot read folder `{}`", folder.display()))?;
+        runner::survey(folder, experiment).with_context(|| format!("cannot read folder `{}`", folder.display()))?;
     let width =
         |text: &dyn Fn(&Entry) -> String| entries.iter().map(|entry| text(entry).chars().count()).max().unwrap_or(0);
-    let (arms, swept) = (width(&|entry| entry.arm.clone()), width(&|entry| experiment::listed(&entry.swept)));
+    let (arms, swept) = (width(&|entry| entry.arm.clone()), width(&|entry| runner::listed(&entry.swept)));
     let asked = experiment.map_or(entries.len(), |experiment| experiment.trials.len());
     let (entries, others) = entries.split_at(asked);
     for Entry { trial, arm, swept: keys, standing, seconds, note, .. } in entries {
-        let keys = experiment::listed(keys);
+        let keys = runner::listed(keys);
         let seconds = seconds.map_or(String::new(), |seconds| format!("{seconds:.1} s"));
         let text = format!("{trial}  {:<8}  {seconds:>10}  {arm:<arms$}  {keys:<swept$}  {note}", standing.name());
         line(text.trim_end());

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use nkfac_bench::experiment::WAITING;
+use nkfac_bench::runner::WAITING;
 
 use super::output::line;
 use super::selection::Selection;

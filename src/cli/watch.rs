@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use clap::Args;
 use nkfac_bench::experiment;
+use nkfac_bench::runner;
 use nkfac_bench::watch::{Reader, Screen, View, draw, notice};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -112,7 +113,7 @@ fn look_again_and_again(mut reader: Reader) -> Receiver<Look> {
                 reader = reruns;
                 found = reader.look().map_err(failed)?;
             }
-            Ok(Screen::new(&found, experiment::now()))
+            Ok(Screen::new(&found, runner::now()))
         };
         while sender.send(look()).is_ok() {
             std::thread::sleep(EVERY);

@@ -24,7 +24,7 @@ pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
 }
 
 impl Value {
-    pub(super) fn unexpected(&self) -> Unexpected<'_> {
+    fn unexpected(&self) -> Unexpected<'_> {
         match &self.node {
             Node::Boolean(value) => Unexpected::Bool(*value),
             Node::Integer(value) => Unexpected::Signed(*value),
@@ -33,6 +33,14 @@ impl Value {
             Node::Array(_) => Unexpected::Seq,
             Node::Table(_) => Unexpected::Map,
         }
+    }
+}
+
+impl Error {
+    /// A value that is no `expected` (`"a number"`, `"an array"`).
+    #[must_use]
+    pub fn mismatch(found: &Value, expected: &str) -> Self {
+        de::Error::invalid_type(found.unexpected(), &expected)
     }
 }
 

@@ -66,13 +66,6 @@ impl Error {
         Self::new(Fault::MissingKey(key.to_owned()), None)
     }
 
-    /// A value that is no `expected` (`"a number"`, `"an array"`).
-    #[must_use]
-    pub fn mismatch(found: &super::Value, expected: &str) -> Self {
-        let found = describe(found.unexpected());
-        Self::new(Fault::Mismatch { found, expected: expected.to_owned() }, None)
-    }
-
     /// The same with a hint in place of the one it may have.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

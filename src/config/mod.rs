@@ -7,6 +7,8 @@
 //!
 //! This module does not know what is configured: no name of an optimizer, a net or a key other than `kind` and `preset` is here.
 
+mod origin;
+
 mod value;
 
 mod overlay;
@@ -19,5 +21,6 @@ mod error;
 
 pub use de::from_value;
 pub use error::{Error, did_you_mean};
+pub use origin::Origin;
 pub use ser::to_json;
-pub use value::{Node, Origin, Value};
+pub use value::{Node, Value};

@@ -2,13 +2,12 @@
 //!
 //! Keys keep the order of the file. Dates are refused: nothing that is configured is one.
 
-use std::fmt;
 use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Error;
+use super::{Error, Origin};
 
 /// A value and the place where it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,14 +26,6 @@ pub enum Node {
     Array(Vec<Value>),
     /// Keys are unique and in the order in which they were written.
     Table(Vec<(String, Value)>),
-}
-
-/// Where a value was written: a file, a preset or the command line, and the line if there are lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    pub source: Arc<str>,
-    /// Counted from 1.
-    pub line: Option<usize>,
 }
 
 impl Value {
@@ -136,16 +127,6 @@ impl Value {
         match &self.node {
             Node::Table(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, value)| value),
             _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.source)?;
-        match self.line {
-            Some(line) => write!(f, ":{line}"),
-            None => Ok(()),
         }
     }
 }

@@ -11,10 +11,6 @@ use flate2::read::GzDecoder;
 
 use super::{Error, Images, Kind, Pixels, split};
 
-/// Images for training; the others are for testing.
-pub const TRAIN: usize = 1437;
-pub const TEST: usize = 360;
-
 const RECORDS: &[u8] = include_bytes!("digits.bin.gz");
 const LEVEL: u8 = 15;
 
@@ -32,7 +28,7 @@ pub fn read() -> Result<(Images, Images), Error> {
         shape,
         normalisation: Kind::Digits.normalisation(),
     };
-    let (train, test) = split::stratified(&images, TRAIN, "digits");
+    let (train, test) = split::stratified(&images, Kind::Digits.train_len(), "digits");
     Ok((images.select(&train), images.select(&test)))
 }
 

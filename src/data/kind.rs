@@ -1,12 +1,8 @@
 //! The data sets: names, published sizes, and what is known of them without reading a file.
 
-use std::path::{Path, PathBuf};
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::source::{self, Source};
-use super::{Error, Images, cifar, digits, folder, idx, svhn, synthetic};
 use crate::catalog::Entry;
 
 /// A data set.
@@ -153,14 +149,14 @@ impl Kind {
     #[must_use]
     pub const fn train_len(self) -> usize {
         match self {
-            Self::Digits => digits::TRAIN,
+            Self::Digits => 1_437,
             Self::Cifar10 | Self::Cifar100 => 50_000,
             Self::Mnist | Self::FashionMnist => 60_000,
             Self::Svhn => 73_257,
             Self::TinyImagenet => 100_000,
             Self::Imagenette => 9_469,
             Self::Imagenet => 1_281_167,
-            Self::Synthetic => synthetic::TRAIN,
+            Self::Synthetic => 2_000,
         }
     }
 
@@ -168,12 +164,12 @@ impl Kind {
     #[must_use]
     pub const fn test_len(self) -> usize {
         match self {
-            Self::Digits => digits::TEST,
+            Self::Digits => 360,
             Self::Cifar10 | Self::Cifar100 | Self::Mnist | Self::FashionMnist | Self::TinyImagenet => 10_000,
             Self::Svhn => 26_032,
             Self::Imagenette => 3_925,
             Self::Imagenet => 50_000,
-            Self::Synthetic => synthetic::TEST,
+            Self::Synthetic => 500,
         }
     }
 
@@ -181,19 +177,6 @@ impl Kind {
     #[must_use]
     pub const fn is_folder(self) -> bool {
         matches!(self, Self::TinyImagenet | Self::Imagenette | Self::Imagenet)
-    }
-
-    /// Where it comes from; nothing for a set that needs no files.
-    #[must_use]
-    pub const fn source(self) -> Option<&'static Source> {
-        source::of(self)
-    }
-
-    /// Where its files lie: in the data folder, or in a folder there that has the name they are published under.
-    #[must_use]
-    pub fn place(self, folder: &Path) -> PathBuf {
-        let inner = self.source().map(|source| folder.join(source.folder));
-        inner.filter(|inner| inner.is_dir()).unwrap_or_else(|| folder.to_owned())
     }
 
     /// Of digits measured on all 1,797 images; of synthetic images round numbers (measured: 0.500 and 0.167); of the others as
@@ -214,18 +197,6 @@ impl Kind {
                 Normalisation { mean: &[0.485, 0.456, 0.406], deviation: &[0.229, 0.224, 0.225] }
             }
             Self::Synthetic => Normalisation { mean: &[0.5, 0.5, 0.5], deviation: &[0.2, 0.2, 0.2] },
-        }
-    }
-
-    /// Training and test images.
-    pub(super) fn read(self, folder: &Path) -> Result<(Images, Images), Error> {
-        match self {
-            Self::Digits => digits::read(),
-            Self::Cifar10 | Self::Cifar100 => cifar::read(self, folder),
-            Self::Mnist | Self::FashionMnist => idx::read(self, folder),
-            Self::Svhn => svhn::read(folder),
-            Self::TinyImagenet | Self::Imagenette | Self::Imagenet => folder::read(self, folder),
-            Self::Synthetic => Ok(synthetic::make()),
         }
     }
 }

@@ -122,7 +122,7 @@ pub struct Dataset {
 impl Dataset {
     /// Reads what `config` names from the data folder.
     pub fn load(config: &DataConfig, folder: &Path) -> Result<Self, Error> {
-        let (mut train, mut test) = config.kind.read(folder)?;
+        let (mut train, mut test) = read(config.kind, folder)?;
         check_count(config.kind, "training", train.len(), config.kind.train_len(), folder)?;
         check_count(config.kind, "test", test.len(), config.kind.test_len(), folder)?;
         for images in [&mut train, &mut test] {
@@ -147,6 +147,18 @@ impl Dataset {
         broken.sort();
         broken.dedup();
         broken
+    }
+}
+
+/// Training and test images.
+fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
+    match kind {
+        Kind::Digits => digits::read(),
+        Kind::Cifar10 | Kind::Cifar100 => cifar::read(kind, folder),
+        Kind::Mnist | Kind::FashionMnist => idx::read(kind, folder),
+        Kind::Svhn => svhn::read(folder),
+        Kind::TinyImagenet | Kind::Imagenette | Kind::Imagenet => folder::read(kind, folder),
+        Kind::Synthetic => Ok(synthetic::make()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where data sets come from: official archives, their checksums as published, licences, and checksums of what is in them.
 
+use std::path::{Path, PathBuf};
+
 use super::Kind;
 use super::digest::Sum;
 
@@ -34,8 +36,23 @@ const fn file(name: &'static str, sha256: &'static str) -> (&'static str, Option
     (name, Some(Sum::Sha256(sha256)))
 }
 
+impl Kind {
+    /// Where it comes from; nothing for a set that needs no files.
+    #[must_use]
+    pub const fn source(self) -> Option<&'static Source> {
+        of(self)
+    }
+
+    /// Where its files lie: in the data folder, or in a folder there that has the name they are published under.
+    #[must_use]
+    pub fn place(self, folder: &Path) -> PathBuf {
+        let inner = self.source().map(|source| folder.join(source.folder));
+        inner.filter(|inner| inner.is_dir()).unwrap_or_else(|| folder.to_owned())
+    }
+}
+
 /// Where `kind` comes from; nothing for a set that needs no files.
-pub const fn of(kind: Kind) -> Option<&'static Source> {
+const fn of(kind: Kind) -> Option<&'static Source> {
     match kind {
         Kind::Digits | Kind::Synthetic => None,
         Kind::Cifar10 => Some(&CIFAR10),

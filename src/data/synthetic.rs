@@ -4,16 +4,13 @@
 use super::{Images, Kind, Pixels};
 use crate::random::Random;
 
-/// Images for training.
-pub const TRAIN: usize = 2_000;
-pub const TEST: usize = 500;
 /// Standard deviation of the noise, and height of the waves, in levels of 255.
 const NOISE: f64 = 40.0;
 const WAVES: f64 = 30.0;
 
 /// Training and test images.
 pub fn make() -> (Images, Images) {
-    (images(TRAIN, "train"), images(TEST, "test"))
+    (images(Kind::Synthetic.train_len(), "train"), images(Kind::Synthetic.test_len(), "test"))
 }
 
 fn images(count: usize, purpose: &str) -> Images {

@@ -3,33 +3,12 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
+use super::order::Order;
+use super::parts::{Arm, Axis, Task, text_of};
 use super::search::{self, Drawn};
-use super::{Error, Overrides, Trial, scale, sweep};
+use super::{Error, Overrides, scale};
 use crate::config::{self, Node, Origin, Value};
 use crate::train::CheckpointConfig;
-
-/// A variant of the base.
-pub struct Arm {
-    pub name: String,
-    /// The base overlaid by the arm and by the command line; presets not expanded yet.
-    pub value: Value,
-}
-
-/// A key and the values that it takes in turn.
-pub struct Axis {
-    pub path: String,
-    pub values: Vec<Value>,
-    pub origin: Origin,
-}
-
-/// What the trials of a file do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
-    /// Train a net.
-    Train,
-    /// Invert random matrices.
-    Inverse,
-}
 
 /// What a file and the command line say, before it is resolved.
 pub struct File {
@@ -50,25 +29,6 @@ pub struct File {
 
 /// Parts of a dotted key on the command line; no configuration is nearly as deep.
 const DEEPEST: usize = 16;
-
-/// In which order trials are run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// That of the file: arms, then axes, seeds innermost.
-    File,
-    /// Seed by seed, and for each seed in a random order, so that a machine that slows down favours no arm.
-    Interleaved,
-}
-
-impl Order {
-    /// The trials in this order.
-    pub fn arrange(self, trials: Vec<Trial>) -> Vec<Trial> {
-        match self {
-            Self::File => trials,
-            Self::Interleaved => sweep::interleaved(trials),
-        }
-    }
-}
 
 const KEYS: [&str; 11] =
     ["name", "task", "data_dir", "checkpoint", "target", "order", "base", "arm", "sweep", "search", "scale"];
@@ -112,10 +72,6 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
         take_seeds(&mut axes, count, &root.origin);
     }
     Ok(File { name, task, data_dir, checkpoint, target, order, arms, axes, search, sets, warnings })
-}
-
-pub(super) fn text_of<'a>(value: &'a Value, key: &str) -> Result<&'a str, config::Error> {
-    value.as_str().ok_or_else(|| config::Error::mismatch(value, "a string").within(key).located(&value.origin))
 }
 
 /// Above 0, and at most 1.

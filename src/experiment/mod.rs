@@ -1,22 +1,16 @@
-//! Experiments: a TOML file becomes trials, and trials are run.
+//! Experiments: a TOML file becomes trials. Nothing is run here, and nothing is written.
 //!
 //! A file is a base, arms that overlay it, and axes that multiply both. A trial is one fully resolved configuration; its id is a
 //! hash of that configuration, so it is the same on every machine and whatever the arm is called.
 
-mod claim;
 mod file;
 pub mod inverse;
-mod jobs;
-mod machine;
-mod origin;
+mod order;
+mod parts;
 mod preset;
-mod progress;
-mod run;
 mod scale;
 mod schema;
 mod search;
-mod shard;
-mod survey;
 mod sweep;
 mod tuning;
 mod validate;
@@ -24,18 +18,11 @@ mod warning;
 
 use std::path::{Path, PathBuf};
 
-pub use claim::{Failures, Holder};
-pub use jobs::{NO_STORAGE, STOPPED, WAITING, run_jobs};
-pub use machine::now;
-pub use progress::{Progress, progress};
-pub use run::{Event, Reporter, Settings, Summary, run};
 pub use schema::schema;
-pub use shard::Shard;
-pub use survey::{Entry, Standing, discard, leftovers, listed, survey, survey_by};
-pub use tuning::{Best, Choice, Search, TUNING, Waiting};
+pub use tuning::{Search, TUNING};
 
 use crate::optim::OptimizerConfig;
-use crate::{config, data, nn, optim, record, train};
+use crate::{config, train};
 
 /// What is run.
 #[derive(Debug, Clone)]
@@ -54,19 +41,6 @@ pub struct Experiment {
     pub search: Option<Search>,
     /// What is legal, but probably not meant.
     pub warnings: Vec<String>,
-}
-
-impl Experiment {
-    /// What the file calls its trials.
-    #[must_use]
-    pub fn names(&self) -> record::Names {
-        let name = |trial: &Trial| record::Name {
-            trial: trial.id.clone(),
-            arm: trial.arm.clone(),
-            swept: serde_json::Value::Object(trial.swept.iter().cloned().collect()).to_string(),
-        };
-        record::Names { trials: self.trials.iter().map(name).collect(), arms: self.arms.clone() }
-    }
 }
 
 /// One training run.
@@ -95,7 +69,7 @@ pub struct Overrides {
     pub scale: Option<String>,
 }
 
-/// Why an experiment cannot be read or run.
+/// Why an experiment cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("cannot read `{}`: {source}\nhint: name an experiment file such as experiments/quickstart.toml", path.display())]
@@ -106,31 +80,6 @@ pub enum Error {
         "arms `{first}` and `{second}` have a trial in common, {id}: they do not differ\nhint: `plan --full` shows every key of it"
     )]
     SameTrial { first: String, second: String, id: String },
-    #[error("cannot make the folder `{}`: {source}", path.display())]
-    Folder { path: PathBuf, source: std::io::Error },
-    #[error(transparent)]
-    Data(#[from] data::Error),
-    #[error(transparent)]
-    Record(#[from] record::Error),
-    #[error(transparent)]
-    Weights(#[from] nn::weights::Error),
-    #[error(transparent)]
-    Train(#[from] optim::Error),
-    #[error("the trial panicked: {message}")]
-    Panicked { message: String },
-    #[error("its process was killed ({status})\nhint: for its memory, perhaps: fewer `--jobs` leave each more")]
-    Killed { status: String },
-    #[error("it failed {} times and is given up; the last time: {}\nhint: `run --retry` tries again", .0.attempts, .0.message)]
-    GivenUp(Failures),
-    #[error("`{}` is in its place and is left alone: {reason}\nhint: move it away to have the trial run again", path.display())]
-    Broken { path: PathBuf, reason: String },
-    #[error(
-        "cannot write to `{}`: {source}\nhint: make room, or choose another folder with `--out`; the same command then goes on, from the last checkpoints",
-        path.display()
-    )]
-    Storage { path: PathBuf, source: std::io::Error },
-    #[error("cannot start or watch a trial's process: {source}")]
-    Child { source: std::io::Error },
 }
 
 /// Reads an experiment and resolves every trial of it. Nothing is run before everything is known to be valid.
@@ -140,7 +89,7 @@ pub enum Error {
 pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
     let file::File { name, task, data_dir, checkpoint, target, order, arms, axes, search, sets, mut warnings } =
         file::read(path, overrides)?;
-    if task == file::Task::Inverse {
+    if task == parts::Task::Inverse {
         let origin = config::Origin { source: path.display().to_string().into(), line: None };
         return Err(config::Error::at(&origin, "`task` is `inverse`: nothing is trained here".to_owned())
             .hint("`run` and `plan` take it")

@@ -3,7 +3,7 @@
 //! A file stands at the scale that it was written for, `paper`. A table `[scale.NAME]` holds what is different at another one: parts of
 //! `base`, `sweep` and `search`, and of arms by their names.
 
-use super::file::text_of;
+use super::parts::text_of;
 use crate::config::{self, Node, Origin, Value};
 
 /// The scale of the file as it stands.

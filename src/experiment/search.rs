@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::file::{Arm, Axis, Task};
+use super::parts::{Arm, Axis, Task};
 use crate::config::{self, Node, Origin, Value, from_value};
 use crate::random::Random;
 

@@ -3,11 +3,10 @@
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::file::{Arm, Axis};
+use super::parts::{Arm, Axis};
 use super::{Error, Trial, preset, validate, warning};
 use crate::config::{self, Value, from_value, to_json};
 use crate::optim::{OptimizerConfig, Precondition, Update};
-use crate::random::Random;
 use crate::train;
 
 /// Every trial, arms in the order of the file, the last axis innermost. An axis multiplies the arms that have its key. The axes of
@@ -52,22 +51,6 @@ pub fn trials(
     }
     warnings.extend(warning::all(&trials));
     Ok(trials)
-}
-
-/// Seed by seed in the order in which seeds first come, the trials of a seed in a random order, the same every time.
-pub fn interleaved(trials: Vec<Trial>) -> Vec<Trial> {
-    let mut blocks: Vec<(u64, Vec<Trial>)> = Vec::new();
-    for trial in trials {
-        let seed = trial.config.seed;
-        match blocks.iter_mut().find(|(known, _)| *known == seed) {
-            Some((_, block)) => block.push(trial),
-            None => blocks.push((seed, vec![trial])),
-        }
-    }
-    for (seed, block) in &mut blocks {
-        Random::new(*seed, "order of trials").shuffle(block);
-    }
-    blocks.into_iter().flat_map(|(_, block)| block).collect()
 }
 
 /// The arm's configuration with all defaults, as JSON. A key that only an axis gives a value is taken from there.

@@ -10,6 +10,7 @@ mod csv;
 mod error;
 mod metric;
 mod named;
+mod order;
 mod origin;
 mod read;
 mod row;

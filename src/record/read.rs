@@ -10,7 +10,7 @@ use std::thread;
 
 use polars::prelude::*;
 
-use super::named::arms;
+use super::order::arms;
 use super::write::COLUMNS;
 use super::{Error, Scope, seal};
 

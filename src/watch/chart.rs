@@ -7,7 +7,7 @@ use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Borders, Chart, Dataset, GraphType, Paragraph};
 
-use super::draw::ink;
+use super::ink::ink;
 use super::screen::{self, Screen};
 use crate::figure;
 

@@ -2,30 +2,15 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
-use ratatui::style::{Color, Style, Stylize};
+use ratatui::style::Stylize;
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Wrap};
 
-use super::chart::{Curve, chart};
+use super::chart::chart;
 use super::screen::Screen;
 use super::table::table;
-use crate::experiment::Standing;
-use crate::figure;
-
-/// What the person in front of it chose to see.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct View {
-    pub curve: Curve,
-    /// The trial in the first row of the table.
-    pub top: usize,
-}
-
-impl View {
-    /// Moves the table by so many rows, downwards if there are more than 0.
-    pub fn scroll(&mut self, rows: isize) {
-        self.top = self.top.saturating_add_signed(rows);
-    }
-}
+use super::view::View;
+use crate::runner::Standing;
 
 /// Lines of a terminal that leave room for a chart.
 const ROOM: u16 = 16;
@@ -80,16 +65,4 @@ fn span(seconds: f64) -> String {
         3600..86400 => format!("{hours} h {:02} min", minutes % 60),
         _ => format!("{days} d {} h", hours % 24),
     }
-}
-
-/// The colour of a line as in the figures, as near as the 256 colours come that every terminal has.
-pub fn ink(line: usize) -> Style {
-    let color = figure::hue(line).map_or(Color::Reset, |rgb| {
-        let [red, green, blue] = rgb.map(|part| {
-            const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
-            (0..6u8).min_by_key(|&level| LEVELS[usize::from(level)].abs_diff(part)).unwrap_or(0)
-        });
-        Color::Indexed(16 + 36 * red + 6 * green + blue)
-    });
-    Style::new().fg(color)
 }

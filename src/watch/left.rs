@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::reader::Found;
-use crate::experiment::Standing;
+use crate::runner::Standing;
 
 /// Training seconds until no trial is waiting or running, if as many run at once as do now; `None` if no trial has told yet how long one takes.
 ///

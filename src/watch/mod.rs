@@ -5,15 +5,18 @@
 
 mod chart;
 mod draw;
+mod ink;
 mod left;
 mod reader;
 mod screen;
 mod table;
+mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use chart::Curve;
-pub use draw::{View, draw, notice};
+pub use draw::{draw, notice};
 pub use reader::{Found, Reader};
 pub use screen::{Line, Row, Screen};
+pub use view::View;

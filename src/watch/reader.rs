@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::experiment::{self, Entry, Experiment, Progress, Standing};
+use crate::experiment::Experiment;
 use crate::record::{self, Brief, Milestone, Stamp};
+use crate::runner::{self, Entry, Progress, Standing};
 
 /// What is known of one trial.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ impl Reader {
     pub fn look(&mut self) -> io::Result<Vec<Found>> {
         let ended = &mut self.ended;
         let mut brief = |path: &Path| read(ended, path).as_ref().map(|(brief, _)| brief.clone()).map_err(Clone::clone);
-        let entries = experiment::survey_by(&self.folder, self.experiment.as_ref(), &mut brief)?;
+        let entries = runner::survey_by(&self.folder, self.experiment.as_ref(), &mut brief)?;
         Ok(entries.into_iter().map(|entry| self.found(entry)).collect())
     }
 
@@ -83,7 +84,7 @@ impl Reader {
                 }
             }
             Standing::Running | Standing::Stopped | Standing::Failed => {
-                progress = experiment::progress(&self.folder, &entry.trial);
+                progress = runner::progress(&self.folder, &entry.trial);
                 if let Some(progress) = &progress {
                     (epochs, milestones) = (Some(progress.epochs), progress.milestones.clone().into());
                 }

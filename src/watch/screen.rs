@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::left::left;
 use super::reader::Found;
-use crate::experiment::Standing;
 use crate::figure;
+use crate::runner::Standing;
 
 /// A sweep at one moment.
 #[derive(Debug, Clone, PartialEq)]

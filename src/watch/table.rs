@@ -6,9 +6,10 @@ use ratatui::style::Stylize;
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Borders, Cell, Row, Table};
 
-use super::draw::{View, ink};
+use super::ink::ink;
 use super::screen::{self, Screen};
-use crate::experiment::Standing;
+use super::view::View;
+use crate::runner::Standing;
 
 /// The widest that a trial's name may be.
 const NAME: usize = 34;

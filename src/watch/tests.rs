@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::left::left;
 use super::{Curve, Found, Line, Screen, View, draw, notice};
-use crate::experiment::{Entry, Progress, Standing};
 use crate::record::Milestone;
+use crate::runner::{Entry, Progress, Standing};
 
 /// A trial of 4 epochs that has so many behind it, one every 10 seconds.
 fn trial(arm: &str, seed: u64, standing: Standing, epochs: u32) -> Found {

@@ -9,7 +9,8 @@ use std::sync::atomic::AtomicBool;
 
 use allocation_counter::measure;
 use candle_core::Device;
-use nkfac_bench::experiment::{self, Event, Overrides, Reporter, Settings, Shard, Summary};
+use nkfac_bench::experiment::{self, Overrides};
+use nkfac_bench::runner::{self, Event, Reporter, Settings, Shard, Summary};
 use nkfac_bench::train::{Observer, Progress, Score};
 use proptest::prelude::*;
 
@@ -68,7 +69,7 @@ fn a_panic_is_tried_three_times_and_does_not_stop_the_rest() {
     let (plan, mut settings) = (plan(folder.path()), settings(folder.path()));
     let once = |arm, settings: &Settings| {
         let mut reporter = Clumsy { arm, now: false, failures: Vec::new() };
-        (experiment::run(&plan, settings, &mut reporter).unwrap(), reporter.failures)
+        (runner::run(&plan, settings, &mut reporter).unwrap(), reporter.failures)
     };
     let (summary, failures) = once("sgd", &settings);
     assert_eq!(summary, Summary { finished: 2, failed: 2, ..Summary::default() });

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use nkfac_bench::experiment::{self, Experiment, Overrides, Standing, TUNING, Trial};
+use nkfac_bench::experiment::{self, Experiment, Overrides, TUNING, Trial};
 use nkfac_bench::record::{self, Metric, Origin, Row, Scope, Status};
+use nkfac_bench::runner::Standing;
 use nkfac_bench::watch::Reader;
 
 use super::program::{command, ran, run};

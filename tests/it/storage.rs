@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nkfac_bench::experiment::{self, Event, Reporter, Summary};
+use nkfac_bench::runner::{self, Event, Reporter, Summary};
 use nkfac_bench::train::{Observer, Progress, Score};
 
 use super::faults::{plan, settings};
@@ -236,13 +236,13 @@ fn data_cut_short_while_the_sweep_runs_fail_their_trials_alone() {
         let folder = folder(&CIFAR.replace("DATA", data.path().to_str().unwrap()));
         let (plan, settings) = (plan(folder.path()), settings(folder.path()));
         let mut cutter = Cutter { file: &files[2], left, ended: 0, failures: Vec::new() };
-        let summary = experiment::run(&plan, &settings, &mut cutter).unwrap();
+        let summary = runner::run(&plan, &settings, &mut cutter).unwrap();
         assert_eq!(summary, Summary { finished: 3, failed: 1, ..Summary::default() }, "{:?}", cutter.failures);
         assert!(cutter.failures[0].contains(says), "{:?}", cutter.failures);
         // With the file as it was the same sweep goes on.
         resize(&files[2], 10_000 * record);
         cutter.left = 10_000 * record;
-        let summary = experiment::run(&plan, &settings, &mut cutter).unwrap();
+        let summary = runner::run(&plan, &settings, &mut cutter).unwrap();
         assert_eq!(summary, Summary { finished: 1, skipped: 3, ..Summary::default() }, "{:?}", cutter.failures);
     }
 }

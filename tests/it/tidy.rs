@@ -1,5 +1,7 @@
 //! The layers of `ARCHITECTURE.md` hold, and the house is tidy.
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

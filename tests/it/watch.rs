@@ -2,7 +2,8 @@
 
 use std::process::Stdio;
 
-use nkfac_bench::experiment::{self, Overrides, Standing};
+use nkfac_bench::experiment::{self, Overrides};
+use nkfac_bench::runner::{self, Standing};
 use nkfac_bench::watch::{Found, Reader, Screen};
 
 use super::program::{Alive, command, run};
@@ -22,7 +23,7 @@ fn a_folder_of_results_is_read_once_and_what_changes_again() {
     let folder = sample();
     let mut reader = Reader::new(folder.path().to_owned(), None).unwrap();
     let found = reader.look().unwrap();
-    let screen = Screen::new(&found, experiment::now());
+    let screen = Screen::new(&found, runner::now());
     assert_eq!((screen.counts.as_slice(), screen.left, screen.epochs), (&[(8, Standing::Finished)][..], Some(0.0), 20));
     let labels: Vec<&str> = screen.lines.iter().map(|line| line.label.as_str()).collect();
     assert_eq!(labels, ["sgd", "adamw", "kfac", "nkfac"], "in the order of the experiment");
@@ -68,7 +69,7 @@ fn a_trial_that_runs_elsewhere_is_seen_to_advance() {
     assert_eq!((second.epochs, found[0].entry.standing), (100_000, Standing::Running));
     assert!(second.seconds > first.seconds && second.share() > 0.0);
     assert_eq!(second.milestones.len(), second.step / second.steps, "every epoch that has ended");
-    let screen = Screen::new(&found, experiment::now());
+    let screen = Screen::new(&found, runner::now());
     assert_eq!(screen.counts, [(1, Standing::Running), (3, Standing::Waiting)]);
     assert!(screen.left.is_some_and(|left| left > second.seconds) && screen.elapsed.is_some());
     drop(process);

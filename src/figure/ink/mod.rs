@@ -13,6 +13,8 @@ mod panel;
 
 mod legend;
 
+mod mark;
+
 mod svg;
 
 mod png;

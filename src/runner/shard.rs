@@ -1,6 +1,6 @@
 //! Shards: parts of an experiment that take about as long, the same on every machine.
 
-use super::{Experiment, Trial};
+use crate::experiment::{Experiment, Trial};
 use crate::nn::zoo::ModelConfig;
 use crate::train;
 

@@ -8,12 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::claim;
+use super::claim::{self, PROGRESS};
 use crate::record::Milestone;
 use crate::train::{self, Note, Observer, Score};
-
-/// The file in the trial's folder.
-pub(super) const FILE: &str = "progress.json";
 
 /// Between two times that it is written.
 const EVERY: Duration = Duration::from_secs(1);
@@ -48,7 +45,7 @@ pub fn progress(results: &Path, trial: &str) -> Option<Progress> {
 }
 
 fn read(folder: &Path) -> Option<Progress> {
-    serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()
+    serde_json::from_slice(&fs::read(folder.join(PROGRESS)).ok()?).ok()
 }
 
 /// Writes down how far a trial is, and tells its observer.
@@ -77,9 +74,9 @@ impl<'a> Scribe<'a> {
 
 /// Whoever reads sees the old file or the new one. After a loss of power there may be neither, which costs nobody anything.
 fn write(folder: &Path, progress: &Progress) -> io::Result<()> {
-    let part = folder.join(FILE).with_extension("part");
+    let part = folder.join(PROGRESS).with_extension("part");
     fs::write(&part, serde_json::to_vec(progress)?)?;
-    fs::rename(&part, folder.join(FILE))
+    fs::rename(&part, folder.join(PROGRESS))
 }
 
 impl Observer for Scribe<'_> {

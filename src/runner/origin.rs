@@ -1,7 +1,8 @@
 //! Where a trial's numbers come from: its configuration, and the machine as it is.
 
-use super::run::Settings;
-use super::{Experiment, Trial, machine};
+use super::machine;
+use super::settings::Settings;
+use crate::experiment::{Experiment, Trial};
 use crate::optim::Precondition;
 use crate::record::{Origin, Status};
 

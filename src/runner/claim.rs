@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Trial, machine, progress};
+use super::machine;
+use crate::experiment::Trial;
 use crate::train;
 
 /// The folder for what has not ended, in a folder of results.
@@ -18,6 +19,9 @@ pub const UNFINISHED: &str = "unfinished";
 
 const LOCK: &str = "lock";
 const FAILURES: &str = "failures.json";
+
+/// How far the trial is, for whoever watches; `progress` writes it.
+pub(super) const PROGRESS: &str = "progress.json";
 
 /// A trial that this process, and no other, runs.
 #[derive(Debug)]
@@ -129,7 +133,7 @@ impl Claim {
     /// Leaves the trial to whoever comes next, with its checkpoints.
     pub fn release(self) {
         let is_worthless = |entry: io::Result<fs::DirEntry>| {
-            entry.is_ok_and(|entry| [LOCK, progress::FILE].iter().any(|name| entry.file_name() == *name))
+            entry.is_ok_and(|entry| [LOCK, PROGRESS].iter().any(|name| entry.file_name() == *name))
         };
         if fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.all(is_worthless)) {
             let _ = fs::remove_dir_all(&self.folder);
@@ -221,7 +225,7 @@ fn sweep_up(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let is_known =
-            path.file_name().is_some_and(|name| [LOCK, FAILURES, progress::FILE].iter().any(|known| name == *known))
+            path.file_name().is_some_and(|name| [LOCK, FAILURES, PROGRESS].iter().any(|known| name == *known))
                 || path.extension().is_some_and(|extension| extension == train::EXTENSION);
         if !is_known {
             fs::remove_file(path)?;

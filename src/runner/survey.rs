@@ -6,9 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::claim::{self, UNFINISHED};
+use super::machine;
 use super::run::ATTEMPTS;
-use super::tuning::TUNING;
-use super::{Experiment, Trial, machine};
+use crate::experiment::{Experiment, TUNING, Trial};
 use crate::record::{self, Brief, Status};
 use crate::train;
 

@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::claim::{Attempt, Claim};
-use super::run::{ATTEMPTS, Event, Reporter, Settings, Summary, is_done, make_folder, result_file};
-use super::{Error, Experiment, Trial};
+use super::run::{ATTEMPTS, Event, Reporter, Summary, is_done, make_folder, result_file};
+use super::{Error, Settings};
+use crate::experiment::{Experiment, Trial};
 use crate::record;
 
 /// The exit code of a process that was asked to stop before all was done.

@@ -6,36 +6,18 @@ use std::ops::Add;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use candle_core::Device;
+use std::sync::atomic::Ordering;
 
 use super::claim::{Attempt, Claim, Holder};
 use super::origin::origin;
 use super::progress::Scribe;
-use super::{Error, Experiment, Trial, machine};
+use super::settings::Settings;
+use super::{Error, machine};
 use crate::data::{self, Broken, DataConfig, Dataset};
+use crate::experiment::{Experiment, Trial};
 use crate::nn::weights;
 use crate::record::{self, Brief, Metric, Row, Scope, Status};
 use crate::train::{self, Ending, Keeper, Observer, Outcome};
-
-/// Where and on what trials are run.
-#[derive(Debug)]
-pub struct Settings {
-    /// The folder of this experiment's results.
-    pub folder: PathBuf,
-    pub device: Device,
-    /// `cpu`, `cuda:0`.
-    pub device_name: String,
-    pub threads: usize,
-    /// Whether to write each trial's final parameters beside its result.
-    pub save_weights: bool,
-    /// Once this is true the running trial is saved and left, and no other is begun.
-    pub stop: Arc<AtomicBool>,
-    /// Run what was given up, too.
-    pub retry: bool,
-}
 
 /// What happens in a sweep.
 #[derive(Debug)]

@@ -1,0 +1,86 @@
+//! Which configurations of a search are run again.
+//!
+//! A configuration is chosen by its accuracy on the validation images after the last epoch, where tables take the test accuracy from; of
+//! equals the one with the lower loss, then the one drawn first. Test images have no part in it.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Display};
+use std::path::Path;
+
+use super::run::result_file;
+use crate::experiment::{Experiment, Search, Trial};
+use crate::record;
+
+/// A configuration that was chosen.
+#[derive(Debug)]
+pub struct Best<'a> {
+    /// The tuning trial that had it.
+    pub trial: &'a Trial,
+    /// On the validation images.
+    pub accuracy: f64,
+    /// How many it was chosen from, and how many of these diverged.
+    pub tried: usize,
+    pub diverged: usize,
+}
+
+/// What a finished search comes to.
+#[derive(Debug)]
+pub struct Choice<'a> {
+    pub best: Vec<Best<'a>>,
+    /// The first trial of each arm and point at which all diverged: there is nothing to run again.
+    pub lost: Vec<&'a Trial>,
+    /// The best, over fresh seeds.
+    pub reruns: Experiment,
+}
+
+/// Nothing can be chosen yet: these tuning trials have no result.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    pub left: Vec<&'a Trial>,
+    pub of: usize,
+}
+
+impl Display for Waiting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (left, of) = (self.left.len(), self.of);
+        let arms: BTreeSet<&str> = self.left.iter().map(|trial| trial.arm.as_str()).collect();
+        let arms: Vec<&str> = arms.into_iter().collect();
+        write!(f, "{left} of {of} tuning trials have no result yet (of {}): the reruns wait for them", arms.join(", "))
+    }
+}
+
+impl Experiment {
+    /// The best configurations by the results in `folder`, if all of them are there; `None` without a search.
+    pub fn choose(&self, folder: &Path) -> Option<Result<Choice<'_>, Waiting<'_>>> {
+        self.search.as_ref().map(|search| self.choose_by(search, folder))
+    }
+
+    fn choose_by(&self, search: &Search, folder: &Path) -> Result<Choice<'_>, Waiting<'_>> {
+        let scores: Vec<_> = self.trials.iter().map(|trial| record::validation(&result_file(folder, trial))).collect();
+        let left: Vec<&Trial> =
+            self.trials.iter().zip(&scores).filter_map(|(trial, score)| score.is_err().then_some(trial)).collect();
+        if !left.is_empty() {
+            return Err(Waiting { left, of: self.trials.len() });
+        }
+        let (mut best, mut lost) = (Vec::new(), Vec::new());
+        for cell in search.cells(&self.trials) {
+            let finished: Vec<(usize, [f64; 2])> =
+                cell.iter().filter_map(|&place| Some((place, (*scores[place].as_ref().ok()?)?))).collect();
+            let (tried, diverged) = (cell.len(), cell.len() - finished.len());
+            // The first of equals.
+            match finished.into_iter().rev().max_by(|(_, a), (_, b)| order(*a, *b)) {
+                Some((place, [accuracy, _])) => {
+                    best.push(Best { trial: &self.trials[place], accuracy, tried, diverged });
+                }
+                None => lost.push(&self.trials[cell[0]]),
+            }
+        }
+        let reruns = self.reruns(search, best.iter().map(|best| best.trial));
+        Ok(Choice { best, lost, reruns })
+    }
+}
+
+/// How good accuracy and loss are.
+fn order([accuracy, loss]: [f64; 2], [other_accuracy, other_loss]: [f64; 2]) -> std::cmp::Ordering {
+    accuracy.total_cmp(&other_accuracy).then_with(|| other_loss.total_cmp(&loss))
+}
