@@ -54,6 +54,7 @@ const WARNING: u16 = 120;
 
 impl Submit {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
+        self.selection.refuse_pipe("`submit`")?;
         let experiment = self.selection.read()?;
         let shards = self.shards.map_or_else(|| experiment.trials.len().clamp(1, 32), usize::from);
         let folder = std::path::absolute(self.out.join(&experiment.name))?;

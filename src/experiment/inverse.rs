@@ -4,15 +4,14 @@
 //! average of decay `1 − p` drifts. Every inverter starts from the exact inverse of `A₀ + δ₀I` and is asked for that of `A₁ + δ₁I`,
 //! once with each number of rounds. Our reading: the paper says that starts were perturbed by p, not how.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::file::{self, Task};
-use super::{Error, Overrides, Summary, machine, sweep};
+use super::{Error, Summary, file, machine, sweep};
 use crate::config::{self, from_value, to_json};
 use crate::optim::invert::{Curvature, Inverse, Problem, inverter, residual};
 use crate::optim::{InverterConfig, max_eigenvalue, power_start};
@@ -88,15 +87,11 @@ pub struct Place<'a> {
     pub threads: usize,
 }
 
-/// The comparison in a file; `None` if its task is another.
+/// The comparison that a file describes.
 ///
 /// # Errors
-/// As for [`read`](super::read).
-pub fn read(path: &Path, overrides: &Overrides) -> Result<Option<Comparison>, Error> {
-    let file = file::read(path, overrides)?;
-    if file.task != Task::Inverse {
-        return Ok(None);
-    }
+/// As for [`open`](super::open).
+pub(super) fn resolve(file: file::File) -> Result<Comparison, Error> {
     let axes: Vec<&file::Axis> = file.axes.iter().collect();
     let mut trials = Vec::new();
     for arm in &file.arms {
@@ -111,7 +106,7 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Option<Comparison>, Er
             trials.push(Trial { id: sweep::id(&json), arm: arm.name.clone(), swept, config, json });
         }
     }
-    Ok(Some(Comparison { name: file.name, trials }))
+    Ok(Comparison { name: file.name, trials })
 }
 
 fn check(config: &Config) -> Result<(), (&'static str, String)> {
