@@ -66,7 +66,9 @@ impl Selection {
     pub fn refuse_pipe(&self, asked: &str) -> anyhow::Result<()> {
         if self.experiment.exists() && !self.experiment.is_file() {
             let path = self.experiment.display();
-            bail!("`{path}` can be read only once, and with {asked} other processes read it, too\nhint: save it as a file");
+            bail!(
+                "`{path}` can be read only once, and with {asked} other processes read it, too\nhint: save it as a file"
+            );
         }
         Ok(())
     }

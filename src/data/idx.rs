@@ -65,8 +65,11 @@ fn file(
         return Err(Error::Missing { set: kind.name(), folder: folder.to_owned(), file: name });
     }
     let reader = BufReader::new(File::open(&path).map_err(Error::io(&path))?);
-    let items =
-        if is_plain { items(&path, reader, magic, dims) } else { items(&path, MultiGzDecoder::new(reader), magic, dims) };
+    let items = if is_plain {
+        items(&path, reader, magic, dims)
+    } else {
+        items(&path, MultiGzDecoder::new(reader), magic, dims)
+    };
     Ok((path, items?))
 }
 
