@@ -1,5 +1,6 @@
 //! Characters that are text: what every output can show, and what breaks a line, a document or a terminal.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 
 /// Whether every output shows this character as itself: it is no control, breaks no line, turns no direction, and XML 1.0 takes it.
@@ -25,14 +26,20 @@ pub fn spelled(text: &str) -> String {
     })
 }
 
-/// A word of the shell.
+/// A file's name, its bytes spelled out where they are no UTF-8: two names are two texts.
 #[must_use]
-pub fn shell(text: &str) -> String {
+pub fn name(name: &OsStr) -> String {
+    name.to_str().map_or_else(|| name.as_encoded_bytes().escape_ascii().to_string(), str::to_owned)
+}
+
+/// A word of the shell, in plain text even where the word is not: bash reads `$'\xff'` as that byte.
+#[must_use]
+pub fn shell(word: impl AsRef<OsStr>) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || "/._-=:,%+@".contains(c);
-    if !text.is_empty() && text.chars().all(is_bare) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
+    match word.as_ref().to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(is_bare) => text.to_owned(),
+        Some(text) if text.chars().all(is_plain) => format!("'{}'", text.replace('\'', r"'\''")),
+        _ => format!("$'{}'", word.as_ref().as_encoded_bytes().escape_ascii()),
     }
 }
 
@@ -46,6 +53,7 @@ pub fn cut(text: &str, bytes: usize) -> &str {
 mod tests {
     use super::{cut, is_plain, plain, shell, spelled};
     use proptest::prelude::*;
+    use std::ffi::OsStr;
 
     #[test]
     fn names_of_many_scripts_are_plain_and_what_steers_a_terminal_is_not() {
@@ -59,10 +67,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_shell_reads_a_word_back(text in "[^\0]{0,12}") {
-            let script = format!("printf %s {}", shell(&text));
-            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-            prop_assert_eq!(output.stdout, text.into_bytes());
+        fn bash_reads_a_word_back(word in prop::collection::vec(1u8.., 0..12)) {
+            let bash = |word: &OsStr| {
+                let script = format!("printf %s {}", shell(word));
+                assert!(script.chars().all(is_plain), "{script}");
+                std::process::Command::new("bash").args(["-c", &script]).output().unwrap().stdout
+            };
+            let text = String::from_utf8_lossy(&word).into_owned();
+            prop_assert_eq!(bash(text.as_ref()), text.as_bytes());
+            #[cfg(unix)]
+            prop_assert_eq!(bash(std::os::unix::ffi::OsStrExt::from_bytes(word.as_slice())), word);
         }
 
         #[test]

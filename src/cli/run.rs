@@ -195,7 +195,7 @@ impl Run {
                 "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed, "taken": taken
             });
             line(serde_json::json!({
-                "event": "summary", "trials": counts, "folder": folder, "stopped": stopped
+                "event": "summary", "trials": counts, "folder": folder.display().to_string(), "stopped": stopped
             }));
             return Ok(());
         }

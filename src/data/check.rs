@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use flate2::read::MultiGzDecoder;
 use rayon::prelude::*;
 
-use super::{Broken, DataConfig, Dataset, Error, Images, Kind, Pixels, Sum};
+use super::{Broken, DataConfig, Dataset, Error, Images, Kind, Pixels, Sum, source};
 
 /// What a check found.
 #[derive(Debug)]
@@ -71,8 +71,7 @@ fn sums(kind: Kind, folder: &Path) -> Result<Vec<(PathBuf, bool)>, Error> {
     let files = kind.source().into_iter().flat_map(|source| source.files);
     let known: Vec<(&str, Sum)> = files.filter_map(|(file, sum)| Some((*file, (*sum)?))).collect();
     let compare = |&(file, sum): &(&str, Sum)| {
-        let (plain, packed) = (place.join(file), place.join(format!("{file}.gz")));
-        let path = if plain.is_file() { plain } else { packed };
+        let path = source::find(&place, file).unwrap_or_else(|| place.join(file));
         let reader = BufReader::new(File::open(&path).map_err(Error::io(&path))?);
         let is_packed = path.extension().is_some_and(|extension| extension == "gz");
         let matches = if is_packed { sum.matches(MultiGzDecoder::new(reader)) } else { sum.matches(reader) };

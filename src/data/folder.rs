@@ -2,6 +2,7 @@
 //! CS231n). Only names are kept in memory; labels are the places of the classes in the order of their names, as in torchvision.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -24,12 +25,12 @@ pub struct Files {
     names: Vec<Box<Path>>,
     /// How much of the shorter edge is seen where no window is drawn at random.
     share: f64,
-    /// Leave out what cannot be decoded instead of stopping.
+    /// Leave out what cannot be read or decoded instead of stopping.
     pub(super) skip_broken: bool,
     broken: Arc<Mutex<BTreeSet<Broken>>>,
 }
 
-/// A file that cannot be decoded.
+/// A file that cannot be read or decoded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Broken {
     pub path: PathBuf,
@@ -77,9 +78,13 @@ impl Files {
     pub(super) fn decode(&self, i: usize) -> Result<Option<RgbImage>, Error> {
         let path = self.root.join(&self.names[i]);
         let mut bytes = Vec::new();
-        let file = File::open(&path).map_err(Error::io(&path))?;
-        file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(Error::io(&path))?;
-        match picture::decode(&bytes) {
+        let read = File::open(&path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
+        let decoded = match read {
+            Ok(_) => picture::decode(&bytes),
+            Err(error) if self.skip_broken => Err(error.to_string()),
+            Err(error) => return Err(Error::io(&path)(error)),
+        };
+        match decoded {
             Ok(picture) => Ok(Some(picture)),
             Err(reason) if self.skip_broken => {
                 let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,9 +125,9 @@ pub fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
 type Listing = (Vec<Box<Path>>, Vec<u16>);
 
 /// The names of the folders in `train`.
-fn classes(kind: Kind, train: &Path) -> Result<Vec<String>, Error> {
+fn classes(kind: Kind, train: &Path) -> Result<Vec<OsString>, Error> {
     let names = names(train)?.into_iter().filter(|name| train.join(name).is_dir());
-    let classes: Vec<String> = names.collect();
+    let classes: Vec<OsString> = names.collect();
     let expected = kind.shape().classes;
     if classes.len() != expected {
         return Err(Error::broken(train, format!("{} folders, {expected} expected, one a class", classes.len())));
@@ -131,7 +136,7 @@ fn classes(kind: Kind, train: &Path) -> Result<Vec<String>, Error> {
 }
 
 /// `part/<class>/<inner>/*`.
-fn by_class(root: &Path, part: &str, classes: &[String], inner: Option<&str>) -> Result<Listing, Error> {
+fn by_class(root: &Path, part: &str, classes: &[OsString], inner: Option<&str>) -> Result<Listing, Error> {
     let (mut files, mut labels) = (Vec::new(), Vec::new());
     for (label, class) in classes.iter().enumerate() {
         let mut folder = Path::new(part).join(class);
@@ -148,7 +153,7 @@ fn by_class(root: &Path, part: &str, classes: &[String], inner: Option<&str>) ->
 }
 
 /// `val/images/*` with the classes that `val/val_annotations.txt` gives: name, class and a box, separated by tabs.
-fn annotated(kind: Kind, root: &Path, classes: &[String]) -> Result<Listing, Error> {
+fn annotated(kind: Kind, root: &Path, classes: &[OsString]) -> Result<Listing, Error> {
     let path = root.join("val/val_annotations.txt");
     let mut text = String::new();
     let file = File::open(&path).map_err(Error::io(&path))?;
@@ -157,7 +162,7 @@ fn annotated(kind: Kind, root: &Path, classes: &[String]) -> Result<Listing, Err
 }
 
 /// Files and labels of the lines.
-fn annotations(text: &str, kind: Kind, classes: &[String]) -> Result<Listing, String> {
+fn annotations(text: &str, kind: Kind, classes: &[OsString]) -> Result<Listing, String> {
     let (mut files, mut labels): (Vec<Box<Path>>, _) = (Vec::new(), Vec::new());
     for (line, text) in text.lines().enumerate() {
         let broken = |what: String| format!("line {}: {what}", line + 1);
@@ -169,7 +174,7 @@ fn annotations(text: &str, kind: Kind, classes: &[String]) -> Result<Listing, St
         let (Some(Component::Normal(_)), None) = (parts.next(), parts.next()) else {
             return Err(broken(format!("`{name}` is no name of a file")));
         };
-        let Ok(label) = classes.binary_search_by(|known| known.as_str().cmp(class)) else {
+        let Ok(label) = classes.binary_search_by(|known| known.as_os_str().cmp(OsStr::new(class))) else {
             return Err(broken(format!("`{class}` is no class of {}", kind.name())));
         };
         files.push(Path::new("val/images").join(name).into());
@@ -179,11 +184,11 @@ fn annotations(text: &str, kind: Kind, classes: &[String]) -> Result<Listing, St
 }
 
 /// What lies in `folder`, sorted, without what is hidden.
-fn names(folder: &Path) -> Result<Vec<String>, Error> {
+fn names(folder: &Path) -> Result<Vec<OsString>, Error> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
-        let name = entry.map_err(Error::io(folder))?.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') {
+        let name = entry.map_err(Error::io(folder))?.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") {
             names.push(name);
         }
     }
@@ -191,7 +196,7 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-fn is_image(name: &str) -> bool {
+fn is_image(name: &OsStr) -> bool {
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
@@ -204,6 +209,7 @@ pub mod tests {
     use crate::random::Random;
     use allocation_counter::measure;
     use proptest::prelude::*;
+    use std::ffi::OsString;
     use std::fs;
     use std::path::{Component, Path};
 
@@ -314,7 +320,7 @@ pub mod tests {
         fn no_mutated_list_raises_a_panic_or_leaves_the_folder(
             at: prop::sample::Index, length in 0usize..12, with in "[ -~\t\n]{0,12}|[./\\\\]{1,6}|n0000000[0-9]|\\PC{0,3}",
         ) {
-            let classes = ["n00000001", "n00000002"].map(str::to_owned);
+            let classes = ["n00000001", "n00000002"].map(OsString::from);
             let mut text = "val_0.JPEG\tn00000001\t0\t32\t44\t62\nval_1.JPEG\tn00000002\t0\t0\t63\t63\n".to_owned();
             let start = at.index(text.len());
             text.replace_range(start..text.len().min(start + length), &with);

@@ -189,11 +189,10 @@ impl Kind {
         source::of(self)
     }
 
-    /// Where its files lie: in the data folder, or in a folder there that has the name they are published under.
+    /// Where its files lie: in the data folder, or in a folder there that has the name they are published under, or torchvision's.
     #[must_use]
     pub fn place(self, folder: &Path) -> PathBuf {
-        let inner = self.source().map(|source| folder.join(source.folder));
-        inner.filter(|inner| inner.is_dir()).unwrap_or_else(|| folder.to_owned())
+        self.source().map_or_else(|| folder.to_owned(), |source| source.place(folder))
     }
 
     /// Of digits measured on all 1,797 images; of synthetic images round numbers (measured: 0.500 and 0.167); of the others as

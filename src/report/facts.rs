@@ -97,7 +97,7 @@ fn commands(trials: &DataFrame, experiment: &str) -> PolarsResult<Vec<String>> {
     let (commit, device, threads) =
         (distinct(trials, "commit")?, distinct(trials, "device")?, distinct(trials, "threads")?);
     let clean = commit.trim_end_matches("-dirty");
-    let word = |path: String| shell(&plain(&path));
+    let word = |path: String| shell(plain(&path));
     let (file, folder) = (word(format!("experiments/{experiment}.toml")), word(format!("results/{experiment}")));
     let note = if clean == commit { "" } else { "   # and edits that were not committed" };
     Ok(vec![
