@@ -25,12 +25,12 @@ pub struct Files {
     names: Vec<Box<Path>>,
     /// How much of the shorter edge is seen where no window is drawn at random.
     share: f64,
-    /// Leave out what cannot be read or decoded instead of stopping.
+    /// Leave out what cannot be decoded instead of stopping.
     pub(super) skip_broken: bool,
     broken: Arc<Mutex<BTreeSet<Broken>>>,
 }
 
-/// A file that cannot be read or decoded.
+/// A file that cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Broken {
     pub path: PathBuf,
@@ -78,13 +78,9 @@ impl Files {
     pub(super) fn decode(&self, i: usize) -> Result<Option<RgbImage>, Error> {
         let path = self.root.join(&self.names[i]);
         let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
-        let decoded = match read {
-            Ok(_) => picture::decode(&bytes),
-            Err(error) if self.skip_broken => Err(error.to_string()),
-            Err(error) => return Err(Error::io(&path)(error)),
-        };
-        match decoded {
+        let file = File::open(&path).map_err(Error::io(&path))?;
+        file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(Error::io(&path))?;
+        match picture::decode(&bytes) {
             Ok(picture) => Ok(Some(picture)),
             Err(reason) if self.skip_broken => {
                 let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -237,6 +233,21 @@ pub mod tests {
 
     fn pixels(images: &Images, i: usize, augment: &[Augment]) -> Result<Option<Vec<u8>>, Error> {
         files(images).read(i, images.shape, augment, &mut Random::new(1, "test"))
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_read_whose_names_are_no_text() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        imagenette(folder.path(), 1);
+        let class = folder.path().join("train/n00000000");
+        fs::rename(class.join("0.JPEG"), class.join(std::ffi::OsStr::from_bytes(b"\xff.JPEG"))).unwrap();
+        fs::rename(&class, folder.path().join("train").join(std::ffi::OsStr::from_bytes(b"a\xff"))).unwrap();
+        let validated = folder.path().join("val");
+        fs::rename(validated.join("n00000000"), validated.join(std::ffi::OsStr::from_bytes(b"a\xff"))).unwrap();
+        let (train, test) = read(Kind::Imagenette, folder.path()).unwrap();
+        assert!(pixels(&train, 0, &[]).unwrap().is_some() && pixels(&test, 0, &[]).unwrap().is_some());
     }
 
     #[test]

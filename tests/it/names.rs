@@ -169,7 +169,10 @@ fn an_eps_that_vanishes_in_the_nets_numbers_is_refused() {
         said("1e-50")
     );
     assert!(said("1e-45").contains("1 trials"), "{}", said("1e-45"));
-    let double = plan("epochs = 1", "epochs = 1\ndtype = \"f64\"").replace("sgd", "");
+    let double = plan(
+        "optimizer = { preset = \"sgd\" }",
+        "dtype = \"f64\"\noptimizer = { preset = \"adamw\", update = { eps = 1e-50 } }",
+    );
     assert!(double.contains("1 trials"), "{double}");
 }
 
@@ -265,6 +268,12 @@ fn assert_well_formed(svg: &str) {
         }
     }
     assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+#[should_panic(expected = "assertion")]
+fn a_document_that_a_name_breaks_is_found() {
+    assert_well_formed("<svg><text>a <b</text></svg>");
 }
 
 proptest! {

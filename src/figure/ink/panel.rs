@@ -105,7 +105,10 @@ impl Panel {
                 free_from = x + half + 3.0;
             }
         }
-        canvas.text(((left + right) / 2.0, bottom + TICK + 6.5 + LEADING), name, Anchor::Middle);
+        // A long name beside long names of rows would run out of the picture.
+        let half = text_width(name) / 2.0;
+        let center = ((left + right) / 2.0).min(canvas.width - half - 1.0).max(half + 1.0);
+        canvas.text((center, bottom + TICK + 6.5 + LEADING), name, Anchor::Middle);
     }
 
     /// The frame itself, over the ends of grid lines.
