@@ -46,7 +46,8 @@ pub fn shell(word: impl AsRef<OsStr>) -> String {
 /// The start of a text that takes at most so many bytes.
 #[must_use]
 pub fn cut(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
+    let end = (0..=bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or_default()]
 }
 
 #[cfg(test)]

@@ -101,8 +101,10 @@ pub fn first_problem(config: &Config) -> Option<Problem> {
 /// A number that the net's own numbers have no room for would divide by zero.
 fn eps(check: &mut Check, config: &Config) {
     let eps = match config.optimizer.update {
-        Update::Adam { eps, .. } | Update::Radam { eps, .. } | Update::Adabelief { eps, .. } => eps,
-        Update::Muon { eps, .. } => eps,
+        Update::Adam { eps, .. }
+        | Update::Radam { eps, .. }
+        | Update::Adabelief { eps, .. }
+        | Update::Muon { eps, .. } => eps,
         Update::Sgd { .. } => return,
     };
     if config.dtype == Dtype::F32 && eps > 0.0 && eps as f32 == 0.0 {

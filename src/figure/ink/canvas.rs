@@ -197,7 +197,7 @@ pub fn wrap(text: &str, width: f64) -> Vec<String> {
         let longer = lines.last().map(|line| format!("{line} {word}")).filter(|line| text_width(line) <= width);
         match (lines.last_mut(), longer) {
             (Some(last), Some(longer)) => *last = longer,
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines
