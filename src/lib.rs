@@ -7,6 +7,7 @@ pub mod random;
 pub mod state;
 pub mod stats;
 pub mod storage;
+pub mod text;
 
 pub mod param;
 

@@ -5,6 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nkfac_bench::text::spelled;
 
 /// Fresh large buffers every step: the system's allocator would spend as long on page faults as on some layers.
 #[global_allocator]
@@ -15,7 +16,8 @@ fn main() -> ExitCode {
     match cli::Cli::parse().execute() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", message(&error));
+            // Names in files and folders may hold what steers a terminal.
+            eprintln!("error: {}", message(&error).lines().map(spelled).collect::<Vec<_>>().join("\n"));
             ExitCode::FAILURE
         }
     }

@@ -46,13 +46,18 @@ impl Clean {
             line("nothing is removed");
             return Ok(ExitCode::SUCCESS);
         }
-        let mut removed = 0;
+        let (mut removed, mut kept) = (0, 0);
         for path in &paths {
-            let gone = runner::discard(path).with_context(|| format!("cannot remove `{}`", path.display()))?;
-            removed += usize::from(gone);
+            match runner::discard(path) {
+                Ok(gone) => removed += usize::from(gone),
+                Err(error) => {
+                    eprintln!("error: cannot remove `{}`: {error}", path.display());
+                    kept += 1;
+                }
+            }
         }
         line(format_args!("{removed} removed"));
-        Ok(ExitCode::SUCCESS)
+        Ok(if kept == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     fn leftovers(&self) -> anyhow::Result<Vec<PathBuf>> {

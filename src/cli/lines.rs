@@ -37,10 +37,10 @@ impl Observer for Lines {
                 json!({ "event": "resumed", "trial": trial, "step": step, "elsewhere": elsewhere })
             }
             Note::Unreadable { path, message } => {
-                json!({ "event": "unreadable", "trial": trial, "path": path, "error": message })
+                json!({ "event": "unreadable", "trial": trial, "path": path.display().to_string(), "error": message })
             }
             Note::NotSaved { folder, message } => {
-                json!({ "event": "not-saved", "trial": trial, "folder": folder, "error": message })
+                json!({ "event": "not-saved", "trial": trial, "folder": folder.display().to_string(), "error": message })
             }
         });
     }
@@ -54,7 +54,7 @@ impl Reporter for Lines {
                 ended("started", trial, json!({ "number": number }))
             }
             Event::Broken { trial, broken } => {
-                ended("broken", trial, json!({ "path": broken.path, "reason": broken.reason }))
+                ended("broken", trial, json!({ "path": broken.path.display().to_string(), "reason": broken.reason }))
             }
             Event::Skipped { trial, elsewhere } => ended("skipped", trial, json!({ "elsewhere": elsewhere })),
             Event::Taken { trial, holder } => ended("taken", trial, json!({ "holder": holder })),

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use nkfac_bench::experiment::{self, TUNING, inverse};
+use nkfac_bench::experiment::{self, TUNING, Work};
 use nkfac_bench::figure::Data;
 use nkfac_bench::record::{self, Names};
 
@@ -40,10 +40,12 @@ impl Place {
             );
         }
         let overrides = self.changes.overrides();
-        if let Some(comparison) = inverse::read(&self.place, &overrides)? {
-            return Ok((self.results.join(&comparison.name), Some(comparison.names())));
-        }
-        let experiment = experiment::read(&self.place, &overrides)?;
+        let experiment = match experiment::open(&self.place, &overrides)? {
+            Work::Training(experiment) => experiment,
+            Work::Inverting(comparison) => {
+                return Ok((self.results.join(&comparison.name), Some(comparison.names())));
+            }
+        };
         let folder = experiment.folder(&self.results);
         match experiment.choose(&folder) {
             None => Ok((folder, Some(experiment.names()))),

@@ -1,12 +1,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use nkfac_bench::experiment::{Experiment, Trial};
+use nkfac_bench::experiment::{Experiment, Trial, Work};
 use nkfac_bench::runner;
 
 use super::inverses;
 use super::output::line;
-use super::selection::Selection;
+use super::selection::{Selection, warn};
 
 /// Show the trials of an experiment without running them
 ///
@@ -22,11 +22,14 @@ pub struct Plan {
 
 impl Plan {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        if let Some(comparison) = self.selection.comparison()? {
-            inverses::plan(&comparison);
-            return Ok(ExitCode::SUCCESS);
-        }
-        let experiment = self.selection.read()?;
+        let experiment = match self.selection.open()? {
+            Work::Training(experiment) => experiment,
+            Work::Inverting(comparison) => {
+                inverses::plan(&comparison);
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
+        warn(&experiment);
         line(head(&experiment));
         let width = experiment.trials.iter().map(|trial| trial.arm.chars().count()).max().unwrap_or(0);
         for trial in &experiment.trials {

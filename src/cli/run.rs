@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::Args;
 use nkfac_bench::experiment::inverse::Comparison;
-use nkfac_bench::experiment::{Experiment, Trial};
+use nkfac_bench::experiment::{Experiment, Trial, Work};
 use nkfac_bench::figure::Style;
 use nkfac_bench::record::Names;
 use nkfac_bench::runner::{self, NO_STORAGE, Reporter, STOPPED, Settings, Shard, Summary, WAITING};
@@ -17,7 +17,7 @@ use super::figure;
 use super::lines::Lines;
 use super::output::line;
 use super::progress::Bars;
-use super::selection::Selection;
+use super::selection::{Selection, warn};
 use super::{choice, inverses, machine, place};
 
 /// Run every trial that is not finished yet, then draw its figures
@@ -68,15 +68,19 @@ pub struct Run {
 
 impl Run {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        if let Some(comparison) = self.selection.comparison()? {
-            return self.compare_inverters(&comparison);
+        if self.jobs.is_some() {
+            self.selection.refuse_pipe("`--jobs`")?;
         }
+        let experiment = match self.selection.open()? {
+            Work::Training(experiment) => experiment,
+            Work::Inverting(comparison) => return self.compare_inverters(&comparison),
+        };
         let stop = stop_on_signals()?;
         let threads = (machine::wanted(self.threads) / self.jobs.map_or(1, usize::from)).max(1);
         machine::start(threads)?;
         if let Some(only) = &self.only {
             stop_with_input(&stop);
-            return match self.part(&self.selection.read_quietly()?.only(only), threads, &stop) {
+            return match self.part(&experiment.only(only), threads, &stop) {
                 // The parent is to know that other trials would fare no better.
                 Err(error) if matches!(error.downcast_ref(), Some(runner::Error::Storage { .. })) => {
                     eprintln!("error: {error}");
@@ -85,7 +89,7 @@ impl Run {
                 summary => Ok(code(&summary?, false)),
             };
         }
-        let experiment = self.selection.read()?;
+        warn(&experiment);
         let mut summary = self.part(&experiment, threads, &stop)?;
         let (mut shown, mut waits) = (summary.has_results().then(|| experiment.names()), false);
         if !summary.stopped {
@@ -190,7 +194,7 @@ impl Run {
                 "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed, "taken": taken
             });
             line(serde_json::json!({
-                "event": "summary", "trials": counts, "folder": folder, "stopped": stopped
+                "event": "summary", "trials": counts, "folder": folder.display().to_string(), "stopped": stopped
             }));
             return Ok(());
         }

@@ -3,8 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
-use nkfac_bench::experiment::inverse::Comparison;
-use nkfac_bench::experiment::{self, Experiment, Overrides};
+use nkfac_bench::experiment::{self, Experiment, Overrides, Work};
 
 /// Which experiment, and what the command line changes in it.
 #[derive(Debug, Args)]
@@ -46,9 +45,9 @@ impl Changes {
 }
 
 impl Selection {
-    /// The comparison of inverters, if the experiment is one.
-    pub fn comparison(&self) -> anyhow::Result<Option<Comparison>> {
-        Ok(experiment::inverse::read(&self.experiment, &self.changes.overrides())?)
+    /// Reads and resolves what is asked for, of either kind; says nothing of warnings.
+    pub fn open(&self) -> anyhow::Result<Work> {
+        Ok(experiment::open(&self.experiment, &self.changes.overrides())?)
     }
 
     /// The arguments that select the same again, for a person to type.
@@ -56,18 +55,22 @@ impl Selection {
         self.arguments().iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
-    /// Reads and resolves it; warnings go to standard error.
+    /// Reads and resolves an experiment that trains; warnings go to standard error.
     pub fn read(&self) -> anyhow::Result<Experiment> {
-        let experiment = self.read_quietly()?;
-        for warning in &experiment.warnings {
-            eprintln!("warning: {warning}");
-        }
+        let experiment = experiment::read(&self.experiment, &self.changes.overrides())?;
+        warn(&experiment);
         Ok(experiment)
     }
 
-    /// The same for a process whose parent has warned already.
-    pub fn read_quietly(&self) -> anyhow::Result<Experiment> {
-        Ok(experiment::read(&self.experiment, &self.changes.overrides())?)
+    /// Refuses a pipe where other processes are to read the experiment again.
+    pub fn refuse_pipe(&self, asked: &str) -> anyhow::Result<()> {
+        if self.experiment.exists() && !self.experiment.is_file() {
+            let path = self.experiment.display();
+            bail!(
+                "`{path}` can be read only once, and with {asked} other processes read it, too\nhint: save it as a file"
+            );
+        }
+        Ok(())
     }
 
     /// The arguments that select the same again.
@@ -83,5 +86,12 @@ impl Selection {
             arguments.extend(["--scale".into(), scale.into()]);
         }
         arguments
+    }
+}
+
+/// What is legal, but probably not meant.
+pub fn warn(experiment: &Experiment) {
+    for warning in &experiment.warnings {
+        eprintln!("warning: {warning}");
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use nkfac_bench::runner::WAITING;
+use nkfac_bench::text::{is_plain, shell, spelled};
 
 use super::output::line;
 use super::selection::Selection;
@@ -27,7 +28,7 @@ pub struct Submit {
     #[arg(long)]
     partition: Option<String>,
     /// Time limit of a task, as sbatch takes it; a task that needs longer is queued again
-    #[arg(long, default_value = "04:00:00")]
+    #[arg(long, default_value = "04:00:00", value_parser = time)]
     time: String,
     /// GPUs a task; with them trials are run on cuda
     #[arg(long, default_value_t = 0)]
@@ -54,6 +55,7 @@ const WARNING: u16 = 120;
 
 impl Submit {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
+        self.selection.refuse_pipe("`submit`")?;
         let experiment = self.selection.read()?;
         let shards = self.shards.map_or_else(|| experiment.trials.len().clamp(1, 32), usize::from);
         let folder = std::path::absolute(self.out.join(&experiment.name))?;
@@ -95,44 +97,48 @@ impl Submit {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let here = std::env::current_dir().context("cannot find the current folder")?;
         let at_once = self.array_max.map_or(String::new(), |most| format!("%{most}"));
-        let log = folder.join("slurm").join("%A_%a.log");
+        let log = log(folder)?;
         let mut options = vec![
-            format!("--job-name={}", option(name)),
+            format!("--job-name={}", option(name)?),
             format!("--array=1-{shards}{at_once}"),
-            format!("--time={}", option(&self.time)),
+            format!("--time={}", option(&self.time)?),
             format!("--cpus-per-task={}", self.cpus),
-            format!("--output={}", option(&log.to_string_lossy())),
+            format!("--output={}", option(&log)?),
             "--open-mode=append".into(),
             "--requeue".into(),
             format!("--signal=B:USR1@{WARNING}"),
         ];
-        options.extend(self.partition.as_ref().map(|partition| format!("--partition={}", option(partition))));
-        options.extend(self.memory.as_ref().map(|memory| format!("--mem={}", option(memory))));
+        for (key, value) in [("partition", &self.partition), ("mem", &self.memory)] {
+            if let Some(value) = value {
+                options.push(format!("--{key}={}", option(value)?));
+            }
+        }
         options.extend((self.gpus > 0).then(|| format!("--gpus={}", self.gpus)));
         let options: String = options.iter().map(|option| format!("#SBATCH {option}\n")).collect();
 
-        let mut command = vec![quoted(&program.to_string_lossy()), "run".into()];
-        command.extend(self.selection.arguments().iter().map(|argument| quoted(&argument.to_string_lossy())));
-        command.extend(["--out".into(), quoted(&self.out.to_string_lossy())]);
+        let mut command = vec![shell(program), "run".into()];
+        command.extend(self.selection.arguments().iter().map(shell));
+        command.extend(["--out".into(), shell(&self.out)]);
         command.extend(["--threads".into(), self.cpus.to_string()]);
         command.extend((self.gpus > 0).then(|| "--device cuda".to_owned()));
         command.extend(["--shard".into(), format!("\"$SLURM_ARRAY_TASK_ID/{shards}\"")]);
-        Ok(SCRIPT
-            .replace("{options}", &options)
-            .replace("{here}", &quoted(&here.to_string_lossy()))
-            .replace("{command}", &command.join(" ")))
+        let (here, command) = (shell(here), command.join(" "));
+        Ok(format!("{HEAD}{options}\ncd {here} || exit 1\n{BEFORE}{command}{BEHIND}"))
     }
 }
 
-/// What every task does: run its shard, pass signals on, and queue itself again if its time was too short.
-const SCRIPT: &str = r#"#!/bin/bash
-# Written by `nkfac-bench submit`. One task of the array runs one shard; what is finished is skipped, so it may run again at any time.
-{options}
-cd {here} || exit 1
+// What every task does: run its shard, pass signals on, and queue itself again if its time was too short.
 
+const HEAD: &str = r#"#!/bin/bash
+# Written by `nkfac-bench submit`. One task of the array runs one shard; what is finished is skipped, so it may run again at any time.
+"#;
+
+const BEFORE: &str = r#"
 # Slurm sends USR1 before the time limit, and TERM before it cancels or preempts. The program saves and stops on USR1, however often.
 again=no
-{command} < /dev/null &
+"#;
+
+const BEHIND: &str = r#" < /dev/null &
 child=$!
 trap 'again=yes; kill -USR1 "$child"' USR1
 trap 'kill -USR1 "$child"' TERM
@@ -148,20 +154,65 @@ fi
 exit "$code"
 "#;
 
-/// A value in an `#SBATCH` line: those are no shell, but take double quotes.
-fn option(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() || c == '"' { '_' } else { c }).collect();
-    if text.chars().all(is_plain) { text } else { format!("\"{text}\"") }
+/// Where the tasks write. In such a name Slurm replaces what stands behind `%`, and nothing at all where there is a backslash.
+fn log(folder: &Path) -> anyhow::Result<String> {
+    match folder.to_str().filter(|text| !text.contains('\\') && text.chars().all(is_plain)) {
+        Some(text) => Ok(format!("{}/slurm/%A_%a.log", text.replace('%', "%%"))),
+        None => bail!(
+            "`{}` cannot be named in a batch script: Slurm takes no backslash there, and no character that is none\nhint: choose \
+             another folder with `--out`",
+            folder.display()
+        ),
+    }
 }
 
-/// A word of the shell.
-fn quoted(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(is_plain);
-    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+/// A value in an `#SBATCH` line. Those are no shell: Slurm takes double quotes, and in them a backslash before what it stands for.
+fn option(text: &str) -> anyhow::Result<String> {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || "/._-=:,%+@".contains(c);
+    if !text.chars().all(is_plain) {
+        bail!("`{}` cannot be written into a batch script: it has a control character", spelled(text));
+    }
+    if text.chars().all(is_bare) {
+        return Ok(text.to_owned());
+    }
+    Ok(format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#)))
 }
 
-fn is_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "/._-=:,%+@".contains(c)
+/// A time limit as sbatch takes it: `minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours`, `days-hours:minutes` or
+/// `days-hours:minutes:seconds`; 0 and `UNLIMITED` are none.
+fn time(text: &str) -> Result<String, String> {
+    const NONE: [&str; 4] = ["0", "UNLIMITED", "INFINITE", "-1"];
+    let seconds = seconds(text).ok_or("a time such as 30 (minutes), 04:00:00 or 2-12 (days and hours) expected")?;
+    let is_none = NONE.iter().any(|none| none.eq_ignore_ascii_case(text));
+    if !is_none && seconds <= u64::from(WARNING) {
+        return Err(format!(
+            "{seconds} seconds are too short: a task is told to save {WARNING} seconds before its time limit"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn seconds(text: &str) -> Option<u64> {
+    if ["unlimited", "infinite", "-1"].contains(&text.to_ascii_lowercase().as_str()) {
+        return Some(0);
+    }
+    // At most so many digits that nothing overflows.
+    let number = |digits: &str| {
+        let is_number = (1..=6).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
+        digits.parse::<u64>().ok().filter(|_| is_number)
+    };
+    let (days, rest) = text.split_once('-').map_or((None, text), |(days, rest)| (Some(days), rest));
+    let parts: Vec<u64> = rest.split(':').map(number).collect::<Option<_>>()?;
+    let (hours, minutes, seconds) = match (days.is_some(), parts.as_slice()) {
+        (true, &[hours]) => (hours, 0, 0),
+        (true, &[hours, minutes]) => (hours, minutes, 0),
+        (false, &[minutes]) => (0, minutes, 0),
+        (false, &[minutes, seconds]) => (0, minutes, seconds),
+        (_, &[hours, minutes, seconds]) => (hours, minutes, seconds),
+        _ => return None,
+    };
+    let days = days.map_or(Some(0), number)?;
+    Some(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 }
 
 /// Submits the script, to be run when the job `behind` has ended; the job's number.
@@ -179,4 +230,67 @@ fn sbatch(path: &Path, behind: Option<&str>) -> anyhow::Result<String> {
     let id = String::from_utf8_lossy(&output.stdout);
     // `--parsable` gives `id` or `id;cluster`.
     Ok(id.trim().split(';').next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{log, option, seconds, time};
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    #[test]
+    fn times_are_those_of_sbatch_and_long_enough_to_save_in() {
+        for (text, expected) in [
+            ("3", 180),
+            ("2:01", 121),
+            ("04:00:00", 14_400),
+            ("1-0", 86_400),
+            ("1-2:30", 95_400),
+            ("1-2:30:15", 95_415),
+            ("0", 0),
+            ("UNLIMITED", 0),
+        ] {
+            assert_eq!(seconds(text), Some(expected), "{text}");
+            assert!(time(text).is_ok(), "{text}");
+        }
+        for wrong in
+            ["", "4h", "1:2:3:4", "-5", "1-", "1-2:3:4:5", "99999999", "30 --exclusive", "+3", "0:120", "2", "0:0"]
+        {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// What Slurm makes of an option's value: quotes group, a backslash stands before any character.
+    fn read(option: &str) -> String {
+        let (mut read, mut quoted, mut escaped) = (String::new(), false, false);
+        for c in option.chars() {
+            match c {
+                _ if escaped => {
+                    read.push(c);
+                    escaped = false;
+                }
+                '\\' => escaped = true,
+                '"' => quoted = !quoted,
+                ' ' | '#' if !quoted => break,
+                _ => read.push(c),
+            }
+        }
+        read
+    }
+
+    proptest! {
+        #[test]
+        fn slurm_reads_every_value_back(text in "\\PC{0,20}") {
+            match option(&text) {
+                Ok(option) => prop_assert_eq!(read(&option), text),
+                Err(_) => prop_assert!(!text.chars().all(super::is_plain)),
+            }
+        }
+    }
+
+    #[test]
+    fn what_slurm_would_replace_in_a_folder_is_doubled_or_refused() {
+        assert_eq!(log(Path::new("/a/100%j")).unwrap(), "/a/100%%j/slurm/%A_%a.log");
+        assert!(log(Path::new("/a\\b")).is_err() && log(Path::new("/a\nb")).is_err());
+    }
 }

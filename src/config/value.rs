@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Error, Origin};
+use crate::text;
 
 /// A value and the place where it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,6 +166,9 @@ impl Reader {
         let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
             let origin = self.origin(key.span().start);
             let key: &std::borrow::Cow<'_, str> = key.get_ref();
+            if !key.chars().all(text::is_plain) {
+                return Err(Error::at(&origin, format!("the key `{}` has a control character", text::spelled(key))));
+            }
             Ok((key.to_string(), Value { node: self.node(value.get_ref(), &origin)?, origin }))
         };
         table.iter().map(entry).collect::<Result<_, _>>().map(Node::Table)

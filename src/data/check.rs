@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use flate2::read::MultiGzDecoder;
 use rayon::prelude::*;
 
-use super::{Broken, DataConfig, Dataset, Error, Images, Kind, Pixels, Sum};
+use super::{Broken, DataConfig, Dataset, Error, Images, Kind, Pixels, Sum, source};
 
 /// What a check found.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Report {
     pub sums: Vec<(PathBuf, bool)>,
     pub train: Balance,
     pub test: Balance,
-    /// Image files that cannot be decoded, in order of their names.
+    /// Image files that cannot be read or decoded, in order of their names.
     pub broken: Vec<Broken>,
 }
 
@@ -59,10 +59,14 @@ pub fn check(kind: Kind, folder: &Path, on_image: &(dyn Fn(usize, usize) + Sync)
     let set = Dataset::load(&config, folder)?;
     let (train, test) = (Balance::of(&set.train), Balance::of(&set.test));
     let done = AtomicUsize::new(0);
+    let mut broken = Vec::new();
     for images in [&set.train, &set.test] {
-        decode_all(images, &|| on_image(done.fetch_add(1, Ordering::Relaxed) + 1, train.images + test.images))?;
+        let on_image = || on_image(done.fetch_add(1, Ordering::Relaxed) + 1, train.images + test.images);
+        broken.extend(unreadable(images, &on_image)?);
     }
-    Ok(Report { sums: sums(kind, folder)?, train, test, broken: set.broken() })
+    broken.extend(set.broken());
+    broken.sort();
+    Ok(Report { sums: sums(kind, folder)?, train, test, broken })
 }
 
 /// Compares with the published checksums; of a file that is packed, what is in it.
@@ -71,8 +75,7 @@ fn sums(kind: Kind, folder: &Path) -> Result<Vec<(PathBuf, bool)>, Error> {
     let files = kind.source().into_iter().flat_map(|source| source.files);
     let known: Vec<(&str, Sum)> = files.filter_map(|(file, sum)| Some((*file, (*sum)?))).collect();
     let compare = |&(file, sum): &(&str, Sum)| {
-        let (plain, packed) = (place.join(file), place.join(format!("{file}.gz")));
-        let path = if plain.is_file() { plain } else { packed };
+        let path = source::find(&place, file).unwrap_or_else(|| place.join(file));
         let reader = BufReader::new(File::open(&path).map_err(Error::io(&path))?);
         let is_packed = path.extension().is_some_and(|extension| extension == "gz");
         let matches = if is_packed { sum.matches(MultiGzDecoder::new(reader)) } else { sum.matches(reader) };
@@ -81,20 +84,45 @@ fn sums(kind: Kind, folder: &Path) -> Result<Vec<(PathBuf, bool)>, Error> {
     known.par_iter().map(compare).collect()
 }
 
-fn decode_all(images: &Images, on_image: &(dyn Fn() + Sync)) -> Result<(), Error> {
-    let Pixels::Files(files) = &images.pixels else { return Ok(()) };
-    (0..images.len()).into_par_iter().try_for_each(|i| {
-        files.decode(i)?;
+/// Decodes every image file, and lists those that cannot even be read; the set lists those that cannot be decoded.
+fn unreadable(images: &Images, on_image: &(dyn Fn() + Sync)) -> Result<Vec<Broken>, Error> {
+    let Pixels::Files(files) = &images.pixels else { return Ok(Vec::new()) };
+    let look = |i| {
+        let decoded = files.decode(i);
         on_image();
-        Ok(())
-    })
+        match decoded {
+            Ok(_) => Ok(None),
+            Err(Error::Io { path, source }) => Ok(Some(Broken { path, reason: source.to_string() })),
+            Err(error) => Err(error),
+        }
+    };
+    (0..images.len()).into_par_iter().map(look).filter_map(Result::transpose).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Balance, check};
-    use crate::data::Kind;
+    use super::{Balance, Pixels, check, unreadable};
+    use crate::data::{Kind, folder};
     use std::path::Path;
+
+    #[test]
+    fn files_that_cannot_be_read_are_listed_and_end_no_check() {
+        let folder = tempfile::tempdir().unwrap();
+        crate::data::folder::tests::imagenette(folder.path(), 2);
+        let gone = [folder.path().join("train/n00000001/1.JPEG"), folder.path().join("train/n00000003/0.JPEG")];
+        let (mut train, _) = folder::read(Kind::Imagenette, folder.path()).unwrap();
+        assert_eq!(unreadable(&train, &|| {}).unwrap(), []);
+        for path in &gone {
+            std::fs::remove_file(path).unwrap();
+        }
+        std::fs::write(folder.path().join("train/n00000002/1.JPEG"), "no image").unwrap();
+        assert!(unreadable(&train, &|| {}).is_err());
+        if let Pixels::Files(files) = &mut train.pixels {
+            files.skip_broken = true;
+        }
+        let found: Vec<_> = unreadable(&train, &|| {}).unwrap().into_iter().map(|broken| broken.path).collect();
+        assert_eq!(found, gone);
+    }
 
     #[test]
     fn sets_without_files_are_balanced() {

@@ -7,7 +7,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 
 use super::{Error, Images, Kind, Pixels, split};
 
@@ -18,7 +18,7 @@ const LEVEL: u8 = 15;
 pub fn read() -> Result<(Images, Images), Error> {
     let name = Path::new("digits");
     let mut records = Vec::new();
-    GzDecoder::new(RECORDS).read_to_end(&mut records).map_err(Error::io(name))?;
+    MultiGzDecoder::new(RECORDS).read_to_end(&mut records).map_err(Error::io(name))?;
     let shape = Kind::Digits.shape();
     let record = 1 + shape.bytes();
     let pixels = records.chunks_exact(record).flat_map(|record| &record[1..]).map(|level| level * LEVEL).collect();

@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::digest::Sum;
 use super::download::download;
-use super::source::{Archive, Source};
+use super::source::{self, Archive, Source};
 use super::unpack::{is_archive, unpack};
 use super::{Error, Kind};
 
@@ -133,13 +133,11 @@ fn remove(path: &Path) -> Result<(), Error> {
 /// The first file of the set that is not in `folder`, nor in the set's own folder in it.
 #[must_use]
 pub fn missing(source: &Source, folder: &Path) -> Option<&'static str> {
-    let inner = folder.join(source.folder);
-    missing_in(source, if inner.is_dir() { &inner } else { folder })
+    missing_in(source, &source.place(folder))
 }
 
 fn missing_in(source: &Source, place: &Path) -> Option<&'static str> {
-    let there = |file: &str| place.join(file).exists() || place.join(format!("{file}.gz")).exists();
-    source.files.iter().map(|(file, _)| *file).find(|file| !there(file))
+    source.files.iter().map(|(file, _)| *file).find(|file| source::find(place, file).is_none())
 }
 
 /// Held until it is dropped, or until its process ends, however that ends. The file itself stays: removing it would let a third

@@ -2,6 +2,7 @@
 //! CS231n). Only names are kept in memory; labels are the places of the classes in the order of their names, as in torchvision.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -120,9 +121,9 @@ pub fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
 type Listing = (Vec<Box<Path>>, Vec<u16>);
 
 /// The names of the folders in `train`.
-fn classes(kind: Kind, train: &Path) -> Result<Vec<String>, Error> {
+fn classes(kind: Kind, train: &Path) -> Result<Vec<OsString>, Error> {
     let names = names(train)?.into_iter().filter(|name| train.join(name).is_dir());
-    let classes: Vec<String> = names.collect();
+    let classes: Vec<OsString> = names.collect();
     let expected = kind.shape().classes;
     if classes.len() != expected {
         return Err(Error::broken(train, format!("{} folders, {expected} expected, one a class", classes.len())));
@@ -131,7 +132,7 @@ fn classes(kind: Kind, train: &Path) -> Result<Vec<String>, Error> {
 }
 
 /// `part/<class>/<inner>/*`.
-fn by_class(root: &Path, part: &str, classes: &[String], inner: Option<&str>) -> Result<Listing, Error> {
+fn by_class(root: &Path, part: &str, classes: &[OsString], inner: Option<&str>) -> Result<Listing, Error> {
     let (mut files, mut labels) = (Vec::new(), Vec::new());
     for (label, class) in classes.iter().enumerate() {
         let mut folder = Path::new(part).join(class);
@@ -148,7 +149,7 @@ fn by_class(root: &Path, part: &str, classes: &[String], inner: Option<&str>) ->
 }
 
 /// `val/images/*` with the classes that `val/val_annotations.txt` gives: name, class and a box, separated by tabs.
-fn annotated(kind: Kind, root: &Path, classes: &[String]) -> Result<Listing, Error> {
+fn annotated(kind: Kind, root: &Path, classes: &[OsString]) -> Result<Listing, Error> {
     let path = root.join("val/val_annotations.txt");
     let mut text = String::new();
     let file = File::open(&path).map_err(Error::io(&path))?;
@@ -157,7 +158,7 @@ fn annotated(kind: Kind, root: &Path, classes: &[String]) -> Result<Listing, Err
 }
 
 /// Files and labels of the lines.
-fn annotations(text: &str, kind: Kind, classes: &[String]) -> Result<Listing, String> {
+fn annotations(text: &str, kind: Kind, classes: &[OsString]) -> Result<Listing, String> {
     let (mut files, mut labels): (Vec<Box<Path>>, _) = (Vec::new(), Vec::new());
     for (line, text) in text.lines().enumerate() {
         let broken = |what: String| format!("line {}: {what}", line + 1);
@@ -169,7 +170,7 @@ fn annotations(text: &str, kind: Kind, classes: &[String]) -> Result<Listing, St
         let (Some(Component::Normal(_)), None) = (parts.next(), parts.next()) else {
             return Err(broken(format!("`{name}` is no name of a file")));
         };
-        let Ok(label) = classes.binary_search_by(|known| known.as_str().cmp(class)) else {
+        let Ok(label) = classes.binary_search_by(|known| known.as_os_str().cmp(OsStr::new(class))) else {
             return Err(broken(format!("`{class}` is no class of {}", kind.name())));
         };
         files.push(Path::new("val/images").join(name).into());
@@ -179,11 +180,11 @@ fn annotations(text: &str, kind: Kind, classes: &[String]) -> Result<Listing, St
 }
 
 /// What lies in `folder`, sorted, without what is hidden.
-fn names(folder: &Path) -> Result<Vec<String>, Error> {
+fn names(folder: &Path) -> Result<Vec<OsString>, Error> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
-        let name = entry.map_err(Error::io(folder))?.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') {
+        let name = entry.map_err(Error::io(folder))?.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") {
             names.push(name);
         }
     }
@@ -191,7 +192,7 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-fn is_image(name: &str) -> bool {
+fn is_image(name: &OsStr) -> bool {
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
@@ -204,6 +205,7 @@ pub mod tests {
     use crate::random::Random;
     use allocation_counter::measure;
     use proptest::prelude::*;
+    use std::ffi::OsString;
     use std::fs;
     use std::path::{Component, Path};
 
@@ -231,6 +233,21 @@ pub mod tests {
 
     fn pixels(images: &Images, i: usize, augment: &[Augment]) -> Result<Option<Vec<u8>>, Error> {
         files(images).read(i, images.shape, augment, &mut Random::new(1, "test"))
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_read_whose_names_are_no_text() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        imagenette(folder.path(), 1);
+        let class = folder.path().join("train/n00000000");
+        fs::rename(class.join("0.JPEG"), class.join(std::ffi::OsStr::from_bytes(b"\xff.JPEG"))).unwrap();
+        fs::rename(&class, folder.path().join("train").join(std::ffi::OsStr::from_bytes(b"a\xff"))).unwrap();
+        let validated = folder.path().join("val");
+        fs::rename(validated.join("n00000000"), validated.join(std::ffi::OsStr::from_bytes(b"a\xff"))).unwrap();
+        let (train, test) = read(Kind::Imagenette, folder.path()).unwrap();
+        assert!(pixels(&train, 0, &[]).unwrap().is_some() && pixels(&test, 0, &[]).unwrap().is_some());
     }
 
     #[test]
@@ -314,7 +331,7 @@ pub mod tests {
         fn no_mutated_list_raises_a_panic_or_leaves_the_folder(
             at: prop::sample::Index, length in 0usize..12, with in "[ -~\t\n]{0,12}|[./\\\\]{1,6}|n0000000[0-9]|\\PC{0,3}",
         ) {
-            let classes = ["n00000001", "n00000002"].map(str::to_owned);
+            let classes = ["n00000001", "n00000002"].map(OsString::from);
             let mut text = "val_0.JPEG\tn00000001\t0\t32\t44\t62\nval_1.JPEG\tn00000002\t0\t0\t63\t63\n".to_owned();
             let start = at.index(text.len());
             text.replace_range(start..text.len().min(start + length), &with);

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 
 use super::error::check_labels;
-use super::{Error, Images, Kind, Pixels};
+use super::{Error, Images, Kind, Pixels, source};
 
 /// Type byte 8 (unsigned bytes) and the number of dimensions.
 const LABELS: u32 = 0x0801;
@@ -58,15 +58,16 @@ fn file(
     magic: u32,
     dims: &[usize],
 ) -> Result<(PathBuf, Vec<u8>), Error> {
-    let (plain, packed) = (folder.join(name), folder.join(format!("{name}.gz")));
-    let is_plain = plain.is_file();
-    let path = if is_plain { plain } else { packed };
-    if !path.is_file() {
+    let Some(path) = source::find(folder, name).filter(|path| path.is_file()) else {
         return Err(Error::Missing { set: kind.name(), folder: folder.to_owned(), file: name });
-    }
+    };
+    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
     let reader = BufReader::new(File::open(&path).map_err(Error::io(&path))?);
-    let items =
-        if is_plain { items(&path, reader, magic, dims) } else { items(&path, GzDecoder::new(reader), magic, dims) };
+    let items = if is_packed {
+        items(&path, MultiGzDecoder::new(reader), magic, dims)
+    } else {
+        items(&path, reader, magic, dims)
+    };
     Ok((path, items?))
 }
 
@@ -143,6 +144,33 @@ mod tests {
     }
 
     #[test]
+    fn all_members_of_an_archive_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let labels = idx(LABELS, &[2], &[9, 0]);
+        write(folder.path(), &idx(IMAGES, &[2, 28, 28], &[7; 2 * 784]), &labels);
+        let members = labels.chunks(3).flat_map(gzip).collect::<Vec<u8>>();
+        std::fs::write(folder.path().join("train-labels-idx1-ubyte.gz"), members).unwrap();
+        assert_eq!(read(Kind::Mnist, folder.path()).unwrap().0.labels, [9, 0]);
+    }
+
+    #[test]
+    fn files_may_lie_as_torchvision_puts_them_and_have_a_dot_in_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let raw = folder.path().join("MNIST/raw");
+        std::fs::create_dir_all(&raw).unwrap();
+        write(&raw, &idx(IMAGES, &[1, 28, 28], &[7; 784]), &idx(LABELS, &[1], &[3]));
+        for name in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz"] {
+            std::fs::rename(raw.join(name), raw.join(name.replace("-idx", ".idx"))).unwrap();
+        }
+        for place in ["", "MNIST", "MNIST/raw"] {
+            let (train, test) = read(Kind::Mnist, &folder.path().join(place)).unwrap();
+            assert_eq!((train.labels, test.labels), (vec![3], vec![3]), "{place}");
+        }
+        std::fs::remove_file(raw.join("t10k-images-idx3-ubyte")).unwrap();
+        assert!(read(Kind::Mnist, folder.path()).is_err());
+    }
+
+    #[test]
     fn what_is_wrong_with_a_file_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let message = |images: &[u8], labels: &[u8]| {
@@ -202,10 +230,10 @@ mod tests {
     #[test]
     fn a_header_in_an_archive_that_claims_all_that_is_allowed_gets_what_is_there() {
         let lying = gzip(&idx(LABELS, &[60_000], &[0; 100]));
-        assert_eq!(frugally(flate2::read::GzDecoder::new(lying.as_slice())), (None, true));
+        assert_eq!(frugally(flate2::read::MultiGzDecoder::new(lying.as_slice())), (None, true));
         // Control: of all that is allowed the memory is noticed.
         let whole = gzip(&idx(LABELS, &[60_000], &[0; 60_000]));
-        assert_eq!(frugally(flate2::read::GzDecoder::new(whole.as_slice())), (Some(vec![0; 60_000]), false));
+        assert_eq!(frugally(flate2::read::MultiGzDecoder::new(whole.as_slice())), (Some(vec![0; 60_000]), false));
     }
 
     proptest! {
@@ -235,7 +263,7 @@ mod tests {
             let mut packed = gzip(&idx(LABELS, &[500], &[3; 500]));
             let at = at.index(packed.len());
             packed[at] = value;
-            prop_assert!(frugally(flate2::read::GzDecoder::new(packed.as_slice())).1);
+            prop_assert!(frugally(flate2::read::MultiGzDecoder::new(packed.as_slice())).1);
         }
     }
 }

@@ -195,7 +195,9 @@ pub fn folder(of_experiment: Option<&Path>) -> PathBuf {
     if let Some(folder) = variable("NKFAC_DATA") {
         return folder;
     }
-    let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
+    // Without HOME the system's list of users knows the home; an empty one would lead into the current folder.
+    let home = std::env::home_dir().filter(|home| home.is_absolute());
+    let cache = variable("XDG_CACHE_HOME").or_else(|| home.map(|home| home.join(".cache")));
     cache.unwrap_or_default().join("nkfac-bench")
 }
 

@@ -15,8 +15,18 @@ pub struct Source {
     pub archives: &'static [Archive],
     /// The folder within the data folder that its files lie in.
     pub folder: &'static str,
+    /// The same as torchvision calls it, where that is another name.
+    pub other_folder: Option<&'static str>,
     /// Files that must be there, and their checksums where they are known. What gzip holds is meant where the file may be packed.
     pub files: &'static [(&'static str, Option<Sum>)],
+}
+
+impl Source {
+    /// The set's own folder in the data folder, if there is one, or that itself.
+    pub(super) fn place(&self, folder: &Path) -> PathBuf {
+        let mut named = [Some(self.folder), self.other_folder].into_iter().flatten().map(|name| folder.join(name));
+        named.find(|inner| inner.is_dir()).unwrap_or_else(|| folder.to_owned())
+    }
 }
 
 /// A file to download.
@@ -43,12 +53,20 @@ impl Kind {
         of(self)
     }
 
-    /// Where its files lie: in the data folder, or in a folder there that has the name they are published under.
+    /// Where its files lie: in the data folder, or in a folder there that has the name they are published under, or torchvision's.
     #[must_use]
     pub fn place(self, folder: &Path) -> PathBuf {
-        let inner = self.source().map(|source| folder.join(source.folder));
-        inner.filter(|inner| inner.is_dir()).unwrap_or_else(|| folder.to_owned())
+        self.source().map_or_else(|| folder.to_owned(), |source| source.place(folder))
     }
+}
+
+/// Where a set's file lies: under its name or with a dot where the name has its last dash but one (`train-images.idx3-ubyte`), packed or
+/// not, in the set's folder or where torchvision puts it, in `raw` there.
+pub(super) fn find(place: &Path, file: &str) -> Option<PathBuf> {
+    let dotted = file.replace("-idx", ".idx");
+    let folders = [place.to_owned(), place.join("raw")];
+    let names = [file, &dotted].map(|name| [name.to_owned(), format!("{name}.gz")]).concat();
+    folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))).find(|path| path.exists())
 }
 
 /// Where `kind` comes from; nothing for a set that needs no files.
@@ -73,6 +91,7 @@ const CIFAR10: Source = Source {
     url: "https://www.cs.toronto.edu/~kriz/",
     archives: &[archive("cifar-10-binary.tar.gz", 170_052_171, "c32a1d4ab5d03f1284b67883e8d87530")],
     folder: "cifar-10-batches-bin",
+    other_folder: None,
     files: &[
         file("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
         file("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
@@ -88,6 +107,7 @@ const CIFAR100: Source = Source {
     url: "https://www.cs.toronto.edu/~kriz/",
     archives: &[archive("cifar-100-binary.tar.gz", 168_513_733, "03b5dce01913d631647c71ecec9e9cb8")],
     folder: "cifar-100-binary",
+    other_folder: None,
     files: &[
         file("train.bin", "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29"),
         file("test.bin", "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a"),
@@ -104,6 +124,7 @@ const MNIST: Source = Source {
         archive("t10k-labels-idx1-ubyte.gz", 4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
     ],
     folder: "mnist",
+    other_folder: Some("MNIST"),
     files: &[
         file("train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
         file("train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
@@ -122,6 +143,7 @@ const FASHION_MNIST: Source = Source {
         archive("t10k-labels-idx1-ubyte.gz", 5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
     ],
     folder: "fashion-mnist",
+    other_folder: Some("FashionMNIST"),
     files: &[
         file("train-images-idx3-ubyte", "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
         file("train-labels-idx1-ubyte", "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
@@ -138,6 +160,7 @@ const SVHN: Source = Source {
     url: "http://ufldl.stanford.edu/housenumbers/",
     archives: &[archive("train_32x32.mat", 182_040_794, SVHN_TRAIN), archive("test_32x32.mat", 64_275_384, SVHN_TEST)],
     folder: "svhn",
+    other_folder: None,
     files: &[("train_32x32.mat", Some(Sum::Md5(SVHN_TRAIN))), ("test_32x32.mat", Some(Sum::Md5(SVHN_TEST)))],
 };
 
@@ -146,6 +169,7 @@ const TINY_IMAGENET: Source = Source {
     url: "http://cs231n.stanford.edu/",
     archives: &[archive("tiny-imagenet-200.zip", 248_100_043, "90528d7ca1a48142e341f4ef8d21d0de")],
     folder: "tiny-imagenet-200",
+    other_folder: None,
     files: &[("train", None), ("val", None), ("val/val_annotations.txt", None)],
 };
 
@@ -154,6 +178,7 @@ const IMAGENETTE: Source = Source {
     url: "https://s3.amazonaws.com/fast-ai-imageclas/",
     archives: &[archive("imagenette2-160.tgz", 99_003_388, "e793b78cc4c9e9a4ccc0c1155377a412")],
     folder: "imagenette2-160",
+    other_folder: None,
     files: FOLDERS,
 };
 
@@ -165,5 +190,6 @@ const IMAGENET: Source = Source {
         archive("ILSVRC2012_img_val.tar", 6_744_924_160, "29b22e2961454d5413ddabcf34fc5622"),
     ],
     folder: "imagenet",
+    other_folder: None,
     files: FOLDERS,
 };

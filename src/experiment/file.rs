@@ -8,6 +8,7 @@ use super::parts::{Arm, Axis, Task, text_of};
 use super::search::{self, Drawn};
 use super::{Error, Overrides, scale};
 use crate::config::{self, Node, Origin, Value};
+use crate::text;
 use crate::train::CheckpointConfig;
 
 /// What a file and the command line say, before it is resolved.
@@ -44,13 +45,14 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
     }
     let name = match root.get("name") {
         Some(name) => text_of(name, "name")?.to_owned(),
-        None => path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+        None => stem(path, &root.origin)?,
     };
-    check_name(&name, root.locate("name"))?;
     let scale = overrides.scale.as_deref().unwrap_or(scale::OWN);
-    let root = scale::at(&root, scale)?;
+    let file = &root;
+    let root = scale::at(file, scale)?;
     // Results of two scales do not belong into one folder.
     let name = if scale == scale::OWN { name } else { format!("{name}-{scale}") };
+    check_name(&name, file.locate("name"))?;
     let task = root.get("task").map(task).transpose()?.unwrap_or(Task::Train);
     let data_dir = root.get("data_dir").map(|folder| text_of(folder, "data_dir").map(PathBuf::from)).transpose()?;
     let target = root.get("target").map(target).transpose()?;
@@ -118,12 +120,42 @@ fn checkpoint(value: &Value) -> Result<CheckpointConfig, config::Error> {
     Ok(config)
 }
 
+/// The name of an experiment that gives itself none.
+fn stem(path: &Path, origin: &Origin) -> Result<String, config::Error> {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_str().map(str::to_owned).ok_or_else(|| {
+        config::Error::at(origin, format!("the file's name `{}` is no UTF-8 and can name no results", text::name(stem)))
+            .hint("name = \"...\" in the file gives it another one")
+    })
+}
+
+/// The longest name that file systems take.
+const MOST_BYTES: usize = 255;
+
 /// The name is that of the results' folder.
 fn check_name(name: &str, origin: &Origin) -> Result<(), config::Error> {
+    check_plain(name, "name", origin)?;
+    if name.len() > MOST_BYTES {
+        let message =
+            format!("`name` has {} bytes, at most {MOST_BYTES} expected: it is the name of a folder", name.len());
+        return Err(config::Error::at(origin, message));
+    }
     let mut parts = Path::new(name).components();
     match (parts.next(), parts.next()) {
-        (Some(Component::Normal(_)), None) => Ok(()),
+        (Some(Component::Normal(part)), None) if part == name => Ok(()),
         _ => Err(config::Error::at(origin, format!("`name` is `{name}`, the name of a folder expected"))),
+    }
+}
+
+/// That a name goes unharmed into files and onto a terminal.
+fn check_plain(name: &str, key: &str, origin: &Origin) -> Result<(), config::Error> {
+    match name.chars().find(|&c| !text::is_plain(c)) {
+        None => Ok(()),
+        Some(c) => {
+            let (name, c) = (text::spelled(name), u32::from(c));
+            Err(config::Error::at(origin, format!("`{key}` is `{name}`, with the control character U+{c:04X}"))
+                .hint("names are shown in terminals, tables and figures: choose one that can be read"))
+        }
     }
 }
 
@@ -167,7 +199,9 @@ fn arms(root: &Value, sets: &[(String, Value)]) -> Result<Vec<Arm>, config::Erro
         let Some(name) = item.get("name") else {
             return Err(config::Error::missing_key("name").within("arm").located(&item.origin));
         };
+        let origin = &name.origin;
         let name = text_of(name, "arm.name")?.to_owned();
+        check_plain(&name, "arm.name", origin)?;
         if !names.insert(name.clone()) {
             return Err(config::Error::at(&item.origin, format!("there are two arms `{name}`")));
         }

@@ -4,14 +4,11 @@
 //! average of decay `1 − p` drifts. Every inverter starts from the exact inverse of `A₀ + δ₀I` and is asked for that of `A₁ + δ₁I`,
 //! once with each number of rounds. Our reading: the paper says that starts were perturbed by p, not how.
 
-use std::path::Path;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::file;
-use super::parts::{Axis, Task};
-use super::{Error, Overrides, sweep};
+use super::parts::Axis;
+use super::{Error, file, sweep};
 use crate::config::{self, from_value, to_json};
 use crate::optim::InverterConfig;
 use crate::train::Dtype;
@@ -60,15 +57,11 @@ pub struct Comparison {
     pub trials: Vec<Trial>,
 }
 
-/// The comparison in a file; `None` if its task is another.
+/// The comparison that a file describes.
 ///
 /// # Errors
-/// As for [`read`](super::read).
-pub fn read(path: &Path, overrides: &Overrides) -> Result<Option<Comparison>, Error> {
-    let file = file::read(path, overrides)?;
-    if file.task != Task::Inverse {
-        return Ok(None);
-    }
+/// As for [`open`](super::open).
+pub(super) fn resolve(file: file::File) -> Result<Comparison, Error> {
     let axes: Vec<&Axis> = file.axes.iter().collect();
     let mut trials = Vec::new();
     for arm in &file.arms {
@@ -83,7 +76,7 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Option<Comparison>, Er
             trials.push(Trial { id: sweep::id(&json), arm: arm.name.clone(), swept, config, json });
         }
     }
-    Ok(Some(Comparison { name: file.name, trials }))
+    Ok(Comparison { name: file.name, trials })
 }
 
 fn check(config: &Config) -> Result<(), (&'static str, String)> {

@@ -82,25 +82,49 @@ pub enum Error {
     SameTrial { first: String, second: String, id: String },
 }
 
-/// Reads an experiment and resolves every trial of it. Nothing is run before everything is known to be valid.
+/// What a file asks for.
+#[derive(Debug)]
+pub enum Work {
+    /// Nets are trained.
+    Training(Experiment),
+    /// Random matrices are inverted.
+    Inverting(inverse::Comparison),
+}
+
+/// Reads an experiment of either kind and resolves every trial of it. Nothing is run before everything is known to be valid. The file is
+/// read once: it may be a pipe.
 ///
 /// # Errors
 /// A key is unknown, a value of the wrong type or impossible: the message names file, line and key.
-pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
-    let file::File { name, task, data_dir, checkpoint, target, order, arms, axes, search, sets, mut warnings } =
-        file::read(path, overrides)?;
-    if task == parts::Task::Inverse {
-        let origin = config::Origin { source: path.display().to_string().into(), line: None };
-        return Err(config::Error::at(&origin, "`task` is `inverse`: nothing is trained here".to_owned())
-            .hint("`run` and `plan` take it")
-            .into());
+pub fn open(path: &Path, overrides: &Overrides) -> Result<Work, Error> {
+    let file = file::read(path, overrides)?;
+    if file.task == parts::Task::Inverse {
+        return inverse::resolve(file).map(Work::Inverting);
     }
+    let file::File { name, data_dir, checkpoint, target, order, arms, axes, search, sets, mut warnings, .. } = file;
     let space = search.as_ref().map_or(&[][..], |search| &search.space);
     let mut trials = sweep::trials(&arms, &axes, space, &sets, &mut warnings)?;
     let search = search.map(|drawn| Search::new(drawn, order, &mut trials)).transpose()?;
     warnings.extend(search.iter().flat_map(|search| search.warnings(&trials)));
     let arms = arms.into_iter().map(|arm| arm.name).collect();
-    Ok(Experiment { name, data_dir, checkpoint, target, arms, trials: order.arrange(trials), search, warnings })
+    let trials = order.arrange(trials);
+    Ok(Work::Training(Experiment { name, data_dir, checkpoint, target, arms, trials, search, warnings }))
+}
+
+/// The same of an experiment that trains nets.
+///
+/// # Errors
+/// As for [`open`], and the task is another.
+pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
+    match open(path, overrides)? {
+        Work::Training(experiment) => Ok(experiment),
+        Work::Inverting(_) => {
+            let origin = config::Origin { source: path.display().to_string().into(), line: None };
+            Err(config::Error::at(&origin, "`task` is `inverse`: nothing is trained here".to_owned())
+                .hint("`run` and `plan` take it")
+                .into())
+        }
+    }
 }
 
 /// The optimizer that TOML text describes, as it would stand under `optimizer` in an experiment: a preset's name and what

@@ -5,7 +5,7 @@ use crate::optim::{
     Damping, Eigenvalues, InverterConfig, KfacConfig, OptimizerConfig, Precondition, Rescale, ShampooConfig, Start,
     Update,
 };
-use crate::train::{Config, Schedule, shape};
+use crate::train::{Config, Dtype, Schedule, shape};
 
 /// What is wrong with one key.
 #[derive(Debug)]
@@ -93,8 +93,24 @@ pub fn first_problem(config: &Config) -> Option<Problem> {
     schedule(&mut check, &config.schedule, config.epochs);
     data(&mut check, config);
     optimizer(&mut check, &config.optimizer);
+    eps(&mut check, config);
     grouped(&mut check, config);
     check.0.into_iter().next()
+}
+
+/// A number that the net's own numbers have no room for would divide by zero.
+fn eps(check: &mut Check, config: &Config) {
+    let eps = match config.optimizer.update {
+        Update::Adam { eps, .. }
+        | Update::Radam { eps, .. }
+        | Update::Adabelief { eps, .. }
+        | Update::Muon { eps, .. } => eps,
+        Update::Sgd { .. } => return,
+    };
+    if config.dtype == Dtype::F32 && eps > 0.0 && eps as f32 == 0.0 {
+        check.fail("optimizer.update.eps", format!("is {eps:e}, which is 0 in float32"));
+        check.hint("1e-8 is usual; dtype = \"f64\" takes smaller ones");
+    }
 }
 
 /// A preconditioner would pass over convolutions whose factors would be block-diagonal, and nobody would see it in the results.

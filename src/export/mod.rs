@@ -34,7 +34,7 @@ pub struct Exported {
 pub fn to_csv(results: &Path, names: Option<&Names>, folder: &Path) -> Result<Exported, Error> {
     make(folder)?;
     let mut trials = String::new();
-    let exported = each(results, names, |name, frame| {
+    let exported = each(results, names, |path, frame| {
         let (origin, rows) = record::parts(frame)?;
         let origin = csv(&origin);
         let (head, row) = origin.split_at(origin.find('\n').map_or(origin.len(), |end| end + 1));
@@ -42,7 +42,8 @@ pub fn to_csv(results: &Path, names: Option<&Names>, folder: &Path) -> Result<Ex
             trials += head;
         }
         trials += row;
-        Ok((folder.join(name).with_extension("csv"), csv(&rows).into_bytes()))
+        let name = path.with_extension("csv");
+        Ok((folder.join(name.file_name().unwrap_or_default()), csv(&rows).into_bytes()))
     })?;
     let path = folder.join("trials.csv");
     fs::write(&path, trials).map_err(|source| Error::Write { path, source })?;
@@ -66,7 +67,7 @@ fn make(folder: &Path) -> Result<(), Error> {
 fn each(
     results: &Path,
     names: Option<&Names>,
-    mut convert: impl FnMut(&str, &DataFrame) -> PolarsResult<(PathBuf, Vec<u8>)>,
+    mut convert: impl FnMut(&Path, &DataFrame) -> PolarsResult<(PathBuf, Vec<u8>)>,
 ) -> Result<Exported, Error> {
     let mut exported = Exported { trials: 0, skipped: Vec::new() };
     for path in record::files(results)? {
@@ -79,8 +80,7 @@ fn each(
         };
         let named = names.map_or_else(|| Ok(Some(frame.clone())), |names| names.of(&frame));
         let Some(frame) = named.map_err(|source| Error::Query { path: path.clone(), source })? else { continue };
-        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let (target, bytes) = convert(&name, &frame).map_err(|source| Error::Query { path, source })?;
+        let (target, bytes) = convert(&path, &frame).map_err(|source| Error::Query { path, source })?;
         let written = target.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&target, bytes));
         written.map_err(|source| Error::Write { path: target, source })?;
         exported.trials += 1;

@@ -2,6 +2,11 @@
 
 use polars::prelude::*;
 
+use crate::text::cut;
+
+/// The longest name that file systems take.
+const MOST_BYTES: usize = 255;
+
 /// What becomes of a trial.
 pub struct Run {
     pub folder: String,
@@ -27,8 +32,10 @@ pub fn run(frame: &DataFrame) -> PolarsResult<Run> {
     let plain = |name: &str| -> String {
         name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
     };
+    let end = format!("-seed{seed}-{trial}");
+    let folder = cut(&plain(&arm), MOST_BYTES.saturating_sub(end.len())).to_owned() + &end;
     let file = format!("events.out.tfevents.{started:.0}.{}", plain(&host));
-    Ok(Run { folder: format!("{}-seed{seed}-{trial}", plain(&arm)), file, bytes })
+    Ok(Run { folder, file: cut(&file, MOST_BYTES).to_owned(), bytes })
 }
 
 enum Payload<'a> {

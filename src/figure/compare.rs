@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 
 use super::gather::{Lines, Member};
-use super::{Data, Error, counts, group, summary, texts};
+use super::{Data, Error, counts, group, ink, summary, texts};
 use crate::catalog;
 use crate::stats::{self, Paired, Verdict};
 
@@ -67,7 +67,9 @@ impl Comparison {
         let query = |source| Error::Query { figure: "compare", source };
         let lines = group::lines(data, None).map_err(query)?;
         let labels = texts(&lines, "label").map_err(query)?;
-        let trials = [of_line(data, &lines, &labels, a)?, of_line(data, &lines, &labels, b)?];
+        let (a, b) = (place_of(&labels, a)?, place_of(&labels, b)?);
+        let names = [a, b].map(|place| labels[place].clone());
+        let trials = [of_line(data, &lines, a)?, of_line(data, &lines, b)?];
         let [a_trials, b_trials] = &trials;
         let seeds: Vec<u64> = a_trials.0.keys().filter(|seed| b_trials.0.contains_key(seed)).copied().collect();
         let unpaired = trials.iter().map(|(_, all)| all - seeds.len()).sum();
@@ -83,7 +85,8 @@ impl Comparison {
             Difference { measure, a: stats::mean(&a), b: stats::mean(&b), paired: Paired::new(&differences), ratio }
         };
         let differences = MEASURES.iter().enumerate().map(difference).collect();
-        Ok(Self { a: a.to_owned(), b: b.to_owned(), seeds, unpaired, differences })
+        let [a, b] = names;
+        Ok(Self { a, b, seeds, unpaired, differences })
     }
 }
 
@@ -136,15 +139,9 @@ fn seeds_are(count: usize) -> String {
 fn of_line(
     data: &Data,
     lines: &DataFrame,
-    labels: &[String],
-    label: &str,
+    place: usize,
 ) -> Result<(BTreeMap<u64, [f64; MEASURES.len()]>, usize), Error> {
     let query = |source| Error::Query { figure: "compare", source };
-    let Some(place) = labels.iter().position(|known| known == label) else {
-        let mut known: Vec<&str> = labels.iter().map(String::as_str).collect();
-        known.dedup();
-        return Err(Error::UnknownLine { name: label.to_owned(), hint: hint(label, &known) });
-    };
     let line = counts(lines, "line").map_err(query)?[place] as u32;
     let lines = Lines::new(lines).map_err(query)?;
     let mut members = lines.members(data).map_err(query)?;
@@ -155,6 +152,26 @@ fn of_line(
         (member.seed, MEASURES.each_ref().map(|measure| of(measure).and_then(|i| measures[i]).unwrap_or(f64::NAN)))
     };
     Ok((members.iter().filter(|member| member.finished).map(row).collect(), members.len()))
+}
+
+/// Where a line stands among the labels, however its numbers are typed: `lr = 1e-7` is `lr = 10⁻⁷`.
+fn place_of(labels: &[String], label: &str) -> Result<usize, Error> {
+    let exact = labels.iter().position(|known| known == label);
+    exact.or_else(|| labels.iter().position(|known| typed(known) == typed(label))).ok_or_else(|| {
+        let mut known: Vec<&str> = labels.iter().map(String::as_str).collect();
+        known.dedup();
+        Error::UnknownLine { name: label.to_owned(), hint: hint(label, &known) }
+    })
+}
+
+/// A label with all its numbers in one form.
+fn typed(label: &str) -> String {
+    let part = |part: &str| {
+        let (key, value) = part.rsplit_once(" = ")?;
+        let number = value.trim_end_matches(')');
+        Some(format!("{key} = {:e}{}", ink::parse(number)?, &value[number.len()..]))
+    };
+    label.split(", ").map(|text| part(text).unwrap_or_else(|| text.to_owned())).collect::<Vec<_>>().join(", ")
 }
 
 fn hint(name: &str, known: &[&str]) -> String {

@@ -175,11 +175,18 @@ fn compare(a: &Value, b: &Value) -> Ordering {
     }
 }
 
+/// Up to here every integer is a float of its own.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// A swept value as a reader would write it; a table as its kind, with its other keys behind.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Number(value) => value.as_f64().map_or_else(|| value.to_string(), ink::number),
+        // An integer beyond the 53 bits of a float would look like its neighbour.
+        Value::Number(value) => match value.as_f64() {
+            Some(float) if value.is_f64() || float.abs() < MOST_EXACT => ink::exact(float),
+            _ => value.to_string(),
+        },
         Value::Object(table) => {
             let is_name = |key: &str| key == "kind" || key == "preset";
             let name: String = table.iter().filter(|(key, _)| is_name(key)).map(|(_, value)| text(value)).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 
 use super::ink::style::{BELOW, Color, FRAME, INK, LEADING, LEFT, MARGIN};
-use super::ink::{Anchor, Canvas, Legend, text_width};
+use super::ink::{Anchor, Canvas, Legend, fit, fit_apart, text_width};
 use super::{Data, Figure, counts, gather, group, summary, table, texts};
 use crate::catalog::Entry;
 use crate::record::Status;
@@ -137,13 +137,17 @@ fn cells(frame: &DataFrame) -> PolarsResult<Vec<Cell>> {
 fn draw_arm(canvas: &mut Canvas, top: f64, cells: &[Cell], [x_key, y_key]: &[String; 2], range: (f64, f64)) {
     let columns = cells.iter().map(|cell| cell.x_rank).max().unwrap_or_default() + 1;
     let rows = cells.iter().map(|cell| cell.y_rank).max().unwrap_or_default() + 1;
-    let labels = cells.iter().map(|cell| text_width(&cell.y)).fold(0.0, f64::max);
-    let left = LEFT / 2.0 + labels + 6.0;
+    let y_labels = labels(rows, cells.iter().map(|cell| (cell.y_rank, &cell.y)), 0.4 * canvas.width);
+    let labels_width = y_labels.iter().map(|label| text_width(label)).fold(0.0, f64::max);
+    let left = LEFT / 2.0 + labels_width + 6.0;
     let top = top + LEADING;
     let column = ((canvas.width - left - MARGIN) / columns as f64).min(64.0);
     let left = left + (canvas.width - left - MARGIN - columns as f64 * column) / 2.0;
     let (right, bottom) = (left + columns as f64 * column, top + rows as f64 * ROW);
-    canvas.text(((left + right) / 2.0, top - LEADING / 2.0), &cells[0].arm, Anchor::Middle);
+    let x_labels = labels(columns, cells.iter().map(|cell| (cell.x_rank, &cell.x)), column - 3.0);
+    let center = (left + right) / 2.0;
+    let room = 2.0 * (center.min(canvas.width - center) - MARGIN);
+    canvas.text((center, top - LEADING / 2.0), &fit(&cells[0].arm, room), Anchor::Middle);
     for cell in cells {
         let (x, y) = (left + cell.x_rank as f64 * column, top + cell.y_rank as f64 * ROW);
         let middle = (x + column / 2.0, y + ROW / 2.0);
@@ -158,14 +162,23 @@ fn draw_arm(canvas: &mut Canvas, top: f64, cells: &[Cell], [x_key, y_key]: &[Str
         let place = format!("{}, {x_key} = {}, {y_key} = {}: {told}", cell.arm, cell.x, cell.y);
         canvas.hover((x, y), (x + column, y + ROW), place);
         if cell.y_rank == 0 {
-            canvas.text((middle.0, bottom + 7.0), &cell.x, Anchor::Middle);
+            canvas.text((middle.0, bottom + 7.0), &x_labels[cell.x_rank], Anchor::Middle);
         }
         if cell.x_rank == 0 {
-            canvas.text((left - 4.0, middle.1), &cell.y, Anchor::End);
+            canvas.text((left - 4.0, middle.1), &y_labels[cell.y_rank], Anchor::End);
         }
     }
     let border = vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
     canvas.line(border, FRAME, 0.6, &[]);
-    canvas.text(((left + right) / 2.0, bottom + 7.0 + LEADING), x_key, Anchor::Middle);
-    canvas.turned_text((left - labels - 12.0, (top + bottom) / 2.0), y_key);
+    canvas.text((center, bottom + 7.0 + LEADING), &fit(x_key, room), Anchor::Middle);
+    canvas.turned_text((left - labels_width - 12.0, (top + bottom) / 2.0), y_key);
+}
+
+/// The labels along an axis by rank, as they fit.
+fn labels<'a>(count: usize, of: impl Iterator<Item = (usize, &'a String)>, width: f64) -> Vec<String> {
+    let mut labels = vec![String::new(); count];
+    for (rank, label) in of {
+        labels[rank].clone_from(label);
+    }
+    fit_apart(&labels, width)
 }

@@ -60,7 +60,7 @@ pub use group::{Differences, differences, short};
 pub use ink::style::{COLUMN, PAGE, hue};
 pub use ink::{Canvas, Theme, escape, svg};
 pub use summary::Sums;
-pub use table::{Best, Cell, Column, Table, digits};
+pub use table::{Best, Cell, Column, Table, digits, markdown};
 pub use time_to_target::{TimeToTarget, target};
 
 /// One figure.

@@ -9,6 +9,7 @@ use super::summary::MEASURES;
 use super::{Data, Sums, counts, group, numbers, summary, texts};
 use crate::record::csv;
 use crate::stats::{self, Paired, Verdict};
+use crate::text::plain;
 
 /// One row for each line of trials: final and best test accuracy, seconds an epoch and peak memory, as means over finished
 /// trials with standard deviations, and how many trials finished and diverged.
@@ -121,7 +122,7 @@ impl Table {
     /// In columns, for a terminal.
     #[must_use]
     pub fn terminal(&self) -> String {
-        let texts = self.texts(str::to_owned);
+        let texts = self.texts(plain);
         let widths = widths(&texts);
         texts.iter().map(|row| pad(row, &widths).join("  ").trim_end().to_owned() + "\n").collect()
     }
@@ -129,7 +130,7 @@ impl Table {
     /// As a Markdown table that is aligned as text too.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let texts = self.texts(|text| text.replace('|', "\\|"));
+        let texts = self.texts(markdown);
         let widths = widths(&texts);
         let mut lines: Vec<String> =
             texts.iter().map(|row| format!("| {} |\n", pad(row, &widths).join(" | "))).collect();
@@ -227,6 +228,28 @@ fn cells(seen: &Seen<'_>, measure: &str, unit: f64, decimals: fn(f64) -> usize) 
         Cell { text: spread(mean, sd, decimals(mean)), mean, by_seed }
     };
     Ok(counts(seen.frame, "line")?.into_iter().zip(means.into_iter().zip(sds)).map(cell).collect())
+}
+
+/// Text for Markdown as GitHub reads it, in a cell or a sentence: no markup, no HTML, one line. An underscore within a word is none.
+#[must_use]
+pub fn markdown(text: &str) -> String {
+    let text: Vec<char> = plain(text).chars().collect();
+    let is_within = |i: usize| {
+        let is_word = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric());
+        i > 0 && is_word(text.get(i - 1)) && is_word(text.get(i + 1))
+    };
+    let mut escaped = String::with_capacity(text.len());
+    for (i, &c) in text.iter().enumerate() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '_' if is_within(i) => escaped.push(c),
+            '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '~' | '$' => escaped.extend(['\\', c]),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// A mean with its standard deviation, if there is one.

@@ -16,7 +16,7 @@ pub fn csv(frame: &DataFrame) -> String {
 
 fn field(value: &AnyValue<'_>) -> String {
     match (value.get_str(), value) {
-        (Some(text), _) if text.contains([',', '"', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
+        (Some(text), _) if text.contains([',', '"', '\n', '\r']) => format!("\"{}\"", text.replace('"', "\"\"")),
         (Some(text), _) => text.to_owned(),
         (None, AnyValue::Null) => String::new(),
         // Not polars' own way, which shortens numbers for reading.

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use polars::prelude::*;
+use polars_parquet::write::schema_to_metadata_key;
 
 use super::{Error, Origin, Row, seal};
 use crate::storage;
@@ -45,16 +46,29 @@ pub(super) const COLUMNS: [(&str, DataType); 28] = [
 pub fn write(path: &Path, origin: &Origin, rows: &[Row]) -> Result<(), Error> {
     let encode = |source| Error::Encode { path: path.to_owned(), source };
     let mut frame = frame(origin, rows).map_err(encode)?;
+    let mut metadata = vec![("config".into(), origin.config.clone())];
+    metadata.extend(plain_schema(&frame));
     let mut bytes = Vec::new();
     ParquetWriter::new(&mut bytes)
         .with_compression(ParquetCompression::Zstd(None))
-        .with_key_value_metadata(Some(KeyValueMetadata::from_static(vec![("config".into(), origin.config.clone())])))
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(metadata)))
         .finish(&mut frame)
         .map_err(encode)?;
     let sealed = seal::seal(&bytes).ok_or_else(|| Error::write(path)(std::io::ErrorKind::InvalidData.into()))?;
     let mut aside = storage::aside(path).map_err(Error::write(path))?;
     aside.write_all(&sealed).map_err(Error::write(path))?;
     storage::put_in_place(aside, path).map_err(Error::write(path))
+}
+
+/// The Arrow schema that readers are told, under its key in the metadata. Polars' own says `string_view`, which pyarrow reads but cannot
+/// filter, sort, join or write; what is stored is the same text either way.
+fn plain_schema(frame: &DataFrame) -> Option<(String, String)> {
+    let mut schema = frame.schema().to_arrow(CompatLevel::oldest());
+    for field in schema.iter_values_mut().filter(|field| field.dtype == ArrowDataType::LargeUtf8) {
+        field.dtype = ArrowDataType::Utf8;
+    }
+    let entry = schema_to_metadata_key(&schema);
+    Some((entry.key, entry.value?))
 }
 
 /// The columns of [`COLUMNS`].

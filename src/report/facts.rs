@@ -6,6 +6,7 @@ use polars::prelude::*;
 
 use crate::figure::{Data, digits};
 use crate::record::Status;
+use crate::text::{plain, shell};
 
 /// The circumstances of results.
 pub struct Facts {
@@ -96,12 +97,14 @@ fn commands(trials: &DataFrame, experiment: &str) -> PolarsResult<Vec<String>> {
     let (commit, device, threads) =
         (distinct(trials, "commit")?, distinct(trials, "device")?, distinct(trials, "threads")?);
     let clean = commit.trim_end_matches("-dirty");
+    let word = |path: String| shell(plain(&path));
+    let (file, folder) = (word(format!("experiments/{experiment}.toml")), word(format!("results/{experiment}")));
     let note = if clean == commit { "" } else { "   # and edits that were not committed" };
     Ok(vec![
         format!("git checkout {clean}{note}"),
         "cargo build --release".to_owned(),
-        format!("target/release/nkfac-bench run experiments/{experiment}.toml --device {device} --threads {threads}"),
-        format!("target/release/nkfac-bench report results/{experiment}"),
+        format!("target/release/nkfac-bench run {file} --device {device} --threads {threads}"),
+        format!("target/release/nkfac-bench report {folder}"),
     ])
 }
 

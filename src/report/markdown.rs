@@ -2,16 +2,17 @@
 
 use super::Report;
 use super::verdict::Verdict;
+use crate::figure::markdown as escape;
 
 pub fn text(report: &Report) -> String {
-    let answer: String = report.answer.iter().map(|sentence| format!("- {sentence}\n")).collect();
+    let answer: String = report.answer.iter().map(|sentence| format!("- {}\n", escape(sentence))).collect();
     let facts: String =
-        report.facts.rows.iter().map(|(name, value)| format!("| {name} | {} |\n", cell(value))).collect();
+        report.facts.rows.iter().map(|(name, value)| format!("| {name} | {} |\n", escape(value))).collect();
     let verdicts: String = report.verdicts.iter().map(verdict).collect();
     format!(
         "# {}\n\n{answer}\n{}\nMean ± standard deviation over seeds; 95 % interval of the mean (Student’s t; bootstrap from six seeds on).\n\n{verdicts}\
          ## What was run\n\n| | |\n| --- | --- |\n{facts}\n## Again\n\n```console\n{}\n```\n",
-        report.facts.experiment,
+        escape(&report.facts.experiment),
         report.table.markdown(),
         report.facts.commands.join("\n")
     )
@@ -31,7 +32,7 @@ fn verdict(verdict: &Verdict) -> String {
                 &row.measured_difference,
                 &row.seconds,
             ];
-            let cells: Vec<String> = cells.into_iter().map(|text| cell(text)).collect();
+            let cells: Vec<String> = cells.into_iter().map(|text| escape(text)).collect();
             format!("| {} | {} |\n", cells.join(" | "), row.verdict)
         })
         .collect();
@@ -42,8 +43,4 @@ fn verdict(verdict: &Verdict) -> String {
          | --- | --- | ---: | ---: | ---: | ---: | --- | --- |\n{rows}\n",
         verdict.name, verdict.source
     )
-}
-
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
 }

@@ -102,7 +102,13 @@ impl Page {
             Ok(html) => (html, 200),
             Err(message) => {
                 let head = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>nkfac-bench</title>\n</head>";
-                (format!("{head}\n<body>\n<pre>{}</pre>\n</body>\n</html>\n", escape(&message)), 503)
+                (
+                    format!(
+                        "{head}\n<body>\n<pre>{}</pre>\n</body>\n</html>\n",
+                        message.lines().map(escape).collect::<Vec<_>>().join("\n")
+                    ),
+                    503,
+                )
             }
         };
         Self { html: reloading(&html, &version), version, status }

@@ -10,6 +10,7 @@ use super::machine;
 use super::run::ATTEMPTS;
 use crate::experiment::{Experiment, TUNING, Trial};
 use crate::record::{self, Brief, Status};
+use crate::text;
 use crate::train;
 
 /// How a trial stands.
@@ -152,7 +153,7 @@ fn children(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    text::name(path.file_stem().unwrap_or_default())
 }
 
 fn ended(path: &Path, brief: Result<Brief, String>) -> Entry {

@@ -31,6 +31,7 @@ fn source(bytes: &[u8]) -> Source {
         url: "http://127.0.0.1:1",
         archives: archives.leak(),
         folder: "set",
+        other_folder: None,
         files: &[("set.bin", None)],
     }
 }

@@ -15,6 +15,7 @@ mod golden;
 mod inverters;
 mod library;
 mod models;
+mod names;
 mod paper;
 mod preconditioning;
 mod program;

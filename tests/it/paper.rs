@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use nkfac_bench::experiment::{Experiment, Overrides, inverse, read};
+use nkfac_bench::experiment::{Experiment, Overrides, Work, open, read};
 use nkfac_bench::optim::{InverterConfig, Precondition};
 use nkfac_bench::record;
 use polars::prelude::{BooleanChunked, DataFrame};
@@ -47,11 +47,12 @@ fn the_comparison_of_inverters_is_planned_at_both_scales_and_trains_nothing() {
     let path = repository("experiments/paper/figure-s1-newton.toml");
     for (scale, trials) in [("paper", 90), ("laptop", 60)] {
         let overrides = Overrides { scale: Some(scale.to_owned()), ..Overrides::default() };
-        assert_eq!(inverse::read(&path, &overrides).unwrap().unwrap().trials.len(), trials);
+        let Work::Inverting(comparison) = open(&path, &overrides).unwrap() else { panic!("it trains") };
+        assert_eq!(comparison.trials.len(), trials);
     }
     let error = read(&path, &Overrides::default()).unwrap_err().to_string();
     assert!(error.ends_with("`task` is `inverse`: nothing is trained here\nhint: `run` and `plan` take it"), "{error}");
-    assert!(inverse::read(&files()[0], &Overrides::default()).unwrap().is_none());
+    assert!(matches!(open(&files()[0], &Overrides::default()).unwrap(), Work::Training(_)));
 }
 
 #[test]

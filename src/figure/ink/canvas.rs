@@ -137,27 +137,82 @@ pub fn text_width(text: &str) -> f64 {
 /// A text cut to at most this width, where need be with an ellipsis.
 #[must_use]
 pub fn fit(text: &str, width: f64) -> String {
-    let mut kept = text.to_owned();
-    while text_width(&kept) > width && kept.pop().is_some() {
-        kept = kept.trim_end_matches('…').to_owned();
-        kept.pop();
-        kept.push('…');
-    }
-    kept
+    let all: Vec<char> = text.chars().collect();
+    longest(text, width, |kept| all[..kept].iter().chain(&['…']).collect())
 }
 
-/// A text in lines of at most this width, broken between words.
+/// The same with the ellipsis in place of the middle.
+fn fit_middle(text: &str, width: f64) -> String {
+    let all: Vec<char> = text.chars().collect();
+    longest(text, width, |kept| {
+        let (start, end) = (kept / 2, all.len() - kept.div_ceil(2));
+        all[..start].iter().chain(&['…']).chain(&all[end..]).collect()
+    })
+}
+
+/// The text if it fits, or else the longest cut of it that does.
+fn longest(text: &str, width: f64, cut: impl Fn(usize) -> String) -> String {
+    if text_width(text) <= width {
+        return text.to_owned();
+    }
+    let (mut kept, mut over) = (0, text.chars().count());
+    while kept + 1 < over {
+        let middle = usize::midpoint(kept, over);
+        if text_width(&cut(middle)) <= width { kept = middle } else { over = middle }
+    }
+    cut(kept)
+}
+
+/// Texts cut to at most this width that are still told apart: at their ends, or where those differ, in the middle.
+#[must_use]
+pub fn fit_apart(texts: &[String], width: f64) -> Vec<String> {
+    let is_apart = |fitted: &[String]| {
+        let pairs = || texts.iter().zip(fitted).enumerate();
+        pairs().all(|(i, (text, cut))| pairs().skip(i + 1).all(|(_, (other, same))| cut != same || text == other))
+    };
+    let ends: Vec<String> = texts.iter().map(|text| fit(text, width)).collect();
+    if is_apart(&ends) {
+        return ends;
+    }
+    let middles: Vec<String> = texts.iter().map(|text| fit_middle(text, width)).collect();
+    if is_apart(&middles) {
+        return middles;
+    }
+    let numbered = texts.iter().enumerate().map(|(i, text)| match text_width(text) > width {
+        true => {
+            let first = texts.iter().position(|other| other == text).unwrap_or(i);
+            let number = format!(" [{}]", first + 1);
+            fit(text, width - text_width(&number)) + &number
+        }
+        false => text.clone(),
+    });
+    numbered.collect()
+}
+
+/// A text in lines of at most this width, broken between words, or within those that are longer.
 #[must_use]
 pub fn wrap(text: &str, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in text.split_whitespace().flat_map(|word| pieces(word, width)) {
         let longer = lines.last().map(|line| format!("{line} {word}")).filter(|line| text_width(line) <= width);
         match (lines.last_mut(), longer) {
             (Some(last), Some(longer)) => *last = longer,
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines
+}
+
+/// A word in pieces of at most this width.
+fn pieces(word: &str, width: f64) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for c in word.chars() {
+        match pieces.last_mut() {
+            Some(last) if last.is_empty() || text_width(&format!("{last}{c}")) <= width => last.push(c),
+            _ => pieces.push(c.into()),
+        }
+    }
+    pieces
 }
 
 /// The font of all figures, by plotters' measure of `size`.

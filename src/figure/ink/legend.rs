@@ -1,6 +1,6 @@
 //! What stands for what, in columns below a figure, where it covers no data.
 
-use super::canvas::{Anchor, Canvas, Point, text_width, wrap};
+use super::canvas::{Anchor, Canvas, Point, fit_apart, text_width, wrap};
 use super::style::{Color, LEADING, Look, MARGIN};
 
 const SWATCH: f64 = 22.0;
@@ -32,9 +32,13 @@ pub struct Legend {
 }
 
 impl Legend {
-    /// Lays out `keys` within `width`, and below them a `caption`.
+    /// Lays out `keys` within `width`, long ones shortened, and below them a `caption`.
     #[must_use]
-    pub fn new(keys: Vec<Key>, caption: Option<String>, width: f64) -> Self {
+    pub fn new(mut keys: Vec<Key>, caption: Option<String>, width: f64) -> Self {
+        let texts: Vec<String> = keys.iter().map(|key| key.text.clone()).collect();
+        for (key, text) in keys.iter_mut().zip(fit_apart(&texts, width - 2.0 * MARGIN - SWATCH - 4.0)) {
+            key.text = text;
+        }
         let widest = keys.iter().map(|key| text_width(&key.text)).fold(0.0, f64::max);
         let column_width = SWATCH + 4.0 + widest + GAP;
         let fitting = ((width + GAP) / column_width).floor() as usize;

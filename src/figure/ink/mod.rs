@@ -19,10 +19,10 @@ mod svg;
 
 mod png;
 
-pub use canvas::{Anchor, Canvas, Point, text_width};
+pub use canvas::{Anchor, Canvas, Point, fit, fit_apart, text_width};
 pub use legend::{Key, Legend, Swatch};
 pub use panel::{Frame, Grid, Panel, names};
 pub use png::write_png;
-pub use scale::{Scale, number};
+pub use scale::{Scale, exact, parse};
 pub use style::Theme;
 pub use svg::{escape, svg};

@@ -1,6 +1,6 @@
 //! A rectangle with two axes, and marks placed by their numbers.
 
-use super::canvas::{Anchor, Canvas, Point, fit, text_width};
+use super::canvas::{Anchor, Canvas, Point, fit_apart, text_width};
 use super::scale::Scale;
 use super::style::{BELOW, COLUMN, FRAME, GRID, LEADING, LEFT, Look, MARGIN};
 
@@ -50,7 +50,7 @@ impl Grid {
 /// The names of rows as they fit to the left of a panel, and where that panel starts.
 #[must_use]
 pub fn names(names: &[String], width: f64) -> (Vec<String>, f64) {
-    let names: Vec<String> = names.iter().map(|name| fit(name, 0.4 * width)).collect();
+    let names = fit_apart(names, 0.4 * width);
     let widest = names.iter().map(|name| text_width(name)).fold(0.0, f64::max);
     (names, MARGIN + widest + 6.0)
 }
@@ -105,7 +105,10 @@ impl Panel {
                 free_from = x + half + 3.0;
             }
         }
-        canvas.text(((left + right) / 2.0, bottom + TICK + 6.5 + LEADING), name, Anchor::Middle);
+        // A long name beside long names of rows would run out of the picture.
+        let half = text_width(name) / 2.0;
+        let center = ((left + right) / 2.0).min(canvas.width - half - 1.0).max(half + 1.0);
+        canvas.text((center, bottom + TICK + 6.5 + LEADING), name, Anchor::Middle);
     }
 
     /// The frame itself, over the ends of grid lines.

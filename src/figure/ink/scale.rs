@@ -119,14 +119,38 @@ impl Tick {
 #[must_use]
 pub fn number(value: f64) -> String {
     // Powers of ten made by multiplication end in rounding.
-    let rounded: f64 = format!("{value:.9e}").parse().unwrap_or(value);
-    if rounded == 0.0 || (1e-3..1e5).contains(&rounded.abs()) {
-        return rounded.to_string();
+    exact(format!("{value:.9e}").parse().unwrap_or(value))
+}
+
+/// The same with all digits, for values that somebody chose: no two of them look alike.
+#[must_use]
+pub fn exact(value: f64) -> String {
+    if value == 0.0 || (1e-3..1e5).contains(&value.abs()) {
+        return value.to_string();
     }
-    let scientific = format!("{rounded:e}");
+    let scientific = format!("{value:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: String = exponent.chars().filter_map(superscript).collect();
     if mantissa == "1" { format!("10{exponent}") } else { format!("{mantissa}×10{exponent}") }
+}
+
+/// A number as [`exact`] writes it or as one types it: `1.5×10⁻⁴`, `10⁻⁷`, `1e-7`, `0.5`.
+#[must_use]
+pub fn parse(text: &str) -> Option<f64> {
+    let start = text.find(|c| lowered(c).is_some()).unwrap_or(text.len());
+    let exponent: String = text[start..].chars().map(lowered).collect::<Option<_>>()?;
+    let digits = match text[..start].strip_suffix("10") {
+        Some(mantissa) if !exponent.is_empty() => {
+            let mantissa = if mantissa.is_empty() { "1" } else { mantissa.strip_suffix('×')? };
+            format!("{mantissa}e{exponent}")
+        }
+        _ => text.to_owned(),
+    };
+    digits.parse().ok()
+}
+
+fn lowered(c: char) -> Option<char> {
+    "0123456789-".chars().find(|&digit| superscript(digit) == Some(c))
 }
 
 fn superscript(digit: char) -> Option<char> {
@@ -159,7 +183,7 @@ fn is_wide(values: &[f64]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Scale, number};
+    use super::{Scale, exact, number, parse};
     use proptest::prelude::*;
 
     fn labels(scale: &Scale) -> String {
@@ -187,6 +211,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn chosen_values_look_alike_only_if_they_are_the_same(a in any::<f64>(), steps in 1..4u64) {
+            prop_assume!(a.is_normal());
+            let next = f64::from_bits(a.to_bits() + steps);
+            prop_assert_ne!(exact(a), exact(next));
+            prop_assert_eq!(parse(&exact(a)), Some(a));
+        }
+
         #[test]
         fn every_range_has_a_few_ticks_in_ascending_order(a in -1e6..1e6f64, span in 1e-3..1e6f64) {
             let scale = Scale::around(&[a, a + span]);

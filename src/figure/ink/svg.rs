@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::canvas::{Anchor, Canvas, FONT, MIDDLE, Mark, Point};
 use super::style::{PAPER, Theme};
+use crate::text::plain;
 
 /// The whole document.
 #[must_use]
@@ -78,10 +79,10 @@ fn coordinates(points: &[Point]) -> String {
     })
 }
 
-/// Text that cannot be taken for markup.
+/// Text that cannot be taken for markup, of characters that XML takes.
 #[must_use]
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    plain(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

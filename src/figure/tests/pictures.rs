@@ -4,7 +4,7 @@ use std::fs;
 
 use polars::prelude::DataFrame;
 
-use super::super::{ALL, COLUMN, Comparison, Data, Style, Table, Theme, render};
+use super::super::{ALL, COLUMN, Comparison, Data, PAGE, Style, Table, Theme, draw, ink, render, svg};
 use super::queries::plane;
 use super::{Trial, arms, results, sweep, telemetry};
 use crate::record::{self, Metric, Results, Row, Scope};
@@ -196,4 +196,56 @@ fn dark_figures_are_light_on_dark_and_narrow_ones_narrow() {
     render(folder.path(), &found, &["curves".to_owned()], style).unwrap();
     let svg = fs::read_to_string(folder.path().join("figures/curves.svg")).unwrap();
     assert!(svg.contains("width=\"243pt\"") && svg.contains("fill=\"#15181c\"") && !svg.contains("#ffffff"), "{svg}");
+}
+
+/// Every text of an SVG that does not run upwards: where it begins and ends.
+fn texts(svg: &str) -> Vec<(String, f64, f64)> {
+    let attribute =
+        |tag: &str, name: &str| tag.split_once(name).unwrap().1.split(['"', ' ']).next().unwrap().to_owned();
+    let text = |piece: &str| {
+        let (tag, text) = piece.split_once('>').unwrap();
+        let x: f64 = attribute(tag, "translate(").parse().unwrap();
+        let text = text.split_once("</text>").unwrap().0.to_owned();
+        let width = ink::text_width(&text);
+        let start = match attribute(tag, "text-anchor=\"").as_str() {
+            "start" => x,
+            "middle" => x - width / 2.0,
+            _ => x - width,
+        };
+        (text, start, start + width)
+    };
+    svg.split("<text ").skip(1).filter(|piece| !piece.contains("rotate")).map(text).collect()
+}
+
+#[test]
+fn long_names_are_shortened_apart_and_stay_within_the_picture() {
+    let long = "sgd, lr = 0.05, wd = 5e-4, momentum = 0.5, batch = 32, warm-up = 5, no augmentation at all, ";
+    let leak = |text: String| -> &'static str { text.leak() };
+    let names = [leak(format!("{long}one")), leak(format!("{long}two")), leak("x_".repeat(200)), "sgd"];
+    let swept = r#"{"optimizer.precondition.inverter":{"kind":"newton","steps":3,"exact_until":0,"exact_every":500},"dtype":"f64"}"#;
+    let trials = names.into_iter().flat_map(|name| {
+        [
+            Trial::new(name, 1, 0.5, 1.0),
+            Trial::new(name, 1, 0.6, 1.0).swept(swept),
+            Trial::new(name, 2, 0.7, 1.0).diverged(),
+        ]
+    });
+    let data = results(&trials.collect::<Vec<_>>()).1;
+    for figure in ALL {
+        for width in [PAGE, COLUMN] {
+            let name = figure.entry().name;
+            let texts = texts(&svg(&draw(*figure, &data, width).unwrap(), Theme::Light));
+            for (text, start, end) in &texts {
+                // The digits of a tick at the very end may hang over by less than a point.
+                assert!(*start >= -1.0 && *end <= width + 1.0, "{name} at {width}: `{text}` from {start} to {end}");
+            }
+            if ["curves", "pareto", "performance-profile", "step-times", "phases", "time-to-target"].contains(&name) {
+                let shown: Vec<&String> =
+                    texts.iter().map(|(text, ..)| text).filter(|text| text.starts_with("sgd")).collect();
+                let different: std::collections::BTreeSet<_> = shown.iter().collect();
+                assert!(shown.iter().any(|text| *text == "sgd" || text.starts_with("sgd (")), "{name}: {shown:?}");
+                assert_eq!(different.len(), shown.len(), "{name} at {width}: {shown:?}");
+            }
+        }
+    }
 }

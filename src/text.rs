@@ -1,0 +1,90 @@
+//! Characters that are text: what every output can show, and what breaks a line, a document or a terminal.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+
+/// Whether every output shows this character as itself: it is no control, breaks no line, turns no direction, and XML 1.0 takes it.
+#[must_use]
+pub fn is_plain(c: char) -> bool {
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !(c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}'))
+}
+
+/// The text with a replacement character for each that is not plain, for outputs.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// The text with each character that is not plain spelled out, for messages.
+#[must_use]
+pub fn spelled(text: &str) -> String {
+    text.chars().fold(String::new(), |mut all, c| {
+        // Writing to a string cannot fail.
+        let _ = if is_plain(c) { all.write_char(c) } else { write!(all, "{}", c.escape_default()) };
+        all
+    })
+}
+
+/// A file's name, its bytes spelled out where they are no UTF-8: two names are two texts.
+#[must_use]
+pub fn name(name: &OsStr) -> String {
+    name.to_str().map_or_else(|| name.as_encoded_bytes().escape_ascii().to_string(), str::to_owned)
+}
+
+/// A word of the shell, in plain text even where the word is not: bash reads `$'\xff'` as that byte.
+#[must_use]
+pub fn shell(word: impl AsRef<OsStr>) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || "/._-=:,%+@".contains(c);
+    match word.as_ref().to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(is_bare) => text.to_owned(),
+        Some(text) if text.chars().all(is_plain) => format!("'{}'", text.replace('\'', r"'\''")),
+        _ => format!("$'{}'", word.as_ref().as_encoded_bytes().escape_ascii()),
+    }
+}
+
+/// The start of a text that takes at most so many bytes.
+#[must_use]
+pub fn cut(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or_default()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cut, is_plain, plain, shell, spelled};
+    use proptest::prelude::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn names_of_many_scripts_are_plain_and_what_steers_a_terminal_is_not() {
+        assert!("µ-law λ=10⁻⁴ 学习率 عربي 🚀 e\u{301}".chars().all(is_plain));
+        for c in ['\0', '\u{1b}', '\n', '\u{7f}', '\u{9b}', '\u{202e}', '\u{2028}', '\u{ffff}'] {
+            assert!(!is_plain(c), "{c:?}");
+        }
+        assert_eq!(spelled("a\u{1b}[31mred\n"), "a\\u{1b}[31mred\\n");
+        assert_eq!(plain("two\nlines"), "two\u{fffd}lines");
+    }
+
+    proptest! {
+        #[test]
+        fn bash_reads_a_word_back(word in prop::collection::vec(1u8.., 0..12)) {
+            let bash = |word: &OsStr| {
+                let script = format!("printf %s {}", shell(word));
+                assert!(script.chars().all(is_plain), "{script}");
+                std::process::Command::new("bash").args(["-c", &script]).output().unwrap().stdout
+            };
+            let text = String::from_utf8_lossy(&word).into_owned();
+            prop_assert_eq!(bash(text.as_ref()), text.as_bytes());
+            #[cfg(unix)]
+            prop_assert_eq!(bash(std::os::unix::ffi::OsStrExt::from_bytes(word.as_slice())), word);
+        }
+
+        #[test]
+        fn a_cut_text_starts_as_the_whole_and_is_as_long_as_it_may_be(text in any::<String>(), bytes in 0..40usize) {
+            let start = cut(&text, bytes);
+            prop_assert!(text.starts_with(start) && start.len() <= bytes);
+            prop_assert!(start.len() == text.len() || start.len() + 4 > bytes);
+        }
+    }
+}
