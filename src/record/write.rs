@@ -110,3 +110,30 @@ fn frame(origin: &Origin, rows: &[Row]) -> PolarsResult<DataFrame> {
     ];
     DataFrame::new(rows.len(), columns)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::plain_schema;
+    use polars::prelude::*;
+    use polars_parquet::read::read_metadata;
+    use std::io::Cursor;
+
+    #[test]
+    fn readers_are_told_of_plain_text_where_polars_would_say_string_view() {
+        let mut frame = df!("metric" => ["loss"], "step" => [1u64]).unwrap();
+        let mut written = |metadata: Vec<(String, String)>| {
+            let mut bytes = Vec::new();
+            let writer =
+                ParquetWriter::new(&mut bytes).with_key_value_metadata(Some(KeyValueMetadata::from_static(metadata)));
+            writer.finish(&mut frame).unwrap();
+            let pairs = read_metadata(&mut Cursor::new(&bytes)).unwrap().key_value_metadata.clone().unwrap_or_default();
+            let schemas: Vec<_> = pairs.into_iter().filter(|pair| pair.key == "ARROW:schema").collect();
+            assert_eq!(ParquetReader::new(Cursor::new(&bytes)).finish().unwrap(), frame);
+            assert_eq!(schemas.len(), 1);
+            schemas[0].value.clone()
+        };
+        let plain = plain_schema(&df!("metric" => ["loss"], "step" => [1u64]).unwrap()).unwrap();
+        assert_eq!(written(vec![plain.clone()]), Some(plain.1.clone()));
+        assert_ne!(written(Vec::new()), Some(plain.1), "control");
+    }
+}

@@ -1,5 +1,4 @@
 use std::fs;
-use std::io::Cursor;
 use std::path::Path;
 
 use allocation_counter::measure;
@@ -77,33 +76,6 @@ fn what_is_written_is_read_back_bit_for_bit_but_for_single_steps() {
     assert_eq!(results.trials.height(), 1);
     assert_eq!(results.trials.column("seed").unwrap().u64().unwrap().get(0), Some(u64::MAX));
     assert_eq!(results.trials.column("load").unwrap().null_count(), 1);
-}
-
-#[test]
-fn readers_are_told_of_plain_text_where_polars_would_say_string_view() {
-    let folder = tempfile::tempdir().unwrap();
-    let schemas = |bytes: &[u8]| -> Vec<String> {
-        let metadata = polars_parquet::read::read_metadata(&mut Cursor::new(bytes)).unwrap();
-        let pairs = metadata.key_value_metadata.clone().unwrap_or_default();
-        pairs.into_iter().filter(|pair| pair.key == "ARROW:schema").filter_map(|pair| pair.value).collect()
-    };
-    let bytes = written(folder.path(), "a");
-    let frame = read_file(&folder.path().join("a.parquet")).unwrap();
-    let mut of_polars = Vec::new();
-    ParquetWriter::new(&mut of_polars).finish(&mut frame.clone()).unwrap();
-    let plain: ArrowSchema = frame
-        .schema()
-        .iter_fields()
-        .map(|field| field.to_arrow(CompatLevel::newest()))
-        .map(|field| match field.dtype {
-            ArrowDataType::Utf8View => ArrowField { dtype: ArrowDataType::Utf8, ..field },
-            _ => field,
-        })
-        .map(|field| (field.name.clone(), field))
-        .collect();
-    let expected = polars_parquet::write::schema_to_metadata_key(&plain).value.unwrap();
-    assert_eq!(schemas(&bytes), [expected]);
-    assert_ne!(schemas(&of_polars), schemas(&bytes), "control");
 }
 
 #[test]
