@@ -40,7 +40,9 @@ impl Compare {
             if seeds.is_empty() { "none" } else { &list }
         ));
         if unpaired > 0 {
-            line(format_args!("{unpaired} trials have no partner: diverged, or of a seed that the other arm has not"));
+            line(format_args!(
+                "{unpaired} trials have no partner: diverged, or of a seed that the other arm does not have"
+            ));
         }
         for difference in differences.iter().filter(|of| seeds.is_empty() || of.paired.mean.is_finite()) {
             let of = &difference.paired;

@@ -19,7 +19,7 @@ pub struct Figure {
     /// As wide as a paper's page (7 inches) or as one of its two columns (3⅜ inches)
     #[arg(long, value_enum, default_value_t = Width::Page)]
     width: Width,
-    /// Light ink on dark ground
+    /// Light lines on a dark background
     #[arg(long)]
     dark: bool,
 }

@@ -91,7 +91,7 @@ fn serve(folder: &Path, names: Option<Names>, address: SocketAddr) -> anyhow::Re
     if !address.ip().is_loopback() {
         eprintln!("warning: whoever reaches {address} can read this report");
     }
-    line(format_args!("http://{address}/ shows `{}` and what will come; Ctrl-C ends it", folder.display()));
+    line(format_args!("http://{address}/ serving `{}` (live); Ctrl-C to stop", folder.display()));
     server.run(&stop, &mut |skipped| eprintln!("warning: {skipped}"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,8 +29,8 @@ use super::{choice, inverses, machine, place};
 /// without a second, for schedulers.
 ///
 /// Exit codes: 0 all done (divergence is a result); 1 a trial failed, or nothing could be run or written; 2 the command line is
-/// wrong; 3 stopped on request, and the same command goes on; 4 all done here, but reruns of the best wait for tuning trials of other
-/// processes, and the same command goes on; 130 or 143 stopped at once by a second signal.
+/// wrong; 3 stopped on request, run the same command to resume; 4 all done here, but reruns of the best wait for tuning trials of other
+/// processes, run the same command later; 130 or 143 stopped at once by a second signal.
 #[derive(Debug, Args)]
 pub struct Run {
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub struct Run {
     /// Run one part of N that take about as long, such as 2/8; draw when all are done
     #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<Shard>,
-    /// Run what failed three times, too
+    /// Also retry trials that failed three times
     #[arg(long)]
     retry: bool,
     /// Print one JSON object a line for scripts
@@ -195,9 +195,9 @@ impl Run {
             return Ok(());
         }
         let taken = if taken == 0 { String::new() } else { format!(", {taken} run by other processes") };
-        line(format_args!("{finished} finished, {diverged} diverged, {skipped} done before, {failed} failed{taken}"));
+        line(format_args!("{finished} finished, {diverged} diverged, {skipped} already done, {failed} failed{taken}"));
         if stopped {
-            eprintln!("stopped: the same command goes on");
+            eprintln!("stopped; run the same command to resume");
         }
         Ok(())
     }

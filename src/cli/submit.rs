@@ -29,7 +29,7 @@ pub struct Submit {
     /// Time limit of a task, as sbatch takes it; a task that needs longer is queued again
     #[arg(long, default_value = "04:00:00")]
     time: String,
-    /// GPUs a task; with them trials are run on cuda
+    /// GPUs per task; trials then run on CUDA
     #[arg(long, default_value_t = 0)]
     gpus: u16,
     /// Cores a task
@@ -141,7 +141,7 @@ trap 'kill -USR1 "$child"' TERM
 wait "$child"; code=$?
 while kill -0 "$child" 2> /dev/null; do wait "$child"; code=$?; done
 
-# 3: stopped on request, and the same command goes on.
+# 3: stopped on request, run the same command to resume.
 if [ "$again" = yes ] && [ "$code" -eq 3 ]; then
   scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
 fi

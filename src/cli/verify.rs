@@ -37,7 +37,7 @@ impl Verify {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         ensure!(
             self.tolerance.is_none_or(|tolerance| tolerance > 0.0),
-            "--tolerance {}: a number above 0 expected",
+            "--tolerance {}: must be greater than 0",
             self.tolerance.unwrap_or_default()
         );
         let dtype = match self.dtype {

@@ -46,7 +46,7 @@ impl Watch {
         if !io::stdout().is_terminal() {
             let place = self.place.as_ref().map_or("results/NAME".into(), |place| place.to_string_lossy());
             bail!(
-                "`watch` draws on a terminal, and standard output is none\nhint: `nkfac-bench status {place}` prints it once"
+                "`watch` draws on a terminal, and stdout is not a terminal\nhint: `nkfac-bench status {place}` prints it once"
             );
         }
         let (title, reader) = self.reader()?;
