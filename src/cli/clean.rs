@@ -27,7 +27,7 @@ pub struct Clean {
     results: PathBuf,
     #[command(flatten)]
     changes: Changes,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }

@@ -7,7 +7,7 @@ use nkfac_bench::figure::{self, COLUMN, Data, PAGE, Style, Table, Theme};
 use super::output::line;
 use super::place::Place;
 
-/// Draw the figures of an experiment again
+/// Redraw the figures of an experiment
 ///
 /// They go to figures/ in the folder of its results, as SVG and PNG, with the table as Markdown and CSV beside them.
 #[derive(Debug, Args)]

@@ -16,8 +16,8 @@ use super::place::Place;
 
 /// Write a report that answers the question: which optimizer, by how much, how sure
 ///
-/// One HTML file that needs nothing else: the answer in words, a table to sort, every figure with values under the pointer, what differs
-/// between the arms, published figures beside measured ones, and how to do it again.
+/// One self-contained HTML file: the answer in words, a table to sort, every figure with values under the pointer, what differs
+/// between the arms, published figures beside measured ones, and how to reproduce it.
 #[derive(Debug, Args)]
 pub struct Report {
     #[command(flatten)]

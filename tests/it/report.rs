@@ -55,7 +55,7 @@ fn arms_are_compared_and_too_few_pairs_are_said_to_be() {
     let ran = run(folder.path(), &["compare", "nkfac", "sgd", "."]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.starts_with("nkfac − sgd, 2 pairs (seeds 1, 2)\nfinal test accuracy "), "{}", ran.out);
-    assert!(ran.out.contains("2 pairs are too few to tell"), "{}", ran.out);
+    assert!(ran.out.contains("2 seeds are too few to tell"), "{}", ran.out);
     let wrong = run(folder.path(), &["compare", "nkfac", "sgd"]);
     assert!(wrong.err.contains("hint: name a results folder behind the two arms"), "{}", wrong.err);
 }
