@@ -49,11 +49,11 @@ while ((done < kills)); do
     continue
   fi
   wait "$child" 2> /dev/null || true
-  resumed=$((resumed + $(grep -c 'goes on behind step' log || true)))
+  resumed=$((resumed + $(grep -c 'resuming after step' log || true)))
   done=$((done + 1))
   printf 'kill %2d after %5d ms: %s\n' "$done" "$after" "$("$program" status kill.toml --out killed 2> /dev/null | tail -1)"
 done
 "$program" run kill.toml --out killed --threads 1 > log 2>&1
-resumed=$((resumed + $(grep -c 'goes on behind step' log || true)))
+resumed=$((resumed + $(grep -c 'resuming after step' log || true)))
 echo "trials went on from a checkpoint $resumed times; at the end: $("$program" status kill.toml --out killed 2> /dev/null | tail -1)"
 "$program" same whole/kill killed/kill

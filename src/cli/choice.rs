@@ -33,9 +33,7 @@ pub fn tell_waiting(waiting: &Waiting<'_>, as_json: bool) {
         let left: Vec<&str> = waiting.left.iter().map(|trial| trial.id.as_str()).collect();
         line(json!({ "event": "waiting", "left": left, "of": waiting.of }));
     } else {
-        eprintln!(
-            "{waiting}\nhint: the same command goes on once they are there; `nkfac-bench status` shows who has them"
-        );
+        eprintln!("{waiting}\nhint: run the same command once they are there; `nkfac-bench status` shows who has them");
     }
 }
 

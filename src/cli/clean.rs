@@ -27,7 +27,7 @@ pub struct Clean {
     results: PathBuf,
     #[command(flatten)]
     changes: Changes,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -90,7 +90,7 @@ impl Clean {
 /// Whether the person at the terminal wants it.
 fn asked(count: usize, stale: bool) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
-        bail!("nobody is there to ask\nhint: `--yes` removes the {count} without asking");
+        bail!("cannot ask for confirmation: stdin is not a terminal\nhint: `--yes` removes the {count} without asking");
     }
     let cost = if stale { "which only training again brings back" } else { "with all training since their start" };
     eprint!("remove {count}, {cost}? [y/N] ");

@@ -11,7 +11,7 @@ use super::selection::Changes;
 
 /// Compare two arms seed by seed: the difference, its 95 % interval, and whether there are enough seeds to tell
 ///
-/// The same seed is the same start and the same batches for every arm, so differences are paired. Intervals are Student's and, in
+/// The same seed is the same start and the same batches for every arm, so differences are paired. Intervals are Student's t and, in
 /// brackets, the bootstrap's. An arm at one point of a sweep is named as in the table: 'nkfac, inverse_every = 20'.
 #[derive(Debug, Args)]
 pub struct Compare {
@@ -40,7 +40,9 @@ impl Compare {
             if seeds.is_empty() { "none" } else { &list }
         ));
         if unpaired > 0 {
-            line(format_args!("{unpaired} trials have no partner: diverged, or of a seed that the other arm has not"));
+            line(format_args!(
+                "{unpaired} trials have no partner: diverged, or of a seed that the other arm does not have"
+            ));
         }
         for difference in differences.iter().filter(|of| seeds.is_empty() || of.paired.mean.is_finite()) {
             let of = &difference.paired;

@@ -27,7 +27,7 @@ enum Command {
     },
     /// Download a data set, compare it with its published checksum, unpack it
     ///
-    /// What was interrupted is gone on with. Nothing is done if the set is there already.
+    /// Resumes an interrupted download. Does nothing if the set is already there.
     Fetch {
         #[command(flatten)]
         name: Name,

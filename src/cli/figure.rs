@@ -7,7 +7,7 @@ use nkfac_bench::figure::{self, COLUMN, Data, PAGE, Style, Table, Theme};
 use super::output::line;
 use super::place::Place;
 
-/// Draw the figures of an experiment again
+/// Redraw the figures of an experiment
 ///
 /// They go to figures/ in the folder of its results, as SVG and PNG, with the table as Markdown and CSV beside them.
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ pub struct Figure {
     /// As wide as a paper's page (7 inches) or as one of its two columns (3⅜ inches)
     #[arg(long, value_enum, default_value_t = Width::Page)]
     width: Width,
-    /// Light ink on dark ground
+    /// Light lines on a dark background
     #[arg(long)]
     dark: bool,
 }

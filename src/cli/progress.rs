@@ -100,17 +100,17 @@ impl Observer for Bars {
     fn note(&mut self, note: &Note<'_>) {
         let name = &self.name;
         let text = match note {
-            Note::Resumed { step, elsewhere: None } => format!("{name}  goes on behind step {step}"),
+            Note::Resumed { step, elsewhere: None } => format!("{name}  resuming after step {step}"),
             Note::Resumed { step, elsewhere: Some(machine) } => {
                 format!(
-                    "{name}  goes on behind step {step}, saved on another machine ({machine}): last bits may differ"
+                    "{name}  resuming after step {step}, saved on another machine ({machine}): last bits may differ"
                 )
             }
             Note::Unreadable { path, message } => {
                 format!("{name}  the checkpoint `{}` is thrown away: {message}", path.display())
             }
             Note::NotSaved { folder, message } => {
-                format!("{name}  no checkpoint in `{}`: {message}; the trial goes on unsaved", folder.display())
+                format!("{name}  no checkpoint in `{}`: {message}; the trial continues without one", folder.display())
             }
         };
         self.bars.suspend(|| eprintln!("{text}"));
@@ -132,20 +132,20 @@ impl Reporter for Bars {
                 self.bars.suspend(|| eprintln!("left out `{}`, which cannot be decoded: {reason}", path.display()));
                 return;
             }
-            Event::Skipped { trial, elsewhere: None } => self.line(&format!("{}  done before", name(trial))),
+            Event::Skipped { trial, elsewhere: None } => self.line(&format!("{}  already done", name(trial))),
             Event::Skipped { trial, elsewhere: Some(machine) } => {
-                self.line(&format!("{}  done before, but on {machine}", name(trial)));
+                self.line(&format!("{}  already done, but on {machine}", name(trial)));
             }
             Event::Taken { trial, holder } => {
-                self.line(&format!("{}  left to process {} on {}", name(trial), holder.pid, holder.host));
+                self.line(&format!("{}  running in process {} on {}", name(trial), holder.pid, holder.host));
             }
             Event::Stopped { trial, step, saved } => {
-                let saved = if *saved { "saved" } else { "not saved" };
-                self.line(&format!("{}  stopped behind step {step}, {saved}", name(trial)));
+                let saved = if *saved { "checkpoint saved" } else { "no checkpoint saved" };
+                self.line(&format!("{}  stopped after step {step}; {saved}", name(trial)));
             }
             Event::Ended { trial, outcome } => self.ended(trial, outcome),
             Event::Failed { trial, error, again } => {
-                let again = if *again { "; it is tried again" } else { "" };
+                let again = if *again { "; retrying" } else { "" };
                 self.bars.suspend(|| eprintln!("{}  failed: {error}{again}", name(trial)));
                 if !again.is_empty() {
                     return;

@@ -16,8 +16,8 @@ use super::place::Place;
 
 /// Write a report that answers the question: which optimizer, by how much, how sure
 ///
-/// One HTML file that needs nothing else: the answer in words, a table to sort, every figure with values under the pointer, what differs
-/// between the arms, published figures beside measured ones, and how to do it again.
+/// One self-contained HTML file: the answer in words, a table to sort, every figure with values under the pointer, what differs
+/// between the arms, published figures beside measured ones, and how to reproduce it.
 #[derive(Debug, Args)]
 pub struct Report {
     #[command(flatten)]
@@ -91,7 +91,7 @@ fn serve(folder: &Path, names: Option<Names>, address: SocketAddr) -> anyhow::Re
     if !address.ip().is_loopback() {
         eprintln!("warning: whoever reaches {address} can read this report");
     }
-    line(format_args!("http://{address}/ shows `{}` and what will come; Ctrl-C ends it", folder.display()));
+    line(format_args!("http://{address}/ serving `{}` (live); Ctrl-C to stop", folder.display()));
     server.run(&stop, &mut |skipped| eprintln!("warning: {skipped}"))?;
     Ok(ExitCode::SUCCESS)
 }

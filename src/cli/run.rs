@@ -22,15 +22,15 @@ use super::{choice, inverses, machine, place};
 
 /// Run every trial that is not finished yet, then draw its figures
 ///
-/// Results go to results/<experiment>/, one Parquet file a trial; what is there already is skipped, and what another process runs is
-/// left to it. The running trial is saved every five minutes (see [checkpoint] in docs/sweeps.md), so an interrupted run is gone on
-/// with by the same command. With a [search] the tuning trials go to results/<experiment>/tuning/, and the best are run again when all of
-/// them are done. Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops at once. SIGUSR1 is the first
+/// Results go to results/<experiment>/, one Parquet file per trial. Finished trials are skipped, as are trials running in another
+/// process. A checkpoint is saved every five minutes (see [checkpoint] in docs/sweeps.md); run the same command to resume an interrupted
+/// run. With a [search], tuning trials go to results/<experiment>/tuning/, and the best are rerun when all of them
+/// are done. Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops at once. SIGUSR1 is the first
 /// without a second, for schedulers.
 ///
 /// Exit codes: 0 all done (divergence is a result); 1 a trial failed, or nothing could be run or written; 2 the command line is
-/// wrong; 3 stopped on request, and the same command goes on; 4 all done here, but reruns of the best wait for tuning trials of other
-/// processes, and the same command goes on; 130 or 143 stopped at once by a second signal.
+/// wrong; 3 stopped on request, run the same command to resume; 4 all done here, but reruns of the best wait for tuning trials of other
+/// processes, run the same command later; 130 or 143 stopped at once by a second signal.
 #[derive(Debug, Args)]
 pub struct Run {
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub struct Run {
     threads: Option<u16>,
     /// Write each trial's final weights beside its result, as safetensors with PyTorch's names and layouts
     ///
-    /// A trial that is finished already is not run again for them.
+    /// Trials already finished are not rerun for this.
     #[arg(long)]
     save_weights: bool,
     /// Run N trials at once, each in a process with its share of the threads
@@ -55,10 +55,10 @@ pub struct Run {
     /// Run one part of N that take about as long, such as 2/8; draw when all are done
     #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<Shard>,
-    /// Run what failed three times, too
+    /// Also retry trials that failed three times
     #[arg(long)]
     retry: bool,
-    /// Print one JSON object a line for scripts
+    /// Print one JSON object per line, for scripts
     #[arg(long)]
     json: bool,
     /// Run this trial as a child of `--jobs`: it stops when its standard input ends
@@ -199,9 +199,9 @@ impl Run {
             return Ok(());
         }
         let taken = if taken == 0 { String::new() } else { format!(", {taken} run by other processes") };
-        line(format_args!("{finished} finished, {diverged} diverged, {skipped} done before, {failed} failed{taken}"));
+        line(format_args!("{finished} finished, {diverged} diverged, {skipped} already done, {failed} failed{taken}"));
         if stopped {
-            eprintln!("stopped: the same command goes on");
+            eprintln!("stopped; run the same command to resume");
         }
         Ok(())
     }

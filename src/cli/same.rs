@@ -9,7 +9,7 @@ use super::output::line;
 /// Say whether two results folders hold the same numbers, bit for bit
 ///
 /// Times and memory aside, the same trials give the same bits on the same kind of machine, however often they were interrupted. The
-/// exit code is 1 where they differ.
+/// exit code is 1 if they differ.
 #[derive(Debug, Args)]
 pub struct Same {
     /// A results folder, such as results/quickstart

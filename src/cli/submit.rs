@@ -14,9 +14,9 @@ use super::selection::Selection;
 
 /// Run an experiment on a cluster, as a Slurm job array
 ///
-/// Writes a batch script to results/<experiment>/slurm/ and gives it to sbatch: one task a shard. A task that Slurm preempts or that
-/// reaches its time limit saves its trial and is queued again. With a search there are two arrays, and the second reruns the best when
-/// the first has ended. The program's file and the folder of results must be seen by all nodes.
+/// Writes a batch script to results/<experiment>/slurm/ and gives it to sbatch: one task per shard. A task that Slurm preempts or that
+/// reaches its time limit saves a checkpoint and requeues itself. With a search there are two arrays, and the second reruns the best when
+/// the first has ended. The program's file and the folder of results must be visible to all nodes.
 #[derive(Debug, Args)]
 pub struct Submit {
     #[command(flatten)]
@@ -27,25 +27,25 @@ pub struct Submit {
     /// The partition to run in [default: the cluster's own]
     #[arg(long)]
     partition: Option<String>,
-    /// Time limit of a task, as sbatch takes it; a task that needs longer is queued again
+    /// Time limit of a task, as sbatch takes it; a task that needs longer is requeued
     #[arg(long, default_value = "04:00:00", value_parser = time)]
     time: String,
-    /// GPUs a task; with them trials are run on cuda
+    /// GPUs per task; trials then run on CUDA
     #[arg(long, default_value_t = 0)]
     gpus: u16,
-    /// Cores a task
+    /// Cores per task
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     cpus: u16,
-    /// Memory a task, as sbatch takes it [default: the cluster's own]
+    /// Memory per task, as sbatch takes it [default: the cluster's own]
     #[arg(long)]
     memory: Option<String>,
-    /// Tasks that the trials are dealt out to [default: one a trial, at most 32]
+    /// Tasks that the trials are dealt out to [default: one per trial, at most 32]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     shards: Option<u16>,
     /// Tasks at a time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     array_max: Option<u16>,
-    /// Show the script, and submit nothing
+    /// Print the script without submitting it
     #[arg(long)]
     dry_run: bool,
 }
@@ -147,7 +147,7 @@ trap 'kill -USR1 "$child"' TERM
 wait "$child"; code=$?
 while kill -0 "$child" 2> /dev/null; do wait "$child"; code=$?; done
 
-# 3: stopped on request, and the same command goes on.
+# 3: stopped on request, run the same command to resume.
 if [ "$again" = yes ] && [ "$code" -eq 3 ]; then
   scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
 fi

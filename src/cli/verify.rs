@@ -10,7 +10,7 @@ use nkfac_bench::reference::{self, Deviation, Verdict};
 
 /// Replay recorded runs of reference implementations and compare every number
 ///
-/// One line a trace, the worst first. The exit code is 1 if any number is over its bar or a trace cannot be replayed.
+/// One line per trace, worst first. The exit code is 1 if any number is over its bar or a trace cannot be replayed.
 #[derive(Debug, Args)]
 pub struct Verify {
     /// Traces (safetensors files)
@@ -19,7 +19,7 @@ pub struct Verify {
     /// Largest relative error [default: 1e-9 in f64; in f32 what rounding leaves: 1e-4 for the first loss, else 1e-3]
     #[arg(long)]
     tolerance: Option<f64>,
-    /// What our numbers are computed in
+    /// Precision of our side
     #[arg(long, value_enum, default_value_t = Precision::F64)]
     dtype: Precision,
     /// How convolutions are computed in f32
@@ -37,7 +37,7 @@ impl Verify {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         ensure!(
             self.tolerance.is_none_or(|tolerance| tolerance > 0.0),
-            "--tolerance {}: a number above 0 expected",
+            "--tolerance {}: must be greater than 0",
             self.tolerance.unwrap_or_default()
         );
         let dtype = match self.dtype {

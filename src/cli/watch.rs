@@ -19,7 +19,7 @@ use super::selection::Changes;
 
 /// Watch a sweep on the terminal: trials, curves, time left
 ///
-/// Shows once a second what the folder of results tells, whoever runs the trials, here or on a machine that shares it; nothing is written. Of an
+/// Reads the results folder once a second, whichever process or machine runs the trials; writes nothing. Of an
 /// experiment every trial is shown, those of a search and then its reruns; of a results folder those that have begun. The time left is that of training, from how long trials took so
 /// far and how much others have to compute.
 ///
@@ -46,7 +46,7 @@ impl Watch {
         if !io::stdout().is_terminal() {
             let place = self.place.as_ref().map_or("results/NAME".into(), |place| place.to_string_lossy());
             bail!(
-                "`watch` draws on a terminal, and standard output is none\nhint: `nkfac-bench status {place}` prints it once"
+                "`watch` draws on a terminal, and stdout is not a terminal\nhint: `nkfac-bench status {place}` prints it once"
             );
         }
         let (title, reader) = self.reader()?;

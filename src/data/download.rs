@@ -1,4 +1,4 @@
-//! One file over HTTP: what came already is gone on with, a connection that is cut is made again.
+//! One file over HTTP: a partial download is resumed, a dropped connection retried.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -82,7 +82,7 @@ fn target(value: &Value) -> Result<f64, config::Error> {
     if number > 0.0 && number <= 1.0 {
         return Ok(number);
     }
-    Err(config::Error::at(&value.origin, format!("`target` is {number}, a test accuracy above 0 and up to 1 expected"))
+    Err(config::Error::at(&value.origin, format!("`target` must be above 0 and at most 1 (got {number})"))
         .hint("target = 0.9 stands for 90 %"))
 }
 
@@ -169,7 +169,7 @@ fn assignment(text: &str) -> Result<(String, Value), config::Error> {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), Value::parse_argument(&origin.source, value.trim())?))
         }
-        _ => Err(config::Error::at(&origin, format!("`{text}` is no assignment"))
+        _ => Err(config::Error::at(&origin, format!("expected KEY=VALUE, got `{text}`"))
             .hint("--set optimizer.update.momentum=0.95")),
     }
 }

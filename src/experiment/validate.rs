@@ -11,7 +11,7 @@ use crate::train::{Config, Dtype, Schedule, shape};
 #[derive(Debug)]
 pub struct Problem {
     pub path: String,
-    /// Goes on behind the path: `is 0, at least 1 expected`.
+    /// Follows the path: `must be at least 1 (got 0)`.
     pub message: String,
     pub hint: Option<String>,
 }
@@ -44,34 +44,34 @@ impl Check {
 
     fn at_least_one(&mut self, path: &str, value: usize) {
         if value == 0 {
-            self.fail(path, "is 0, at least 1 expected".into());
+            self.fail(path, "must be at least 1 (got 0)".into());
         }
     }
 
     /// From 1 to `most`: further out numbers overflow before they make sense.
     fn count(&mut self, path: &str, value: usize, most: usize) {
         if value > most {
-            self.fail(path, format!("is {value}, at most {most} expected"));
+            self.fail(path, format!("must be at most {most} (got {value})"));
         }
         self.at_least_one(path, value);
     }
 
     fn positive(&mut self, path: &str, value: f64) {
         if !(value > 0.0 && value.is_finite()) {
-            self.fail(path, format!("is {value}, a number above 0 expected"));
+            self.fail(path, format!("must be greater than 0 (got {value})"));
         }
     }
 
     fn not_negative(&mut self, path: &str, value: f64) {
         if !(value >= 0.0 && value.is_finite()) {
-            self.fail(path, format!("is {value}, a number from 0 on expected"));
+            self.fail(path, format!("must be at least 0 (got {value})"));
         }
     }
 
     /// In [0, 1).
     fn share(&mut self, path: &str, value: f64) {
         if !(0.0..1.0).contains(&value) {
-            self.fail(path, format!("is {value}, a number from 0 to below 1 expected"));
+            self.fail(path, format!("must be at least 0 and below 1 (got {value})"));
         }
     }
 }
@@ -145,11 +145,11 @@ fn schedule(check: &mut Check, schedule: &Schedule, epochs: usize) {
     check.positive("schedule.lr", schedule.peak());
     if schedule.warmup() >= epochs.max(1) {
         let warmup = schedule.warmup();
-        check.fail("schedule.warmup", format!("is {warmup}, less than the {epochs} epochs expected"));
+        check.fail("schedule.warmup", format!("must be less than the {epochs} epochs (got {warmup})"));
     }
     match schedule {
         Schedule::Cosine { floor, .. } if !(0.0..=1.0).contains(floor) => {
-            check.fail("schedule.floor", format!("is {floor}, a share of `lr` from 0 to 1 expected"));
+            check.fail("schedule.floor", format!("must be a share of `lr` from 0 to 1 (got {floor})"));
         }
         Schedule::Constant { .. } | Schedule::Cosine { .. } => {}
         Schedule::Steps { factor, .. } => check.positive("schedule.factor", *factor),
@@ -213,7 +213,7 @@ fn kfac(check: &mut Check, kfac: &KfacConfig) {
         InverterConfig::Hyperpower { steps, order } => {
             check.at_least_one(&key("inverter.steps"), steps);
             if order < 2 {
-                check.fail(&key("inverter.order"), format!("is {order}, at least 2 expected"));
+                check.fail(&key("inverter.order"), format!("must be at least 2 (got {order})"));
             }
         }
         InverterConfig::Eigen { cutoff } => check.not_negative(&key("inverter.cutoff"), cutoff),
@@ -235,7 +235,7 @@ fn shampoo(check: &mut Check, shampoo: &ShampooConfig) {
     check.at_least_one(&key("factor_every"), shampoo.factor_every);
     check.at_least_one(&key("root_every"), shampoo.root_every);
     if !(0.0..=1.0).contains(&shampoo.decay) {
-        check.fail(&key("decay"), format!("is {}, a number from 0 to 1 expected", shampoo.decay));
+        check.fail(&key("decay"), format!("must be from 0 to 1 (got {})", shampoo.decay));
     }
     damping(check, shampoo.damping);
     if matches!(shampoo.damping, Damping::Joint { .. }) {

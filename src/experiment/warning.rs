@@ -35,7 +35,8 @@ fn never_newton(kfac: &KfacConfig, steps: usize) -> Option<String> {
     let newton = (exact_until.saturating_add(1)..refreshes).take(2).any(|refresh| !refresh.is_multiple_of(exact_every));
     (!newton).then(|| {
         format!(
-            "all {refreshes} refreshes of its {steps} steps are exact, none is Newton's: the arm compares the exact inverse with itself"
+            "with inverse_every = {} all {refreshes} refreshes in {steps} steps are exact, so Newton's iteration never runs\nhint: lower `optimizer.precondition.inverse_every`",
+            kfac.inverse_every
         )
     })
 }

@@ -14,7 +14,7 @@ impl Figure for Ablation {
     fn entry(&self) -> Entry {
         Entry {
             name: "ablation",
-            help: "final test accuracy and seconds an epoch against what was swept",
+            help: "final test accuracy and seconds per epoch against what was swept",
             example: "nkfac-bench figure results/quickstart ablation",
         }
     }

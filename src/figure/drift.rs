@@ -66,7 +66,7 @@ pub fn draw(frame: &DataFrame, name: &str, width: f64) -> PolarsResult<Canvas> {
     let mut keys: Vec<(usize, &str)> = lines.iter().copied().zip(labels.iter().map(String::as_str)).collect();
     keys.dedup();
     let swatch = |&(line, text): &(usize, &str)| Key { swatch: Swatch::Line(Look::new(line)), text: text.into() };
-    let note = Some("median over factors and seeds; band: from the least to the largest".to_owned());
+    let note = Some("median over factors and seeds; band: min to max".to_owned());
     let legend = Legend::new(keys.iter().map(swatch).collect(), note, width);
     let grid = Grid::new(width, 1);
     let (frame, below) = (grid.frame(0), grid.below(1));

@@ -49,7 +49,7 @@ impl Figure for TimeToTarget {
         }
         let lines: Vec<&[Mark]> = marks.chunk_by(|a, b| a.line == b.line).collect();
         let caption = format!(
-            "full: reached; hollow, with an arrow: ended before; ×: diverged; bar: median over seeds, where reached by half; target {} %",
+            "filled: reached target; hollow →: did not; ×: diverged; bar: median over seeds, where half reached it; target {} %",
             table::digits(100.0 * target)
         );
         let legend = Legend::new(Vec::new(), summary::caption(numbers, Some(caption))?, width);

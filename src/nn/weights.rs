@@ -17,11 +17,11 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
     #[error("`{}` is no safetensors file: {message}", path.display())]
     Format { path: PathBuf, message: String },
-    #[error("`{}` has no `{name}`\nhint: these weights are of another net", path.display())]
+    #[error("`{}` has no `{name}`\nhint: these weights belong to another model", path.display())]
     Missing { path: PathBuf, name: String },
-    #[error("`{}` has `{name}`, which this net has not\nhint: these weights are of another net", path.display())]
+    #[error("`{}` has `{name}`, which this model does not have\nhint: these weights belong to another model", path.display())]
     Unknown { path: PathBuf, name: String },
-    #[error("`{}`: `{name}` is {theirs:?}, {ours:?} expected\nhint: these weights are of another net", path.display())]
+    #[error("`{}`: `{name}` is {theirs:?}, {ours:?} expected\nhint: these weights belong to another model", path.display())]
     Shape { path: PathBuf, name: String, theirs: Vec<usize>, ours: Vec<usize> },
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -158,14 +158,14 @@ fn caveats(lines: &[Line], diverged: u32, validated: bool) -> Vec<String> {
     if most < ENOUGH {
         let floor = if most < stats::FEWEST { "Fewer than three seeds tell nothing of the spread. " } else { "" };
         said.push(format!(
-            "{floor}Intervals of differences are Student's, which take them for normal; from {ENOUGH} seeds on the bootstrap must agree."
+            "{floor}Intervals of differences are Student's t, assuming normal differences; from {ENOUGH} seeds on the bootstrap must agree."
         ));
     }
     if diverged > 0 {
         said.push(format!("{diverged} trials diverged; they are counted, and never averaged."));
     }
     if !validated {
-        said.push("There are no validation images, so best epochs are chosen on the test images, which flatters; judge by the last epoch.".into());
+        said.push("There are no validation images, so best epochs are chosen on the test images, which biases them upwards; judge by the last epoch.".into());
     }
     said
 }

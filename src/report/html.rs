@@ -12,7 +12,11 @@ pub fn page(report: &Report) -> String {
         section("verdicts", "Published and measured", &verdicts(&report.verdicts)),
         section("configurations", "How the arms differ", &configurations(report)),
         section("facts", "What was run", &facts(report)),
-        section("again", "Again", &format!("<pre><code>{}</code></pre>", escape(&report.facts.commands.join("\n")))),
+        section(
+            "again",
+            "Reproduce",
+            &format!("<pre><code>{}</code></pre>", escape(&report.facts.commands.join("\n"))),
+        ),
     ];
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -51,7 +55,7 @@ fn main_table(table: &Table) -> String {
     format!(
         "<div class=\"scroll\"><table class=\"sortable\">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n\
          <p class=\"note\">Mean ± standard deviation over finished trials; 95 % interval of the mean final accuracy (Student’s t; bootstrap from six seeds on). Bold: \
-         best, of more than one seed; underlined: no significant difference from it, paired by seed (95 %). Best epochs are chosen on the {chosen} images. Click a head to sort.</p>\n"
+         best, of more than one seed; underlined: no significant difference from it, paired by seed (95 %). Best epochs are chosen on the {chosen} images. Click a column header to sort.</p>\n"
     )
 }
 

@@ -11,7 +11,7 @@ pub fn text(report: &Report) -> String {
     let verdicts: String = report.verdicts.iter().map(verdict).collect();
     format!(
         "# {}\n\n{answer}\n{}\nMean ± standard deviation over seeds; 95 % interval of the mean (Student’s t; bootstrap from six seeds on).\n\n{verdicts}\
-         ## What was run\n\n| | |\n| --- | --- |\n{facts}\n## Again\n\n```console\n{}\n```\n",
+         ## What was run\n\n| | |\n| --- | --- |\n{facts}\n## Reproduce\n\n```console\n{}\n```\n",
         escape(&report.facts.experiment),
         report.table.markdown(),
         report.facts.commands.join("\n")

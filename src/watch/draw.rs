@@ -51,7 +51,7 @@ fn times(screen: &Screen) -> String {
         Some(0.0) if !runs => format!("{elapsed} · nothing left to run"),
         Some(seconds) if runs => format!("{elapsed} · about {} left", span(seconds)),
         Some(seconds) => format!("{elapsed} · about {} of training left, which nobody runs", span(seconds)),
-        None => format!("{elapsed} · how long it takes is known after an epoch"),
+        None => format!("{elapsed} · time left is known after one epoch"),
     }
 }
 

@@ -157,7 +157,7 @@ fn a_terminal_of_80_by_24_shows_all_of_it() {
     assert!(loss.join("\n").contains(" training loss by epoch, mean of seeds"));
     let (waiting, _) = drawn(&sweep()[2..3], (80, 24), View::default());
     assert!(waiting.join("\n").contains("no epoch has ended yet"), "{waiting:?}");
-    assert_eq!(waiting[1], "not begun · how long it takes is known after an epoch");
+    assert_eq!(waiting[1], "not begun · time left is known after one epoch");
 }
 
 #[test]

@@ -62,9 +62,9 @@ fn inverters_on_random_matrices_are_run_once_and_recorded() {
     let args = ["run", path.to_str().unwrap(), "--scale", "laptop", "--set", "order=24", "--set", "rounds=3"];
     let first = run(folder.path(), &args);
     assert_eq!(first.code, 0, "{}", first.err);
-    assert!(first.out.contains("60 finished, 0 diverged, 0 done before"), "{}", first.out);
+    assert!(first.out.contains("60 finished, 0 diverged, 0 already done"), "{}", first.out);
     let again = run(folder.path(), &args);
-    assert!(again.out.contains("0 finished, 0 diverged, 60 done before"), "{}", again.out);
+    assert!(again.out.contains("0 finished, 0 diverged, 60 already done"), "{}", again.out);
     let results = record::read(&folder.path().join("results/figure-s1-newton-laptop")).unwrap();
     let inverters = results.trials.column("inverter").unwrap().str().unwrap();
     let residuals = |rows: &DataFrame| {

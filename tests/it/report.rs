@@ -175,10 +175,9 @@ fn a_target_is_recorded_and_an_impossible_one_refused() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     let svg = std::fs::read_to_string(folder.path().join("results/small/figures/time-to-target.svg")).unwrap();
     assert!(svg.contains("training time to 50.0 % test accuracy"), "{svg}");
-    for (wrong, message) in [
-        ("target = 90", "`target` is 90, a test accuracy above 0 and up to 1 expected"),
-        ("order = \"any\"", "unknown"),
-    ] {
+    for (wrong, message) in
+        [("target = 90", "`target` must be above 0 and at most 1 (got 90)"), ("order = \"any\"", "unknown")]
+    {
         file(&TWO_ARMS.replace("target = 0.5", wrong).replace("order = \"interleaved\"\n", ""));
         let ran = run(folder.path(), &["plan", "x.toml"]);
         assert_eq!(ran.code, 1);

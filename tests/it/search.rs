@@ -59,7 +59,7 @@ fn the_best_are_run_again_and_only_they_are_drawn() {
     assert!(planned.err.contains(lacking), "{}", planned.err);
     let first = run(folder.path(), &["run", "x.toml"]);
     assert_eq!(first.code, 0, "{}", first.err);
-    assert!(first.out.contains("10 finished, 0 diverged, 0 done before"), "{}", first.out);
+    assert!(first.out.contains("10 finished, 0 diverged, 0 already done"), "{}", first.out);
     assert_eq!(first.out.matches("chosen: ").count(), 2, "{}", first.out);
     let (results, tuning) = (folder.path().join("results/small"), folder.path().join("results/small/tuning"));
     assert_eq!((parquet(&results).len(), parquet(&tuning).len()), (4, 6));
@@ -79,7 +79,7 @@ fn the_best_are_run_again_and_only_they_are_drawn() {
     before.iter().for_each(|path| std::fs::remove_file(path).unwrap());
     whoever_watches_goes_over_to_the_reruns(folder.path(), &tuning);
     let again = run(folder.path(), &["run", "x.toml"]);
-    assert!(again.out.contains("4 finished, 0 diverged, 6 done before"), "{}", again.out);
+    assert!(again.out.contains("4 finished, 0 diverged, 6 already done"), "{}", again.out);
     assert_eq!(names(), before);
     let status = run(folder.path(), &["status", "x.toml"]).out;
     assert!(status.contains("6 finished\nreruns\n") && status.ends_with("\n4 finished\n"), "{status}");
@@ -118,7 +118,11 @@ fn shards_wait_for_each_other_and_come_to_the_same() {
     let first = shard("1/2");
     assert_eq!(first.code, 4, "{}", first.err);
     assert!(first.err.contains("3 of 6 tuning trials have no result yet (of "), "{}", first.err);
-    assert!(first.err.contains("the reruns wait for them\nhint: the same command goes on"), "{}", first.err);
+    assert!(
+        first.err.contains("the reruns wait for them\nhint: run the same command once they are there"),
+        "{}",
+        first.err
+    );
     let status = run(folder.path(), &["status", "x.toml"]).out;
     assert!(status.contains("3 finished, 3 waiting\nreruns\n3 of 6 tuning trials"), "{status}");
     let drawn = run(folder.path(), &["figure", "results/small"]);
@@ -130,7 +134,7 @@ fn shards_wait_for_each_other_and_come_to_the_same() {
 
     let jobs = run(folder.path(), &["run", "x.toml", "--threads", "2", "--jobs", "2", "--out", "jobs"]);
     assert_eq!(jobs.code, 0, "{}", jobs.err);
-    assert!(jobs.out.contains("10 finished, 0 diverged, 0 done before"), "{}", jobs.out);
+    assert!(jobs.out.contains("10 finished, 0 diverged, 0 already done"), "{}", jobs.out);
     for part in ["small", "small/tuning"] {
         let same = run(folder.path(), &["same", &format!("results/{part}"), &format!("jobs/{part}")]);
         assert_eq!(same.code, 0, "{}", same.out);

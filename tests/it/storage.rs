@@ -12,8 +12,8 @@ use super::faults::{plan, settings};
 use super::program::{Ran, ran, run};
 use super::sweep::{SMALL, folder};
 
-const ALL_DONE: &str = "4 finished, 0 diverged, 0 done before, 0 failed\n";
-const REST_DONE: &str = "2 finished, 0 diverged, 2 done before, 0 failed\n";
+const ALL_DONE: &str = "4 finished, 0 diverged, 0 already done, 0 failed\n";
+const REST_DONE: &str = "2 finished, 0 diverged, 2 already done, 0 failed\n";
 
 /// A file system of its own, in memory, for results.
 struct Disk(tempfile::TempDir);
@@ -103,7 +103,7 @@ fn on_a_full_disk_no_process_is_begun_only_to_say_the_same() {
     let full = disk.run(folder.path(), &["--jobs", "1"]);
     assert_eq!(full.code, 1, "{}{}", full.out, full.err);
     assert_eq!(full.err.matches("hint: make room").count(), 1, "{}", full.err);
-    assert!(full.out.ends_with("0 finished, 0 diverged, 0 done before, 1 failed\n"), "{}", full.out);
+    assert!(full.out.ends_with("0 finished, 0 diverged, 0 already done, 1 failed\n"), "{}", full.out);
     disk.empty();
     let rest = disk.run(folder.path(), &["--jobs", "2"]);
     assert!(rest.out.ends_with(ALL_DONE), "{}{}", rest.out, rest.err);
@@ -253,7 +253,7 @@ fn data_that_are_missing_fail_their_trials_alone() {
     let folder = folder(&SMALL.replacen("[[arm]]\nname = \"sgd\"", arms, 1));
     let ran = run(folder.path(), &["run", "x.toml"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.out.ends_with("4 finished, 0 diverged, 0 done before, 2 failed\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("4 finished, 0 diverged, 0 already done, 2 failed\n"), "{}", ran.out);
 }
 
 /// Files may not grow beyond so many KiB: writing fails as it does on a full disk.
@@ -273,7 +273,7 @@ fn a_full_disk_stops_the_sweep_and_says_what_to_do() {
     assert!(ran.err.contains("error: cannot write to `"), "{}", ran.err);
     assert!(ran.err.contains("hint: make room, or choose another folder with `--out`"), "{}", ran.err);
     let ran = run(folder.path(), &["run", "x.toml"]);
-    assert!(ran.out.ends_with("4 finished, 0 diverged, 0 done before, 0 failed\n"), "{}{}", ran.out, ran.err);
+    assert!(ran.out.ends_with("4 finished, 0 diverged, 0 already done, 0 failed\n"), "{}{}", ran.out, ran.err);
 }
 
 #[test]

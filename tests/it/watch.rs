@@ -15,7 +15,7 @@ fn without_a_terminal_there_is_a_hint_in_place_of_a_screen() {
     let folder = sample();
     let ran = run(folder.path(), &["watch", "."]);
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    assert!(ran.err.contains("standard output is none\nhint: `nkfac-bench status .` prints it once"), "{}", ran.err);
+    assert!(ran.err.contains("stdout is not a terminal\nhint: `nkfac-bench status .` prints it once"), "{}", ran.err);
 }
 
 #[test]

@@ -66,7 +66,11 @@ fn weights_of_another_net_are_refused_in_words() {
     let weights = weights.to_str().unwrap();
     let ran = run(folder.path(), &["evaluate", "tiny.toml", "--weights", weights, "--set", "model.hidden=[9]"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("is [8, 64], [9, 64] expected\nhint: these weights are of another net"), "{}", ran.err);
+    assert!(
+        ran.err.contains("is [8, 64], [9, 64] expected\nhint: these weights belong to another model"),
+        "{}",
+        ran.err
+    );
     let ran = run(folder.path(), &["evaluate", "tiny.toml", "--weights", "nowhere.safetensors"]);
     assert!(ran.code == 1 && ran.err.contains("cannot read `nowhere.safetensors`"), "{}", ran.err);
     let ran = run(folder.path(), &["plan", "tiny.toml", "--set", "init_from=nowhere.safetensors"]);

@@ -92,7 +92,7 @@ for _ in $(seq 170); do
 done
 cat results/quickstart/slurm/*.log
 "$program" status results/quickstart | tail -1
-grep -q 'goes on behind step' results/quickstart/slurm/*.log || { echo "no task went on from a checkpoint"; exit 1; }
+grep -q 'resuming after step' results/quickstart/slurm/*.log || { echo "no task went on from a checkpoint"; exit 1; }
 
 "$program" run "${common[@]}" --out local --threads 1 > /dev/null
 "$program" same results/quickstart local/quickstart
