@@ -20,6 +20,7 @@ mod serve;
 mod tests;
 
 use polars::prelude::PolarsError;
+use rayon::prelude::*;
 
 use crate::catalog::Entry;
 use crate::figure::{self, COLUMN, Canvas, Data, Differences, PAGE, Table};
@@ -66,7 +67,7 @@ impl Report {
             facts: Facts::new(data)?,
             answer: answer::sentences(data, &table)?,
             verdicts: verdict::verdicts(data, &differences, scales)?,
-            figures: figure::ALL.iter().map(|&figure| draw(figure, data)).collect::<Result<_, _>>()?,
+            figures: figure::ALL.par_iter().map(|&figure| draw(figure, data)).collect::<Result<_, _>>()?,
             table,
             differences,
         })
