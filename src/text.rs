@@ -10,6 +10,12 @@ pub fn is_plain(c: char) -> bool {
     !(c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}'))
 }
 
+/// `1 trial`, `2 trials`.
+#[must_use]
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The text with a replacement character for each that is not plain, for outputs.
 #[must_use]
 pub fn plain(text: &str) -> String {

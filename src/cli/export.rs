@@ -4,6 +4,8 @@ use std::process::ExitCode;
 use clap::Args;
 use nkfac_bench::export::{self, Exported};
 
+use nkfac_bench::text::counted;
+
 use super::output::line;
 use super::place::Place;
 
@@ -47,5 +49,5 @@ fn tell(exported: &Exported, to: &std::path::Path) {
     for skipped in &exported.skipped {
         eprintln!("warning: {skipped}");
     }
-    line(format_args!("{} trials in {}", exported.trials, to.display()));
+    line(format_args!("{} in {}", counted(exported.trials, "trial"), to.display()));
 }

@@ -6,13 +6,14 @@ use candle_core::Device;
 use nkfac_bench::experiment::inverse::Comparison;
 use nkfac_bench::runner::Summary;
 use nkfac_bench::runner::inverse::{self, Place};
+use nkfac_bench::text::counted;
 use serde_json::json;
 
 use super::output::line;
 
 /// One line a trial.
 pub fn plan(comparison: &Comparison) {
-    line(format_args!("{}: {} trials", comparison.name, comparison.trials.len()));
+    line(format_args!("{}: {}", comparison.name, counted(comparison.trials.len(), "trial")));
     for trial in &comparison.trials {
         line(format_args!("{}  {}", trial.id, trial));
     }

@@ -5,6 +5,7 @@ use clap::Args;
 use nkfac_bench::experiment::{self, TUNING, Work};
 use nkfac_bench::figure::Data;
 use nkfac_bench::record::{self, Names};
+use nkfac_bench::text::counted;
 
 use super::selection::Changes;
 
@@ -62,8 +63,11 @@ impl Place {
         let (folder, names) = self.names()?;
         let data = read(&folder, names.as_ref())?;
         if names.is_none() {
-            let count = data.results.trials.height();
-            eprintln!("all {count} trials in `{}`; name the experiment's file for exactly its own", folder.display());
+            let all = counted(data.results.trials.height(), "trial");
+            eprintln!(
+                "{all} in `{}`, all that lie there; name the experiment's file for exactly its own",
+                folder.display()
+            );
         }
         Ok((folder, data))
     }
@@ -91,11 +95,8 @@ pub fn read(folder: &Path, names: Option<&Names>) -> anyhow::Result<Data> {
             );
         }
         if results.others > 0 {
-            let (count, noun) = (results.others, if results.others == 1 { "trial" } else { "trials" });
-            eprintln!(
-                "left out: {count} other {noun} in `{}`, which the experiment's file does not have",
-                folder.display()
-            );
+            let others = counted(results.others, "other trial");
+            eprintln!("left out: {others} in `{}`, which the experiment's file does not have", folder.display());
         }
     }
     Ok(Data::new(results)?)

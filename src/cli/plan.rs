@@ -1,8 +1,10 @@
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use nkfac_bench::experiment::{Experiment, Trial, Work};
 use nkfac_bench::runner;
+use nkfac_bench::text::counted;
 
 use super::inverses;
 use super::output::line;
@@ -30,6 +32,9 @@ impl Plan {
             }
         };
         warn(&experiment);
+        for missing in experiment.missing_data(&experiment.folder(Path::new("results"))) {
+            eprintln!("warning: {missing}");
+        }
         line(head(&experiment));
         let width = experiment.trials.iter().map(|trial| trial.arm.chars().count()).max().unwrap_or(0);
         for trial in &experiment.trials {
@@ -45,10 +50,10 @@ impl Plan {
 /// `quickstart: 8 trials`.
 fn head(experiment: &Experiment) -> String {
     let Experiment { name, trials, search, .. } = experiment;
-    let Some(search) = search else { return format!("{name}: {} trials", trials.len()) };
+    let Some(search) = search else { return format!("{name}: {}", counted(trials.len(), "trial")) };
     let seeds: Vec<String> = search.config.rerun.iter().map(u64::to_string).collect();
-    let (tuning, choices, seeds) = (trials.len(), search.choices(trials), seeds.join(", "));
-    format!("{name}: {tuning} tuning trials, then {choices} × {} reruns (seeds {seeds})", search.config.rerun.len())
+    let (tuning, choices, seeds) = (counted(trials.len(), "tuning trial"), search.choices(trials), seeds.join(", "));
+    format!("{name}: {tuning}, then {choices} × {} reruns (seeds {seeds})", search.config.rerun.len())
 }
 
 /// `seed = 1, optimizer.precondition.inverse_every = 200`.

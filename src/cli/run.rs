@@ -128,6 +128,9 @@ impl Run {
             stop: stop.clone(),
             retry: self.retry,
         };
+        if let Some(missing) = experiment.missing_data(&settings.folder).into_iter().next() {
+            return Err(missing.into());
+        }
         if self.json {
             return Ok(self.run(&experiment, &settings, &mut Lines::default())?);
         }

@@ -185,6 +185,21 @@ impl DataConfig {
     }
 }
 
+/// Whether the files of a set lie in the data folder. They are not read.
+///
+/// # Errors
+/// One is missing: says which, and how to get it.
+pub fn locate(kind: Kind, folder: &Path) -> Result<(), Error> {
+    let place = kind.place(folder);
+    // Of folders the upper ones: what is in them is read when a trial starts.
+    let names = kind.source().into_iter().flat_map(|source| source.files).map(|(name, _)| *name);
+    let mut names = names.filter(|name| !name.contains('/'));
+    match names.find(|name| source::find(&place, name).is_none()) {
+        Some(file) => Err(Error::Missing { set: kind.name(), folder: place, file }),
+        None => Ok(()),
+    }
+}
+
 /// Where data lie: the experiment's own folder, else `NKFAC_DATA`, else a cache folder.
 #[must_use]
 pub fn folder(of_experiment: Option<&Path>) -> PathBuf {

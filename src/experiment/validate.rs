@@ -142,7 +142,8 @@ fn optimizer(check: &mut Check, optimizer: &OptimizerConfig) {
 }
 
 fn schedule(check: &mut Check, schedule: &Schedule, epochs: usize) {
-    check.positive("schedule.lr", schedule.peak());
+    // A rate of 0 is a control: nothing may be learned.
+    check.not_negative("schedule.lr", schedule.peak());
     if schedule.warmup() >= epochs.max(1) {
         let warmup = schedule.warmup();
         check.fail("schedule.warmup", format!("must be less than the {epochs} epochs (got {warmup})"));

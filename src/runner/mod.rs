@@ -11,6 +11,7 @@ mod machine;
 mod names;
 mod origin;
 mod progress;
+mod ready;
 mod run;
 mod settings;
 mod shard;

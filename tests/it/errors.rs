@@ -34,7 +34,7 @@ fn a_good_file_is_planned() {
     std::fs::write(folder.path().join("x.toml"), GOOD).unwrap();
     let ran = run(folder.path(), &["plan", "x.toml", "--full"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(ran.out.starts_with("x: 1 trials\n"), "{}", ran.out);
+    assert!(ran.out.starts_with("x: 1 trial\n"), "{}", ran.out);
     assert!(ran.out.contains(r#""exact_every": 500"#), "{}", ran.out);
 }
 
@@ -86,7 +86,7 @@ fn wrong_types_and_impossible_values_are_refused_where_they_stand() {
             "error: x.toml:6: `model` is `mobilenet-v2`, whose grouped convolutions have no curvature to precondition with\n\
              hint: an optimizer without `precondition`, such as sgd, adamw or muon, or another net\n",
         ),
-        (with("lr = 0.05", "lr = nan"), "error: x.toml:7: `schedule.lr` must be greater than 0 (got NaN)\n"),
+        (with("lr = 0.05", "lr = nan"), "error: x.toml:7: `schedule.lr` must be at least 0 (got NaN)\n"),
         (
             with("batch = 32", "batch = 2000"),
             "error: x.toml:4: `batch` is 2000, but there are only 1437 training images\n\
@@ -172,7 +172,15 @@ fn missing_data_are_asked_for_by_name() {
     let ran = run(folder.path(), &["run", "x.toml"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("`train-images-idx3-ubyte` is missing\nhint: set `data_dir`"), "{}", ran.err);
-    assert!(ran.out.ends_with("0 finished, 0 diverged, 0 already done, 1 failed\n"), "{}", ran.out);
+    assert!(ran.out.is_empty() && !folder.path().join("results/x").exists(), "nothing is begun: {}", ran.out);
+    let planned = run(folder.path(), &["plan", "x.toml"]);
+    assert_eq!(planned.code, 0);
+    assert!(
+        planned.err.contains("warning: no mnist in `") && planned.err.contains("data fetch mnist"),
+        "{}",
+        planned.err
+    );
+    assert!(planned.out.starts_with("x: 1 trial\n"), "{}", planned.out);
 }
 
 #[test]

@@ -100,7 +100,11 @@ fn what_the_file_has_no_more_is_left_out_and_counted() {
     let status = run(folder, &["status", "x.toml"]).out;
     assert!(status.contains("\n2 finished\nbesides, in `results/mine`: 4 finished"), "{status}");
     let all = run(folder, &["figure", "results/mine"]);
-    assert!(all.err.contains("all 6 trials in `results/mine`") && table(folder).len() > 2, "{}", all.err);
+    assert!(
+        all.err.contains("6 trials in `results/mine`, all that lie there") && table(folder).len() > 2,
+        "{}",
+        all.err
+    );
     let drawn = run(folder, &["figure", "x.toml"]);
     assert!(drawn.code == 0 && table(folder).len() == 2, "{}", drawn.err);
 

@@ -168,6 +168,22 @@ fn different_configurations_are_never_averaged_as_seeds() {
 }
 
 #[test]
+fn nothing_is_learned_at_a_rate_of_zero() {
+    let losses = |rate: &str| -> Vec<Vec<u64>> {
+        let folder = folder(&SMALL.replace("lr = 0.05", rate));
+        let ran = run(folder.path(), &["run", "x.toml", "--seeds", "1"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let all = numbers(&results(folder.path()));
+        let of_test = |row: &&(String, String, String, u64)| row.1 == "test" && row.2 == "loss";
+        let of_test: Vec<_> = all.iter().filter(of_test).collect();
+        of_test.chunk_by(|a, b| a.0 == b.0).map(|rows| rows.iter().map(|row| row.3).collect()).collect()
+    };
+    let still = losses("lr = 0.0");
+    assert!(still.len() == 2 && still.iter().all(|epochs| epochs.len() == 2 && epochs[0] == epochs[1]), "{still:?}");
+    assert!(losses("lr = 0.05").iter().all(|epochs| epochs[0] != epochs[1]), "control");
+}
+
+#[test]
 fn a_name_that_leaves_the_results_folder_is_refused() {
     let folder = folder(&SMALL.replace("\"small\"", "\"../up\""));
     let ran = run(folder.path(), &["plan", "x.toml"]);
