@@ -49,7 +49,7 @@ fn control_characters_in_names_and_keys_are_refused_and_not_sent_to_the_terminal
 #[test]
 fn a_name_is_as_long_as_a_folder_may_have_and_no_longer() {
     let named = |length: usize| plan("\"small\"", &format!("\"{}\"", "ä".repeat(length / 2) + &"b".repeat(length % 2)));
-    assert!(named(255).contains(": 1 trials"), "{}", named(255));
+    assert!(named(255).contains(": 1 trial"), "{}", named(255));
     assert!(named(256).contains("`name` has 256 bytes, at most 255 expected"), "{}", named(256));
     for path in ["", ".", "..", "a/b", "a/", "./a"] {
         let said = plan("\"small\"", &format!("\"{path}\""));
@@ -66,7 +66,7 @@ fn an_experiment_may_be_a_pipe_that_is_read_once() {
         ran(bash.args(["-c", &script]).current_dir(folder.path()))
     };
     let planned = bash("plan /dev/stdin");
-    assert!(planned.out.starts_with("small: 1 trials"), "{}", planned.err);
+    assert!(planned.out.starts_with("small: 1 trial"), "{}", planned.err);
     let done = bash("run /dev/stdin --threads 1");
     assert!(done.out.contains("1 finished"), "{}{}", done.out, done.err);
     assert!(bash("status /dev/stdin").out.ends_with("1 finished\n"));
@@ -128,7 +128,7 @@ fn folders_whose_names_are_no_text_are_written_read_and_reported() {
     assert!(script.err.contains("cannot be named in a batch script"), "{}", script.err);
     std::fs::rename(folder.path().join("x.toml"), folder.path().join(OsStr::from_bytes(b"\xff.toml"))).unwrap();
     let named = ran(command(folder.path(), &["plan"]).arg(OsStr::from_bytes(b"\xff.toml")));
-    assert!(named.out.starts_with("small: 1 trials"), "{}", named.err);
+    assert!(named.out.starts_with("small: 1 trial"), "{}", named.err);
 }
 
 #[test]
@@ -168,12 +168,12 @@ fn an_eps_that_vanishes_in_the_nets_numbers_is_refused() {
         "{}",
         said("1e-50")
     );
-    assert!(said("1e-45").contains("1 trials"), "{}", said("1e-45"));
+    assert!(said("1e-45").contains("1 trial"), "{}", said("1e-45"));
     let double = plan(
         "optimizer = { preset = \"sgd\" }",
         "dtype = \"f64\"\noptimizer = { preset = \"adamw\", update = { eps = 1e-50 } }",
     );
-    assert!(double.contains("1 trials"), "{double}");
+    assert!(double.contains("1 trial"), "{double}");
 }
 
 #[test]
