@@ -10,6 +10,6 @@ mod slices;
 mod update;
 
 pub use factor::{cholesky_inverse, eigen, lu_inverse};
-pub use product::{Round, distance_to_identity, newton_round, norm, product, times_vector};
+pub use product::{Round, distance_to_identity, inner, newton_round, norm, product, times_vector};
 pub use slices::{Real, read};
 pub use update::{adam, average_in_place, combine, scale, subtract_in_place};

@@ -42,28 +42,28 @@ pub fn times_vector(matrix: &Tensor, v: &Tensor) -> Result<Tensor> {
     by_type!(&[matrix, v], by::<f32>(matrix, v), by::<f64>(matrix, v), matrix.matmul(&v.unsqueeze(1)?)?.squeeze(1))
 }
 
-/// The Frobenius norm.
+/// The Frobenius norm. Squares are taken in float64, where those of every float32 have room.
 pub fn norm(tensor: &Tensor) -> Result<f64> {
-    by_type!(
-        &[tensor],
-        read(&[tensor], |slices| matrix::norm::<f32>(slices[0])),
-        read(&[tensor], |slices| matrix::norm::<f64>(slices[0])),
-        to_f64(&tensor.sqr()?.sum_all()?.sqrt()?)
-    )
+    let wide = tensor.to_dtype(DType::F64)?;
+    if wide.device().is_cpu() {
+        return read(&[&wide], |slices| matrix::norm::<f64>(slices[0]));
+    }
+    to_f64(&wide.sqr()?.sum_all()?.sqrt()?)
+}
+
+/// `⟨a, b⟩`, with products taken in float64.
+pub fn inner(a: &Tensor, b: &Tensor) -> Result<f64> {
+    to_f64(&(a.to_dtype(DType::F64)? * b.to_dtype(DType::F64)?)?.sum_all()?)
 }
 
 /// `‖I − P‖_F` of a square matrix.
 pub fn distance_to_identity(product: &Tensor) -> Result<f64> {
     let order = product.dim(0)?;
-    by_type!(
-        &[product],
-        read(&[product], |slices| matrix::distance::<f32>(slices[0], order, 1.0)),
-        read(&[product], |slices| matrix::distance::<f64>(slices[0], order, 1.0)),
-        {
-            let identity = Tensor::eye(order, product.dtype(), product.device())?;
-            to_f64(&(identity - product)?.sqr()?.sum_all()?.sqrt()?)
-        }
-    )
+    let wide = product.to_dtype(DType::F64)?;
+    if wide.device().is_cpu() {
+        return read(&[&wide], |slices| matrix::distance::<f64>(slices[0], order, 1.0));
+    }
+    norm(&(Tensor::eye(order, DType::F64, wide.device())? - wide)?)
 }
 
 /// One round of Newton's iteration.

@@ -1,9 +1,8 @@
 //! Gradient clipping by the norm of all gradients together (Pascanu et al. 2013), with PyTorch's `ε`.
 
-use candle_core::DType;
-
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
+use crate::linalg;
 use crate::param::{Params, Updates};
 use crate::state::State;
 
@@ -17,7 +16,7 @@ impl Transform for Clip {
         let _update = step.clock.phase(Phase::Update);
         let mut square = 0.0;
         for update in &updates.0 {
-            square += update.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+            square += linalg::norm(update)?.powi(2);
         }
         let scale = self.limit / (square.sqrt() + 1e-6);
         if scale < 1.0 {

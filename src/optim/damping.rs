@@ -1,6 +1,6 @@
 //! Damping: what is added to a factor's diagonal before it is inverted.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::Damping;
 use super::invert::Curvature;
@@ -23,8 +23,8 @@ pub fn resolve(damping: Damping, factor: Curvature<'_>, start: impl FnOnce() -> 
                     power_iteration(&start()?, |v| times(&transposed, &times(rows, v)?))?
                 }
             };
-            // A dead layer's zero factor makes the estimate NaN, and `max` then gives the floor, as in the authors' code.
-            Ok(floor.max(share * largest))
+            // `max` would turn NaN into the floor; so passed on, it leaves no inverse.
+            Ok(if largest.is_finite() { floor.max(share * largest) } else { f64::NAN })
         }
         Damping::Absolute { value } => Ok(value),
         Damping::Joint { .. } => Ok(0.0),
@@ -32,18 +32,23 @@ pub fn resolve(damping: Damping, factor: Curvature<'_>, start: impl FnOnce() -> 
 }
 
 /// An estimate of the largest eigenvalue of a symmetric positive `factor` by ten rounds of
-/// `u ← Aᵀv/‖Aᵀv‖, v ← A u, λ̂ = ‖v‖`.
+/// `u ← Aᵀv/‖Aᵀv‖, v ← A u, λ̂ = ‖v‖`; 0 of a zero factor.
 pub fn max_eigenvalue(factor: &Tensor, start: &Tensor) -> Result<f64> {
     power_iteration(start, |v| linalg::times_vector(factor, v))
 }
 
 fn power_iteration(start: &Tensor, product: impl Fn(&Tensor) -> Result<Tensor>) -> Result<f64> {
+    let mut size = linalg::norm(start)?;
     let mut v = start.clone();
-    for _ in 0..ROUNDS {
-        let u = product(&v)?;
-        v = product(&(&u / linalg::norm(&u)?)?)?;
+    // Each product is brought to length 1, so that `λ²` need not fit.
+    for _ in 0..2 * ROUNDS {
+        v = product(&(v.to_dtype(DType::F64)? / size)?.to_dtype(start.dtype())?)?;
+        size = linalg::norm(&v)?;
+        if size == 0.0 || !size.is_finite() {
+            break;
+        }
     }
-    linalg::norm(&v)
+    Ok(size)
 }
 
 /// `v_i = 1 + cos(i)`, with i counted in PyTorch's order of the factor's rows.
@@ -73,6 +78,29 @@ mod tests {
         let zero = Tensor::zeros((3, 3), DType::F64, &Device::Cpu)?;
         let damping = super::Damping::Relative { factor: 0.01, floor: 1e-4 };
         assert_eq!(super::resolve(damping, Curvature::Matrix(&zero), || power_start(0..3, &zero))?, 1e-4);
+        Ok(())
+    }
+
+    #[test]
+    fn float32_estimates_as_float64_does_where_squares_do_not_fit() -> Result<()> {
+        for size in [1e-30, 5.8649e10, 1e25, 1e35] {
+            let wide = (Tensor::new(&[[3.0, 1.0], [1.0, 2.0]], &Device::Cpu)? * size)?;
+            let narrow = wide.to_dtype(DType::F32)?;
+            let [ours, theirs] =
+                [&narrow, &wide].map(|matrix| max_eigenvalue(matrix, &power_start(0..2, matrix)?));
+            let (ours, theirs) = (ours?, theirs?);
+            assert!((ours / theirs - 1.0).abs() < 1e-5, "{ours} for {theirs}");
+        }
+        // Control: squares in float32 are no longer finite.
+        assert!(Tensor::new(5.8649e10f32, &Device::Cpu)?.sqr()?.sqr()?.to_scalar::<f32>()?.is_infinite());
+        Ok(())
+    }
+
+    #[test]
+    fn a_factor_that_is_not_finite_does_not_get_the_floor() -> Result<()> {
+        let broken = Tensor::full(f32::INFINITY, (2, 2), &Device::Cpu)?;
+        let damping = super::Damping::Relative { factor: 0.01, floor: 1e-4 };
+        assert!(super::resolve(damping, Curvature::Matrix(&broken), || power_start(0..2, &broken))?.is_nan());
         Ok(())
     }
 

@@ -90,7 +90,7 @@ fn orthogonalise(matrix: &Tensor, rounds: usize) -> candle_core::Result<Tensor> 
     let [a, b, c] = QUINTIC;
     let (rows, columns) = matrix.dims2()?;
     let wide = if rows > columns { matrix.t()?.contiguous()? } else { matrix.clone() };
-    let mut x = wide.broadcast_div(&(wide.sqr()?.sum_all()?.sqrt()? + 1e-7)?)?;
+    let mut x = linalg::scale(1.0 / (linalg::norm(&wide)? + 1e-7), &wide)?;
     for _ in 0..rounds {
         let gram = linalg::product(&x, &x.t()?.contiguous()?)?;
         let polynomial = linalg::combine(b, &gram, c, &linalg::product(&gram, &gram)?)?;

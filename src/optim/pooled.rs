@@ -3,9 +3,10 @@
 //! Our reading: both factors are of the current batch, a convolution's input rows are averaged over the image's positions and its gradient
 //! rows added up there, so that the product is that of a per-image gradient.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::Scale;
+use crate::linalg;
 use crate::param::Capture;
 
 /// Rows of two captures, one below the other.
@@ -32,8 +33,15 @@ pub fn scaled(capture: &Capture, scale: Scale) -> Result<[Option<Tensor>; 2]> {
 }
 
 /// `R / √(‖RᵀR‖_F + 1e-12)`; `RRᵀ` has the same norm.
+///
+/// The product is taken of `R/‖R‖_F`, so that it need not fit.
 fn normalised(rows: &Tensor) -> Result<Tensor> {
-    let product = if rows.dim(0)? < rows.dim(1)? { rows.matmul(&rows.t()?)? } else { rows.t()?.matmul(rows)? };
-    let norm = (product.sqr()?.sum_all()?.sqrt()? + 1e-12)?;
-    rows.broadcast_div(&norm.sqrt()?)
+    let size = linalg::norm(rows)?;
+    if size == 0.0 {
+        return Ok(rows.clone());
+    }
+    let unit = (rows.to_dtype(DType::F64)? / size)?.to_dtype(rows.dtype())?;
+    let product = if rows.dim(0)? < rows.dim(1)? { unit.matmul(&unit.t()?)? } else { unit.t()?.matmul(&unit)? };
+    // `‖RᵀR‖_F = s²·‖UᵀU‖_F` with `R = sU`.
+    unit * (linalg::norm(&product)? + 1e-12 / size.powi(2)).sqrt().recip()
 }

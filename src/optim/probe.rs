@@ -1,10 +1,11 @@
 //! What a preconditioner measures of itself when asked to, outside of the clock.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::damping::{max_eigenvalue, power_start};
 use super::factor::Factor;
 use super::invert::{Branch, residual};
+use crate::linalg::{self, norm};
 
 /// One number.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +68,9 @@ pub fn factor(
         numbers.push((Quantity::Condition, (largest + damping) * eigenvalue(inverse)?));
     }
     if let Some(last) = &factor.last_statistics {
-        numbers.push((Quantity::Drift, norm(&(statistics - last)?)? / norm(last)?));
+        let moved = norm(&(statistics - last)?)?;
+        // A dead layer's statistics stay at zero.
+        numbers.push((Quantity::Drift, if moved == 0.0 { 0.0 } else { moved / norm(last)? }));
     }
     // The average moves in its own memory.
     factor.last_statistics = Some(statistics.copy()?);
@@ -82,13 +85,9 @@ pub fn step(changes: &[(Tensor, Tensor)], lr: f64) -> Result<Vec<Note>> {
     for (gradient, direction) in changes {
         gradients += norm(gradient)?.powi(2);
         directions += norm(direction)?.powi(2);
-        inner += (gradient * direction)?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        inner += linalg::inner(gradient, direction)?;
     }
     let note = |quantity, value| Note { factor: None, quantity, value };
     let cosine = inner / (gradients * directions).sqrt();
     Ok(vec![note(Quantity::Cosine, cosine), note(Quantity::KlStep, lr * lr * inner)])
-}
-
-fn norm(tensor: &Tensor) -> Result<f64> {
-    tensor.sqr()?.sum_all()?.sqrt()?.to_dtype(DType::F64)?.to_scalar()
 }

@@ -33,8 +33,7 @@ fn to_norm_of(direction: &Tensor, gradient: &Tensor) -> Result<Tensor> {
 fn kl_clip(changes: &[(Tensor, Tensor)], limit: f64, lr: f64) -> Result<f64> {
     let mut sum = 0.0;
     for (gradient, direction) in changes {
-        let product: f64 = (gradient * direction)?.sum_all()?.to_dtype(candle_core::DType::F64)?.to_scalar()?;
-        sum += lr * lr * product;
+        sum += lr * lr * linalg::inner(gradient, direction)?;
     }
     Ok(if sum > 0.0 { (limit / sum).sqrt().min(1.0) } else { 1.0 })
 }

@@ -26,8 +26,7 @@ fn iterate(matrix: &Tensor) -> Result<(Tensor, f64)> {
     let identity = Tensor::eye(matrix.dim(0)?, matrix.dtype(), matrix.device())?;
     let far = |m: &Tensor| (m - &identity)?.abs()?.flatten_all()?.max(0)?.to_dtype(DType::F64)?.to_scalar::<f64>();
     let close = if matrix.dtype() == DType::F64 { 1e-12 } else { 1e-6 };
-    let norm: f64 = matrix.sqr()?.sum_all()?.sqrt()?.to_dtype(DType::F64)?.to_scalar()?;
-    let start = 2.5 / norm;
+    let start = 2.5 / linalg::norm(matrix)?;
     let (mut m, mut root) = ((matrix * start)?, (&identity * start.powf(0.25))?);
     let mut error = far(&m)?;
     for _ in 0..ROUNDS {

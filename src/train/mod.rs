@@ -277,10 +277,13 @@ impl<'a> Trial<'a> {
     /// The mean loss of a batch and its gradients, moments captured on the way where the optimizer listens.
     fn differentiate(&mut self, batch: &Batch) -> candle_core::Result<(Tensor, Updates)> {
         let images = batch.labels.dim(0)?;
-        let size = images / self.config.accumulate;
+        // A batch that misses images may not divide evenly, or hold less than one image a part.
+        let parts = self.config.accumulate.min(images);
         let mut random = Random::new(self.config.seed, &format!("fisher/{}", self.steps));
         let mut sum: Option<(Tensor, Updates)> = None;
-        for start in (0..images).step_by(size) {
+        for part in 0..parts {
+            let start = part * images / parts;
+            let size = (part + 1) * images / parts - start;
             let part =
                 Batch { images: batch.images.narrow(0, start, size)?, labels: batch.labels.narrow(0, start, size)? };
             let (loss, gradients) = self.differentiate_part(&part, images, &mut random)?;
