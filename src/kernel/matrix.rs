@@ -185,8 +185,8 @@ pub fn times_vector<T: Real>(matrix: &[T], v: &[T]) -> Vec<T> {
 #[must_use]
 pub fn distance<T: Real>(a: &[T], order: usize, diagonal: T) -> f64 {
     let row = |(i, row): (usize, &[T])| {
-        let off = row[i] - diagonal;
-        (dot(&row[..i], &row[..i]) + dot(&row[i + 1..], &row[i + 1..]) + off * off).double()
+        let off = (row[i] - diagonal).double();
+        wide_dot(&row[..i], &row[..i]) + wide_dot(&row[i + 1..], &row[i + 1..]) + off * off
     };
     if order == 0 {
         return 0.0;
@@ -198,8 +198,25 @@ pub fn distance<T: Real>(a: &[T], order: usize, diagonal: T) -> f64 {
 /// The square root of the sum of squares.
 #[must_use]
 pub fn norm<T: Real>(values: &[T]) -> f64 {
-    let chunks: Vec<f64> = values.par_chunks(1 << 12).map(|chunk| dot(chunk, chunk).double()).collect();
-    chunks.iter().sum::<f64>().sqrt()
+    inner(values, values).sqrt()
+}
+
+/// `Σ aᵢbᵢ` of as many numbers.
+#[must_use]
+pub fn inner<T: Real>(a: &[T], b: &[T]) -> f64 {
+    let chunks: Vec<f64> = a.par_chunks(1 << 12).zip(b.par_chunks(1 << 12)).map(|(a, b)| wide_dot(a, b)).collect();
+    chunks.iter().sum()
+}
+
+/// As [`dot`], in float64, where products of every float32 have room.
+fn wide_dot<T: Real>(a: &[T], b: &[T]) -> f64 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let sums = a
+        .iter()
+        .zip(b)
+        .fold([0.0; 16], |sums: [f64; 16], (a, b)| std::array::from_fn(|i| sums[i] + a[i].double() * b[i].double()));
+    let rest = a_rest.iter().zip(b_rest).fold(0.0, |sum, (&a, &b)| sum + a.double() * b.double());
+    sums.into_iter().fold(rest, |total, sum| total + sum)
 }
 
 /// Sixteen partial sums, in an array that is carried through the loop by value: so they stay in vector registers.

@@ -44,26 +44,33 @@ pub fn times_vector(matrix: &Tensor, v: &Tensor) -> Result<Tensor> {
 
 /// The Frobenius norm. Squares are taken in float64, where those of every float32 have room.
 pub fn norm(tensor: &Tensor) -> Result<f64> {
-    let wide = tensor.to_dtype(DType::F64)?;
-    if wide.device().is_cpu() {
-        return read(&[&wide], |slices| matrix::norm::<f64>(slices[0]));
-    }
-    to_f64(&wide.sqr()?.sum_all()?.sqrt()?)
+    by_type!(
+        &[tensor],
+        read(&[tensor], |slices| matrix::norm::<f32>(slices[0])),
+        read(&[tensor], |slices| matrix::norm::<f64>(slices[0])),
+        to_f64(&tensor.to_dtype(DType::F64)?.sqr()?.sum_all()?.sqrt()?)
+    )
 }
 
 /// `⟨a, b⟩`, with products taken in float64.
 pub fn inner(a: &Tensor, b: &Tensor) -> Result<f64> {
-    to_f64(&(a.to_dtype(DType::F64)? * b.to_dtype(DType::F64)?)?.sum_all()?)
+    by_type!(
+        &[a, b],
+        read(&[a, b], |slices| matrix::inner::<f32>(slices[0], slices[1])),
+        read(&[a, b], |slices| matrix::inner::<f64>(slices[0], slices[1])),
+        to_f64(&(a.to_dtype(DType::F64)? * b.to_dtype(DType::F64)?)?.sum_all()?)
+    )
 }
 
-/// `‖I − P‖_F` of a square matrix.
+/// `‖I − P‖_F` of a square matrix, with squares taken in float64.
 pub fn distance_to_identity(product: &Tensor) -> Result<f64> {
     let order = product.dim(0)?;
-    let wide = product.to_dtype(DType::F64)?;
-    if wide.device().is_cpu() {
-        return read(&[&wide], |slices| matrix::distance::<f64>(slices[0], order, 1.0));
-    }
-    norm(&(Tensor::eye(order, DType::F64, wide.device())? - wide)?)
+    by_type!(
+        &[product],
+        read(&[product], |slices| matrix::distance::<f32>(slices[0], order, 1.0)),
+        read(&[product], |slices| matrix::distance::<f64>(slices[0], order, 1.0)),
+        norm(&(Tensor::eye(order, DType::F64, product.device())? - product.to_dtype(DType::F64)?)?)
+    )
 }
 
 /// One round of Newton's iteration.

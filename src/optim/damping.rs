@@ -86,8 +86,7 @@ mod tests {
         for size in [1e-30, 5.8649e10, 1e25, 1e35] {
             let wide = (Tensor::new(&[[3.0, 1.0], [1.0, 2.0]], &Device::Cpu)? * size)?;
             let narrow = wide.to_dtype(DType::F32)?;
-            let [ours, theirs] =
-                [&narrow, &wide].map(|matrix| max_eigenvalue(matrix, &power_start(0..2, matrix)?));
+            let [ours, theirs] = [&narrow, &wide].map(|matrix| max_eigenvalue(matrix, &power_start(0..2, matrix)?));
             let (ours, theirs) = (ours?, theirs?);
             assert!((ours / theirs - 1.0).abs() < 1e-5, "{ours} for {theirs}");
         }
