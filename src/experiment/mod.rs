@@ -3,6 +3,7 @@
 //! A file is a base, arms that overlay it, and axes that multiply both. A trial is one fully resolved configuration; its id is a
 //! hash of that configuration, so it is the same on every machine and whatever the arm is called.
 
+mod contents;
 mod file;
 pub mod inverse;
 mod order;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 pub use schema::schema;
 pub use tuning::{Search, TUNING};
 
+use self::contents::Contents;
 use crate::optim::OptimizerConfig;
 use crate::{config, train};
 
@@ -52,7 +54,7 @@ pub struct Trial {
     /// The swept keys and their values here.
     pub swept: Vec<(String, serde_json::Value)>,
     pub config: train::Config,
-    /// The resolved configuration, complete, as JSON with sorted keys; under `search` what it was drawn by.
+    /// The resolved configuration, complete, as JSON with sorted keys, checksums in place of paths; under `search` what it was drawn by.
     pub json: serde_json::Value,
     /// The name of the optimizer's preset, or of its stages if it is spelled out.
     pub optimizer: String,
@@ -103,7 +105,7 @@ pub fn open(path: &Path, overrides: &Overrides) -> Result<Work, Error> {
     }
     let file::File { name, data_dir, checkpoint, target, order, arms, axes, search, sets, mut warnings, .. } = file;
     let space = search.as_ref().map_or(&[][..], |search| &search.space);
-    let mut trials = sweep::trials(&arms, &axes, space, &sets, &mut warnings)?;
+    let mut trials = sweep::trials(&arms, &axes, space, &sets, Contents::of(path), &mut warnings)?;
     let search = search.map(|drawn| Search::new(drawn, order, &mut trials)).transpose()?;
     warnings.extend(search.iter().flat_map(|search| search.warnings(&trials)));
     let arms = arms.into_iter().map(|arm| arm.name).collect();

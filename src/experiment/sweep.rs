@@ -1,11 +1,12 @@
-//! Arms × axes: from a file to trials, by pure functions.
+//! Arms × axes: from a file, and the contents of those that it names, to trials.
 
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
+use super::contents::Contents;
 use super::parts::{Arm, Axis};
 use super::{Error, Trial, preset, validate, warning};
-use crate::config::{self, Value, from_value, to_json};
+use crate::config::{self, Value, to_json};
 use crate::optim::{OptimizerConfig, Precondition, Update};
 use crate::train;
 
@@ -19,13 +20,14 @@ pub fn trials(
     axes: &[Axis],
     space: &[Axis],
     sets: &[(String, Value)],
+    mut contents: Contents,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Trial>, Error> {
     let mut trials: Vec<Trial> = Vec::new();
     let all: Vec<&Axis> = axes.iter().chain(space).collect();
     let mut used = vec![Vec::new(); all.len()];
     for arm in arms {
-        let complete = complete(arm, &all)?;
+        let complete = complete(arm, &all, &mut contents)?;
         let has = |axis: &&Axis| contains(&complete, &axis.path);
         for (arms, axis) in used.iter_mut().zip(&all) {
             arms.push((arm.name.as_str(), has(axis)));
@@ -35,7 +37,7 @@ pub fn trials(
         let points = points(&axes, &space)?;
         let axes = [axes, space].concat();
         for values in points {
-            let trial = trial(arm, &axes, &values, sets)?;
+            let trial = trial(arm, &axes, &values, sets, &mut contents)?;
             match trials.iter().find(|other| other.id == trial.id) {
                 Some(other) if other.arm == trial.arm => {}
                 Some(other) => {
@@ -54,12 +56,12 @@ pub fn trials(
 }
 
 /// The arm's configuration with all defaults, as JSON. A key that only an axis gives a value is taken from there.
-fn complete(arm: &Arm, axes: &[&Axis]) -> Result<Json, config::Error> {
+fn complete(arm: &Arm, axes: &[&Axis], contents: &mut Contents) -> Result<Json, config::Error> {
     let mut value = arm.value.clone();
     loop {
         let (expanded, _) = preset::expand(value.clone())?;
-        let error = match from_value::<train::Config>(&expanded) {
-            Ok(config) => return to_json(&config).or_else(|_| checked(&config, &expanded)),
+        let error = match contents.config(&expanded) {
+            Ok(config) => return to_json(&config).or_else(|_| checked(&config, &expanded, contents)),
             Err(error) => error,
         };
         let missing = error.missing();
@@ -72,11 +74,11 @@ fn complete(arm: &Arm, axes: &[&Axis]) -> Result<Json, config::Error> {
 }
 
 /// The configuration as JSON, unless something in it is impossible.
-fn checked(config: &train::Config, value: &Value) -> Result<Json, config::Error> {
+fn checked(config: &train::Config, value: &Value, contents: &mut Contents) -> Result<Json, config::Error> {
     if let Some(problem) = validate::first_problem(config) {
         return Err(problem.at(value));
     }
-    to_json(config).map_err(|error| config::Error::at(&value.origin, error.to_string()))
+    contents.resolve(config.clone(), value)
 }
 
 /// Whether the configuration has a key; a preset's name and a kind can be swept wherever there is a table for
@@ -129,12 +131,18 @@ fn points<'a>(axes: &[&'a Axis], space: &[&'a Axis]) -> Result<Vec<Vec<&'a Value
     Ok(product(axes)?.into_iter().flat_map(extend).collect())
 }
 
-fn trial(arm: &Arm, axes: &[&Axis], values: &[&Value], sets: &[(String, Value)]) -> Result<Trial, Error> {
+fn trial(
+    arm: &Arm,
+    axes: &[&Axis],
+    values: &[&Value],
+    sets: &[(String, Value)],
+    contents: &mut Contents,
+) -> Result<Trial, Error> {
     let value = overlaid(arm.value.clone(), axes, values);
     let value = sets.iter().fold(value, |value, (path, set)| value.set(path, set.clone()));
     let (value, preset) = preset::expand(value)?;
-    let config: train::Config = from_value(&value)?;
-    let json = checked(&config, &value)?;
+    let config = contents.config(&value)?;
+    let json = checked(&config, &value, contents)?;
     let swept = axes.iter().zip(values).map(|(axis, value)| (axis.path.clone(), value.to_json())).collect();
     let optimizer = preset.unwrap_or_else(|| stages(&config.optimizer));
     Ok(Trial { id: id(&json), arm: arm.name.clone(), swept, config, json, optimizer })

@@ -14,6 +14,8 @@ pub enum Error {
     Record(#[from] record::Error),
     #[error(transparent)]
     Weights(#[from] nn::weights::Error),
+    #[error("`{}` is no longer what the trial is named after\nhint: run the same command again: other weights are another trial", path.display())]
+    Changed { path: PathBuf },
     #[error(transparent)]
     Train(#[from] optim::Error),
     #[error("the trial panicked: {message}")]

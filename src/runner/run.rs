@@ -249,6 +249,9 @@ impl Sweep<'_> {
 
     fn run_trial(&mut self, trial: &Trial, claim: &Claim) -> Result<Ending, Error> {
         let settings = self.settings;
+        if let Some(path) = trial.changed() {
+            return Err(Error::Changed { path: path.to_owned() });
+        }
         let (started, load) = (machine::now(), machine::load());
         let dataset = self.data.get(&trial.config.data)?;
         let machine = format!(

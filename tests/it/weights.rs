@@ -4,6 +4,11 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
+use nkfac_bench::experiment::{self, Overrides};
+use nkfac_bench::runner::{self, Event, Reporter};
+use nkfac_bench::train::{Observer, Progress, Score};
+
+use crate::faults::settings;
 use crate::program::run;
 
 const EXPERIMENT: &str = r#"
@@ -75,4 +80,94 @@ fn weights_of_another_net_are_refused_in_words() {
     assert!(ran.code == 1 && ran.err.contains("cannot read `nowhere.safetensors`"), "{}", ran.err);
     let ran = run(folder.path(), &["plan", "tiny.toml", "--set", "init_from=nowhere.safetensors"]);
     assert!(ran.code == 1 && ran.err.contains("`init_from` is `nowhere.safetensors`, where no file is"), "{}", ran.err);
+}
+
+/// The weights of two seeds in `one.safetensors` and `two.safetensors`.
+fn two_files(folder: &Path) {
+    std::fs::write(folder.join("tiny.toml"), EXPERIMENT).unwrap();
+    for (name, seed) in [("one", "seed=1"), ("two", "seed=2")] {
+        assert_eq!(run(folder, &["run", "tiny.toml", "--save-weights", "--out", name, "--set", seed]).code, 0);
+        let weights = the_file(&folder.join(name).join("tiny"), "safetensors");
+        std::fs::rename(weights, folder.join(name).with_extension("safetensors")).unwrap();
+    }
+}
+
+#[test]
+fn a_trial_is_named_after_the_weights_it_starts_from_and_not_after_their_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let folder = folder.path();
+    two_files(folder);
+    std::fs::create_dir(place("w")).unwrap();
+    let fine = |path: &str| {
+        std::fs::write(place("fine.toml"), EXPERIMENT.replace("epochs", &format!("init_from = '{path}'\nepochs")))
+            .unwrap();
+    };
+    let line = |args: &[&str], within: &Path| {
+        let ran = run(within, args);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.out.lines().last().unwrap().to_owned()
+    };
+    let (new, known) =
+        ("1 finished, 0 diverged, 0 done before, 0 failed", "0 finished, 0 diverged, 1 done before, 0 failed");
+    fine("w/start.safetensors");
+    for name in ["one.safetensors", "two.safetensors"] {
+        std::fs::copy(place(name), place("w/start.safetensors")).unwrap();
+        assert_eq!(line(&["run", "fine.toml"], folder), new, "{name}");
+        assert_eq!(line(&["run", "fine.toml"], folder), known, "{name}");
+    }
+    let plan = |args: &[&str], within: &Path| run(within, args).out;
+    let planned = plan(&["plan", "../fine.toml", "--full"], &place("w"));
+    assert!(planned.contains("\"init_from\": \"sha256:"), "{planned}");
+    for spelling in ["./w/start.safetensors", "two.safetensors", place("w/../two.safetensors").to_str().unwrap()] {
+        fine(spelling);
+        assert_eq!(plan(&["plan", "fine.toml", "--full"], folder), planned, "{spelling}");
+    }
+    fine("one.safetensors");
+    assert_ne!(plan(&["plan", "fine.toml", "--full"], folder), planned);
+    // What a file says is relative to it, what the command line says to where it is given.
+    let set = ["plan", "../fine.toml", "--full", "--set", "init_from=start.safetensors"];
+    assert_eq!(plan(&set, &place("w")), planned);
+}
+
+/// Notes what fails.
+#[derive(Default)]
+struct Failures(Vec<String>);
+
+impl Observer for Failures {
+    fn step(&mut self, _: &Progress) {}
+
+    fn epoch(&mut self, _: usize, _: Score, _: Score) {}
+}
+
+impl Reporter for Failures {
+    fn event(&mut self, event: &Event<'_>) {
+        if let Event::Failed { error, .. } = event {
+            self.0.push(error.to_string());
+        }
+    }
+}
+
+#[test]
+fn weights_that_change_before_their_trial_begins_are_not_taken_for_those_it_is_named_after() {
+    let folder = tempfile::tempdir().unwrap();
+    two_files(folder.path());
+    let start = folder.path().join("start.safetensors");
+    std::fs::copy(folder.path().join("one.safetensors"), &start).unwrap();
+    let overrides = Overrides { set: vec![format!("init_from='{}'", start.display())], ..Overrides::default() };
+    let experiment = experiment::read(&folder.path().join("tiny.toml"), &overrides).unwrap();
+    let run = || {
+        let mut failures = Failures::default();
+        let summary = runner::run(&experiment, &settings(folder.path()), &mut failures).unwrap();
+        (summary.finished, failures.0)
+    };
+    std::fs::copy(folder.path().join("two.safetensors"), &start).unwrap();
+    let (finished, failures) = run();
+    assert_eq!((finished, failures.len()), (0, 1));
+    assert!(
+        failures[0].contains("start.safetensors` is no longer what the trial is named after\nhint: "),
+        "{failures:?}"
+    );
+    std::fs::copy(folder.path().join("one.safetensors"), &start).unwrap();
+    assert_eq!(run(), (1, Vec::new()));
 }
