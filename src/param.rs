@@ -109,6 +109,11 @@ pub struct Params {
 }
 
 impl Params {
+    /// Everything that has a name: parameters, then running statistics.
+    pub fn all(&self) -> impl Iterator<Item = &Param> {
+        self.params.iter().chain(&self.buffers)
+    }
+
     /// How many numbers are trained.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -13,12 +13,12 @@ use super::selection::Selection;
 
 /// Evaluate saved weights on an experiment's test images
 ///
-/// The weights are those of `run --save-weights`, or of the same net in PyTorch, saved by safetensors.torch.save_file.
+/// The weights are those of `run --save-weights`, or of the same net in PyTorch, saved by safetensors.torch.save_file or torch.save.
 #[derive(Debug, Args)]
 pub struct Evaluate {
     #[command(flatten)]
     selection: Selection,
-    /// The weights (a safetensors file)
+    /// The weights (safetensors, or a .pt or .pth checkpoint)
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
     /// Write images (N×C×H×W, as the net sees them), labels and logits to this safetensors file
@@ -42,8 +42,11 @@ impl Evaluate {
             bail!("trials of `{first}` and `{other}` differ in net, data set or dtype\nhint: choose one by --set")
         }
         let data = Dataset::load(&config.data, &data::folder(experiment.data_dir.as_deref()))?;
-        let Evaluation { score, images, labels, logits } =
+        let Evaluation { score, images, labels, logits, remarks } =
             train::evaluate(config, &self.weights, &data.test, &device(&self.device)?)?;
+        for remark in remarks {
+            eprintln!("{remark}");
+        }
         line(format_args!("test loss {:.6}, accuracy {:.4}, {} images", score.loss, score.accuracy, data.test.len()));
         if let Some(path) = &self.export {
             let images = images.permute((0, 3, 1, 2))?;

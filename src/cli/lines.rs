@@ -42,6 +42,7 @@ impl Observer for Lines {
             Note::NotSaved { folder, message } => {
                 json!({ "event": "not-saved", "trial": trial, "folder": folder.display().to_string(), "error": message })
             }
+            Note::Weights { message } => json!({ "event": "weights", "trial": trial, "message": message }),
         });
     }
 }

@@ -112,6 +112,7 @@ impl Observer for Bars {
             Note::NotSaved { folder, message } => {
                 format!("{name}  no checkpoint in `{}`: {message}; the trial continues without one", folder.display())
             }
+            Note::Weights { message } => format!("{name}  {message}"),
         };
         self.bars.suspend(|| eprintln!("{text}"));
     }

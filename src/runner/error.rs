@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::claim::Failures;
-use crate::{data, nn, optim, record};
+use crate::{data, nn, record, train};
 
 /// Why a trial, or a whole sweep, cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum Error {
     #[error("`{}` is no longer what the trial is named after\nhint: run the same command again: other weights are another trial", path.display())]
     Changed { path: PathBuf },
     #[error(transparent)]
-    Train(#[from] optim::Error),
+    Train(#[from] train::Error),
     #[error("the trial panicked: {message}")]
     Panicked { message: String },
     #[error("its process was killed ({status})\nhint: for its memory, perhaps: fewer `--jobs` leave each more")]

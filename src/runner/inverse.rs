@@ -35,7 +35,7 @@ pub fn run(comparison: &Comparison, place: &Place<'_>, ended: &mut dyn FnMut(&Tr
             continue;
         }
         let (started, load) = (machine::now(), machine::load());
-        let rows = measure(&trial.config, place.device).map_err(crate::optim::Error::from)?;
+        let rows = measure(&trial.config, place.device).map_err(crate::train::Error::from)?;
         let last = rows.iter().rfind(|row| row.metric == Metric::Residual).map_or(f64::NAN, |row| row.value);
         let status = if last.is_finite() { Status::Finished } else { Status::Diverged };
         record::write(&path, &origin(comparison, trial, place, status, started, load), &rows)?;

@@ -32,7 +32,7 @@ pub struct Config {
     pub dtype: Dtype,
     #[serde(default)]
     pub label_smoothing: f64,
-    /// Start from these weights (safetensors, PyTorch's names) instead of random ones.
+    /// Start from these weights (safetensors or a checkpoint, PyTorch's names) instead of random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
     /// Written only where it is not the default, so that it changes no name of a trial.

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Error, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use super::tally::{Score, Tally};
 use super::{Config, shape};
 use crate::data::{Images, eval_batches};
-use crate::nn::{Net, Pass, cross_entropy, weights};
+use crate::nn::weights::{self, Anew};
+use crate::nn::{Net, Pass, cross_entropy};
 
 /// The mean loss (without smoothing) and accuracy of `net` on `images`.
 pub fn score(net: &Net, images: &Arc<Images>, batch: usize, dtype: DType, device: &Device) -> Result<Score> {
@@ -30,15 +31,22 @@ pub struct Evaluation {
     pub labels: Tensor,
     /// `N×K`.
     pub logits: Tensor,
+    /// What is worth saying of the weights.
+    pub remarks: Vec<String>,
 }
 
 /// Evaluates `config`'s net with the weights in a file on `images`.
-pub fn evaluate(config: &Config, path: &Path, images: &Arc<Images>, device: &Device) -> Result<Evaluation> {
+pub fn evaluate(
+    config: &Config,
+    path: &Path,
+    images: &Arc<Images>,
+    device: &Device,
+) -> std::result::Result<Evaluation, weights::Error> {
     let dtype = config.dtype.candle();
     let net = config.model.build(shape(&config.data), config.seed, dtype, device)?;
-    let left = weights::load(&net.params, path).map_err(Error::wrap)?;
-    if let Some(name) = left.first() {
-        candle_core::bail!("`{}`: `{name}` is for another number of classes", path.display())
+    let loaded = weights::load(&net.params, path)?;
+    if let Some(Anew { theirs, ours, .. }) = loaded.anew {
+        return Err(weights::Error::Classes { path: path.to_owned(), theirs, ours });
     }
     let (mut tally, mut seen) = (Tally::default(), [Vec::new(), Vec::new(), Vec::new()]);
     for batch in eval_batches(images, config.batch)? {
@@ -50,5 +58,6 @@ pub fn evaluate(config: &Config, path: &Path, images: &Arc<Images>, device: &Dev
         }
     }
     let [images, labels, logits] = seen.map(|tensors| Tensor::cat(&tensors, 0));
-    Ok(Evaluation { score: tally.score()?, images: images?, labels: labels?, logits: logits? })
+    let remarks = loaded.remarks(path);
+    Ok(Evaluation { score: tally.score()?, images: images?, labels: labels?, logits: logits?, remarks })
 }

@@ -70,6 +70,19 @@ pub enum Note<'a> {
     Unreadable { path: &'a Path, message: &'a str },
     /// A checkpoint could not be written.
     NotSaved { folder: &'a Path, message: &'a str },
+    /// The weights that it starts from are not taken just as they are.
+    Weights { message: &'a str },
+}
+
+/// Why a trial cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Weights(#[from] weights::Error),
+    #[error(transparent)]
+    Step(#[from] optim::Error),
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
 }
 
 /// How a trial ended, and all it logged.
@@ -102,13 +115,16 @@ pub fn train(
     device: &Device,
     mut keeper: Option<&mut Keeper>,
     observer: &mut dyn Observer,
-) -> Result<Ending, optim::Error> {
+) -> Result<Ending, Error> {
     memory::reset_peak();
     let fresh = || Trial::new(config, data, device);
     let (mut trial, start) = match &keeper {
         Some(keeper) => keeper.resume(fresh, observer)?,
         None => (fresh()?, Position::default()),
     };
+    for message in &trial.remarks {
+        observer.note(&Note::Weights { message });
+    }
     let mut ended = None;
     for epoch in start.epoch..config.epochs {
         let first = if epoch == start.epoch { start.step } else { 0 };
@@ -181,14 +197,17 @@ struct Trial<'a> {
     steps: usize,
     /// The last step's learning rate.
     lr: f64,
+    /// What is worth saying of its first weights.
+    remarks: Vec<String>,
 }
 
 impl<'a> Trial<'a> {
-    fn new(config: &'a Config, data: &Dataset, device: &'a Device) -> candle_core::Result<Self> {
+    fn new(config: &'a Config, data: &Dataset, device: &'a Device) -> Result<Self, Error> {
         let shape = shape(&config.data);
         let net = config.model.build_for(shape, config.seed, config.dtype.candle(), device, config.engine.conv)?;
+        let mut remarks = Vec::new();
         if let Some(path) = &config.init_from {
-            weights::load(&net.params, path).map_err(candle_core::Error::wrap)?;
+            remarks = weights::load(&net.params, path)?.remarks(path);
         }
         let mut optimizer = Optimizer::new(&config.optimizer, &net.params);
         if config.probe {
@@ -202,6 +221,7 @@ impl<'a> Trial<'a> {
             tally: Tally::default(),
             steps: 0,
             lr: 0.0,
+            remarks,
             config,
             device,
             net,

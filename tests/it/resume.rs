@@ -87,7 +87,7 @@ impl Observer for Stopper {
                 self.resumed.push(*step);
             }
             Note::Unreadable { message, .. } => self.refused.push((*message).to_owned()),
-            Note::NotSaved { message, .. } => panic!("{message}"),
+            Note::NotSaved { message, .. } | Note::Weights { message } => panic!("{message}"),
         }
     }
 }

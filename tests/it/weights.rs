@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use nkfac_bench::experiment::{self, Overrides};
+use nkfac_bench::nn::weights;
 use nkfac_bench::runner::{self, Event, Reporter};
 use nkfac_bench::train::{Observer, Progress, Score};
 
 use crate::faults::settings;
-use crate::program::run;
+use crate::program::{command, ran, run};
 
 const EXPERIMENT: &str = r#"
 name = "tiny"
@@ -71,11 +72,8 @@ fn weights_of_another_net_are_refused_in_words() {
     let weights = weights.to_str().unwrap();
     let ran = run(folder.path(), &["evaluate", "tiny.toml", "--weights", weights, "--set", "model.hidden=[9]"]);
     assert_eq!(ran.code, 1);
-    assert!(
-        ran.err.contains("is [8, 64], [9, 64] expected\nhint: these weights belong to another model"),
-        "{}",
-        ran.err
-    );
+    let says = "`fc1.weight` is [8, 64], [9, 64] expected, `fc1.bias` is [8], [9] expected, `fc2.weight` is [10, 8], [10, 9] expected\nhint: these weights belong to another model";
+    assert!(ran.err.contains(says), "{}", ran.err);
     let ran = run(folder.path(), &["evaluate", "tiny.toml", "--weights", "nowhere.safetensors"]);
     assert!(ran.code == 1 && ran.err.contains("cannot read `nowhere.safetensors`"), "{}", ran.err);
     let ran = run(folder.path(), &["plan", "tiny.toml", "--set", "init_from=nowhere.safetensors"]);
@@ -170,4 +168,64 @@ fn weights_that_change_before_their_trial_begins_are_not_taken_for_those_it_is_n
     );
     std::fs::copy(folder.path().join("one.safetensors"), &start).unwrap();
     assert_eq!(run(), (1, Vec::new()));
+}
+
+#[test]
+fn what_is_not_taken_as_it_is_is_said_in_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tiny.toml"), EXPERIMENT).unwrap();
+    let file = |name: &str, classes: usize| {
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+        let tensors = [
+            ("module.fc1.weight", zeros(&[8, 64])),
+            ("module.fc1.bias", zeros(&[8])),
+            ("module.fc2.weight", zeros(&[classes, 8])),
+            ("module.fc2.bias", zeros(&[classes])),
+            ("total_ops", zeros(&[1])),
+        ];
+        weights::write(&folder.path().join(name), tensors.map(|(name, tensor)| (name.to_owned(), tensor)).into())
+            .unwrap();
+    };
+    file("ten.safetensors", 10);
+    file("five.safetensors", 5);
+    let wrapped = |name: &str| format!("`{name}.safetensors`: names are read without `module.`\n");
+    let ran = run(folder.path(), &["evaluate", "tiny.toml", "--weights", "ten.safetensors"]);
+    // Zeros make every class as likely.
+    assert_eq!((ran.code, ran.err), (0, wrapped("ten")));
+    assert!(ran.out.starts_with("test loss 2.302585"), "{}", ran.out);
+    let ran = run(folder.path(), &["evaluate", "tiny.toml", "--weights", "five.safetensors"]);
+    let refusal = "error: `five.safetensors` has 5 classes, 10 expected\nhint: evaluate it on the data set that it was trained on\n";
+    assert_eq!((ran.code, ran.err.as_str()), (1, refusal));
+
+    let anew = "`five.safetensors` has 5 classes, not 10: `fc2.weight` and `fc2.bias` keep their initial values";
+    let ran = run(folder.path(), &["run", "tiny.toml", "--set", "init_from=five.safetensors"]);
+    assert!(ran.code == 0 && ran.err.contains(anew) && ran.err.contains(&wrapped("five")), "{}", ran.err);
+    let json = ["run", "tiny.toml", "--set", "init_from=five.safetensors", "--json", "--out", "json"];
+    let ran = run(folder.path(), &json);
+    let said = ran.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let said: Vec<_> = said.filter(|line| line["event"] == "weights").map(|line| line["message"].clone()).collect();
+    assert_eq!(said, [wrapped("five").trim_end(), anew]);
+}
+
+#[test]
+fn messages_about_weights_are_the_same_under_rust_backtrace() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tiny.toml"), EXPERIMENT).unwrap();
+    std::fs::write(folder.path().join("text"), "not weights").unwrap();
+    std::fs::write(folder.path().join("zip"), b"PK\x03\x04").unwrap();
+    for (name, says) in
+        [("nowhere", "cannot read"), ("text", "is neither safetensors"), ("zip", "is neither safetensors")]
+    {
+        let told = ["0", "1"].map(|backtrace| {
+            let args = ["evaluate", "tiny.toml", "--weights", name];
+            ran(command(folder.path(), &args).env("RUST_BACKTRACE", backtrace)).err
+        });
+        assert!(told[0] == told[1] && told[0].contains(says) && told[0].lines().count() == 1, "{told:?}");
+        let told = ["0", "1"].map(|backtrace| {
+            let set = format!("init_from={name}");
+            let args = ["run", "tiny.toml", "--set", &set, "--out", backtrace];
+            ran(command(folder.path(), &args).env("RUST_BACKTRACE", backtrace)).err
+        });
+        assert_eq!(told[0].replace("`0/", "`1/"), told[1], "{name}");
+    }
 }
