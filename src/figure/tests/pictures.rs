@@ -239,7 +239,7 @@ fn long_names_are_shortened_apart_and_stay_within_the_picture() {
                 // The digits of a tick at the very end may hang over by less than a point.
                 assert!(*start >= -1.0 && *end <= width + 1.0, "{name} at {width}: `{text}` from {start} to {end}");
             }
-            if ["curves", "pareto", "performance-profile", "step-times", "phases", "time-to-target"].contains(&name) {
+            if ["curves", "pareto", "step-times", "phases", "time-to-target"].contains(&name) {
                 let shown: Vec<&String> =
                     texts.iter().map(|(text, ..)| text).filter(|text| text.starts_with("sgd")).collect();
                 let different: std::collections::BTreeSet<_> = shown.iter().collect();
