@@ -27,5 +27,5 @@ fn an_optimizer_is_read_as_in_an_experiment_file() {
     let error = experiment::optimizer("preset = 'nkfak'").unwrap_err().to_string();
     assert!(error.contains("did you mean `nkfac`?"), "{error}");
     let error = experiment::optimizer("preset = 'nkfac'\nprecondition.factor_every = 0").unwrap_err().to_string();
-    assert!(error.contains("precondition.factor_every` is 0"), "{error}");
+    assert!(error.contains("precondition.factor_every` must be at least 1 (got 0)"), "{error}");
 }

@@ -107,7 +107,7 @@ fn a_trial_is_named_after_the_weights_it_starts_from_and_not_after_their_path() 
         ran.out.lines().last().unwrap().to_owned()
     };
     let (new, known) =
-        ("1 finished, 0 diverged, 0 done before, 0 failed", "0 finished, 0 diverged, 1 done before, 0 failed");
+        ("1 finished, 0 diverged, 0 already done, 0 failed", "0 finished, 0 diverged, 1 already done, 0 failed");
     fine("w/start.safetensors");
     for name in ["one.safetensors", "two.safetensors"] {
         std::fs::copy(place(name), place("w/start.safetensors")).unwrap();
