@@ -1,6 +1,7 @@
 //! `nkfac-bench`: benchmark second-order optimizers against first-order ones, honestly timed.
 
 pub mod catalog;
+pub mod cause;
 pub mod clock;
 pub mod config;
 pub mod random;

@@ -5,6 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nkfac_bench::cause;
 use nkfac_bench::text::spelled;
 
 /// Fresh large buffers every step: the system's allocator would spend as long on page faults as on some layers.
@@ -17,17 +18,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Names in files and folders may hold what steers a terminal.
-            eprintln!("error: {}", message(&error).lines().map(spelled).collect::<Vec<_>>().join("\n"));
+            eprintln!("error: {}", cause::chain(error.as_ref()).lines().map(spelled).collect::<Vec<_>>().join("\n"));
             ExitCode::FAILURE
         }
     }
-}
-
-/// The error and its causes, less those that an error around them has told already.
-fn message(error: &anyhow::Error) -> String {
-    error
-        .chain()
-        .skip(1)
-        .map(ToString::to_string)
-        .fold(error.to_string(), |told, cause| if told.contains(&cause) { told } else { format!("{told}: {cause}") })
 }

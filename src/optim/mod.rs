@@ -45,7 +45,7 @@ pub enum Error {
     /// The trial has diverged: a factor holds NaN or is not positive definite in spite of its damping.
     #[error("factor `{factor}` cannot be inverted")]
     NotInvertible { factor: String },
-    #[error(transparent)]
+    #[error("{}", crate::cause::message(.0))]
     Candle(#[from] candle_core::Error),
 }
 

@@ -26,7 +26,7 @@ pub use verdict::{Deviation, Verdict};
 pub enum Error {
     #[error("{path}: {message}")]
     Trace { path: String, message: String },
-    #[error(transparent)]
+    #[error("{}", crate::cause::message(.0))]
     Candle(#[from] candle_core::Error),
     #[error(transparent)]
     Optimizer(#[from] crate::optim::Error),

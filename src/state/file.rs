@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 
 use super::State;
-use crate::storage;
+use crate::{cause, storage};
 
 /// Behind the checksum, so that a file cut short is not taken for a foreign one.
 const MARK: &[u8; 8] = b"nkfacst1";
@@ -97,8 +97,8 @@ fn parse(content: &[u8]) -> Result<State, Error> {
     };
     let numbers: BTreeMap<String, u64> = serde_json::from_str(entry("numbers")?).map_err(Error::malformed)?;
     let texts = serde_json::from_str(entry("texts")?).map_err(Error::malformed)?;
-    let tensors: HashMap<String, Tensor> =
-        candle_core::safetensors::load_buffer(content, &Device::Cpu).map_err(Error::malformed)?;
+    let tensors: HashMap<String, Tensor> = candle_core::safetensors::load_buffer(content, &Device::Cpu)
+        .map_err(|error| Error::Malformed(cause::message(&error)))?;
     Ok(State {
         tensors: tensors.into_iter().collect(),
         numbers: numbers.into_iter().map(|(name, bits)| (name, f64::from_bits(bits))).collect(),

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::recorder::Recorder;
 use super::tally::Tally;
 use super::{Note, Observer, Trial};
+use crate::cause;
 use crate::clock::Clock;
 use crate::param::Param;
 use crate::state::{self, State};
@@ -99,7 +100,7 @@ impl Keeper {
     /// Saves the trial; a disk that is full or broken does not end it.
     pub(super) fn save(&mut self, trial: &Trial<'_>, at: Position, observer: &mut dyn Observer) -> bool {
         self.last = Instant::now();
-        let saved = trial.state(at).map_err(|error| error.to_string()).and_then(|mut state| {
+        let saved = trial.state(at).map_err(|error| cause::message(&error)).and_then(|mut state| {
             state.put_number("version", VERSION as f64);
             state.put_text("trial", &self.trial);
             state.put_text("machine", &self.machine);
@@ -151,7 +152,7 @@ impl Keeper {
             }
             Ok((trial.load(std::mem::take(&mut state))?, machine))
         };
-        load().map_err(|error: candle_core::Error| error.to_string())
+        load().map_err(|error| cause::message(&error))
     }
 
     fn thin_out(&self) {

@@ -23,6 +23,7 @@ pub use evaluate::{Evaluation, evaluate};
 pub use schedule::Schedule;
 pub use tally::Score;
 
+use crate::cause;
 use crate::clock::{Clock, Phase};
 use crate::data::{Batch, DataConfig, Dataset, Loader};
 use crate::nn::zoo::Shape;
@@ -81,7 +82,7 @@ pub enum Error {
     Weights(#[from] weights::Error),
     #[error(transparent)]
     Step(#[from] optim::Error),
-    #[error(transparent)]
+    #[error("{}", cause::message(.0))]
     Candle(#[from] candle_core::Error),
 }
 

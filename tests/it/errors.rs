@@ -1,6 +1,6 @@
 //! Wrong input gets one clear message: what, where, what to do.
 
-use super::program::run;
+use super::program::{run, run_either_way};
 
 const GOOD: &str = r#"
 [base]
@@ -16,7 +16,7 @@ optimizer = { preset = "nkfac" }
 fn plan(text: &str, args: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("x.toml"), text).unwrap();
-    let ran = run(folder.path(), &[&["plan", "x.toml"], args].concat());
+    let ran = run_either_way(folder.path(), &[&["plan", "x.toml"], args].concat());
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
     assert_eq!(ran.out, "");
     ran.err
@@ -32,7 +32,7 @@ fn with(from: &str, to: &str) -> String {
 fn a_good_file_is_planned() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("x.toml"), GOOD).unwrap();
-    let ran = run(folder.path(), &["plan", "x.toml", "--full"]);
+    let ran = run_either_way(folder.path(), &["plan", "x.toml", "--full"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.starts_with("x: 1 trial\n"), "{}", ran.out);
     assert!(ran.out.contains(r#""exact_every": 500"#), "{}", ran.out);
@@ -116,7 +116,7 @@ fn an_axis_that_no_arm_has_is_an_error_and_one_that_some_lack_is_not() {
     );
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("x.toml"), some).unwrap();
-    let ran = run(folder.path(), &["plan", "x.toml"]);
+    let ran = run_either_way(folder.path(), &["plan", "x.toml"]);
     assert!(ran.out.starts_with("x: 4 trials"), "{}", ran.out);
     assert!(
         ran.err.contains(
@@ -140,7 +140,7 @@ fn what_is_probably_not_meant_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.toml");
     std::fs::write(&file, GOOD).unwrap();
-    let ran = run(folder.path(), &["plan", "x.toml", "--set", "optimizer.precondition.factor_every=30"]);
+    let ran = run_either_way(folder.path(), &["plan", "x.toml", "--set", "optimizer.precondition.factor_every=30"]);
     assert!(ran.err.contains("inverse_every = 200 is no multiple of factor_every = 30"), "{}", ran.err);
     assert!(ran.err.contains("all 1 refreshes in 88 steps are exact, so Newton's iteration never runs\nhint: lower `optimizer.precondition.inverse_every`"), "{}", ran.err);
 }
@@ -154,13 +154,13 @@ fn what_the_command_line_gets_wrong_is_said() {
     let message = plan(GOOD, &["--set", "epoch=3"]);
     assert!(message.contains("unknown key `epoch`\nhint: did you mean `epochs`?"), "{message}");
     let folder = tempfile::tempdir().unwrap();
-    let missing = run(folder.path(), &["plan", "none.toml"]);
+    let missing = run_either_way(folder.path(), &["plan", "none.toml"]);
     assert_eq!(
         missing.err,
         "error: cannot read `none.toml`: No such file or directory (os error 2)\nhint: name an experiment file such as experiments/quickstart.toml\n"
     );
     std::fs::write(folder.path().join("x.toml"), GOOD).unwrap();
-    let device = run(folder.path(), &["run", "x.toml", "--device", "gpu"]);
+    let device = run_either_way(folder.path(), &["run", "x.toml", "--device", "gpu"]);
     assert!(device.err.ends_with("error: unknown device `gpu`\nhint: cpu, cuda or cuda:N\n"), "{}", device.err);
 }
 
@@ -169,7 +169,7 @@ fn missing_data_are_asked_for_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let text = with("digits", "mnist");
     std::fs::write(folder.path().join("x.toml"), text).unwrap();
-    let ran = run(folder.path(), &["run", "x.toml"]);
+    let ran = run_either_way(folder.path(), &["run", "x.toml"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("`train-images-idx3-ubyte` is missing\nhint: set `data_dir`"), "{}", ran.err);
     assert!(ran.out.is_empty() && !folder.path().join("results/x").exists(), "nothing is begun: {}", ran.out);
@@ -217,4 +217,38 @@ fn inverses_are_measured_size_by_size_and_inverter_by_inverter() {
             assert!(row["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{row}");
         }
     }
+}
+
+/// candle keeps a backtrace in its errors where RUST_BACKTRACE is set, and prints it.
+#[test]
+fn what_comes_through_candle_is_one_line_and_its_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).unwrap();
+    write("x.toml", with("epochs = 2", "epochs = 1").as_bytes());
+    write("garbage.safetensors", b"not weights at all");
+    let saved =
+        run(folder.path(), &["run", "x.toml", "--save-weights", "--set", "optimizer.preset=sgd", "--out", "saved"]);
+    assert_eq!(saved.code, 0, "{}", saved.err);
+    let files = std::fs::read_dir(folder.path().join("saved/x")).unwrap().map(|entry| entry.unwrap().path());
+    let weights = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "safetensors")).unwrap();
+    let weights = weights.to_str().unwrap();
+    let says = |args: &str, found: &str| {
+        let ran = run_either_way(folder.path(), &args.split(' ').collect::<Vec<_>>());
+        assert!(
+            ran.code == 1 && (ran.out.contains(found) || ran.err.contains(found)),
+            "{args}: {}{}",
+            ran.out,
+            ran.err
+        );
+    };
+    says("evaluate x.toml --weights missing.safetensors", "cannot read `missing.safetensors`: No such file");
+    says(
+        "evaluate x.toml --weights garbage.safetensors",
+        "`garbage.safetensors` is neither safetensors nor a PyTorch checkpoint: ",
+    );
+    says(&format!("evaluate x.toml --set model.hidden=[9] --weights {weights}"), "belong to another model\n");
+    says(&format!("evaluate x.toml --device cuda:0 --weights {weights}"), "hint: ");
+    says(&format!("run x.toml --set model.hidden=[9] --set init_from={weights}"), "belong to another model\n");
+    says("verify garbage.safetensors", "not a safetensors file");
+    says(&format!("verify {weights}"), "error  ");
 }

@@ -15,10 +15,18 @@ pub fn run(folder: &Path, args: &[&str]) -> Ran {
     ran(&mut command(folder, args))
 }
 
-/// The command that does so.
+/// Runs it with RUST_BACKTRACE and without, which changes no byte of what is said.
+pub fn run_either_way(folder: &Path, args: &[&str]) -> Ran {
+    let [with, without] = ["1", "0"].map(|trace| ran(command(folder, args).env("RUST_BACKTRACE", trace)));
+    assert_eq!((with.code, &with.out, &with.err), (without.code, &without.out, &without.err));
+    with
+}
+
+/// The command that does so. Many developers have set RUST_BACKTRACE.
 pub fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nkfac-bench"));
     command.args(args).current_dir(folder).env_remove("NKFAC_DATA").env("HOME", folder).env_remove("XDG_CACHE_HOME");
+    command.env("RUST_BACKTRACE", "1").env_remove("RUST_LIB_BACKTRACE");
     command
 }
 

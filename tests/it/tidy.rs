@@ -119,6 +119,17 @@ fn unsafe_code_lives_in_the_kernel_alone() {
     }
 }
 
+/// candle prints backtraces.
+#[test]
+fn no_error_of_ours_lets_candle_speak_for_itself() {
+    for path in sources(&root().join("src")) {
+        let source = fs::read_to_string(&path).unwrap();
+        let attributes = source.split("#[error(transparent)]").skip(1);
+        let mut variants = attributes.filter_map(|rest| rest.trim_start().lines().next());
+        assert_eq!(variants.find(|variant| variant.contains("candle_core::Error")), None, "{}", path.display());
+    }
+}
+
 #[test]
 fn files_are_short_enough_to_read() {
     for path in sources(&root().join("src")) {

@@ -20,13 +20,8 @@ pub enum Error {
     /// Each with its count of bad values and of all.
     #[error("`{}` holds NaN or infinite values: {}\nhint: the run that saved them had diverged", path.display(), some(tensors))]
     NotFinite { path: PathBuf, tensors: Vec<String> },
-    #[error(transparent)]
+    #[error("{}", crate::cause::message(.0))]
     Candle(#[from] candle_core::Error),
-}
-
-/// candle's words without the backtrace that `RUST_BACKTRACE` adds.
-pub fn words(error: &candle_core::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// All in which a file and a net differ.

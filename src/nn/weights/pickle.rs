@@ -10,7 +10,8 @@ use candle_core::pickle::{Object, Stack};
 use candle_core::{DType, Device, Tensor};
 use zip::ZipArchive;
 
-use super::error::{Error, words};
+use super::error::Error;
+use crate::cause;
 
 /// Keys under which training scripts keep the net, the likeliest first.
 const KEYS: [&str; 6] = ["state_dict", "model_state_dict", "model", "net", "module", "weights"];
@@ -72,7 +73,7 @@ pub fn read(
             let bytes = gather(bytes, dtype.size_in_bytes(), offset, &size, &stride);
             let bytes = bytes.ok_or_else(|| bad("reaches beyond its numbers"))?;
             let tensor = Tensor::from_raw_buffer(&bytes, dtype, &size, &Device::Cpu);
-            tensors.insert(name.clone(), tensor.map_err(|error| bad(&words(&error)))?);
+            tensors.insert(name.clone(), tensor.map_err(|error| bad(&cause::message(&error)))?);
         }
     }
     Ok((tensors, key))
@@ -100,7 +101,7 @@ impl<'a> Archive<'a> {
         let bytes = self.file("data.pkl").map_err(|error| Fault::new(format!("`data.pkl` cannot be read: {error}")))?;
         let mut stack = Stack::empty();
         let object = stack.read_loop(&mut bytes.as_slice()).and_then(|()| stack.finalize());
-        object.map_err(|error| Fault::new(format!("`data.pkl` cannot be read: {}", words(&error))))
+        object.map_err(|error| Fault::new(format!("`data.pkl` cannot be read: {}", cause::message(&error))))
     }
 
     fn storage(&mut self, key: &str) -> io::Result<&[u8]> {

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-use super::error::{Error, words};
+use super::error::Error;
 use super::pickle;
+use crate::cause;
 
 /// What a file holds.
 pub struct Found {
@@ -30,7 +31,7 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Found, Error> {
         (tensors, key)
     } else {
         let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
-            .map_err(|error| Error::Format { path: path.to_owned(), message: words(&error) })?;
+            .map_err(|error| Error::Format { path: path.to_owned(), message: cause::message(&error) })?;
         (tensors.into_iter().filter(|(name, _)| !is_ignored(name)).collect(), None)
     };
     let mut prefix = String::new();
