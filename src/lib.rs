@@ -1,5 +1,7 @@
 //! `nkfac-bench`: benchmark second-order optimizers against first-order ones, honestly timed.
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "these panic where a disk is full or a terminal is gone")]
+
 pub mod catalog;
 pub mod cause;
 pub mod clock;

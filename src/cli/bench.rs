@@ -127,15 +127,15 @@ impl Step {
                 object.retain(|_, value| !value.is_null());
                 object.extend(about.clone());
             }
-            line(object);
+            line(object)?;
         } else {
-            table(&times);
+            table(&times)?;
         }
         Ok(())
     }
 }
 
-fn table(times: &StepTimes) {
+fn table(times: &StepTimes) -> anyhow::Result<()> {
     let rows = [
         ("forward", Some(times.forward)),
         ("backward", Some(times.backward)),
@@ -151,12 +151,13 @@ fn table(times: &StepTimes) {
     for (name, seconds) in rows {
         if let Some(seconds) = seconds {
             let share = seconds / times.total;
-            line(format_args!("{name:<24} {:>10.1} ms {share:>7.2} plain steps", seconds * 1e3));
+            line(format_args!("{name:<24} {:>10.1} ms {share:>7.2} plain steps", seconds * 1e3))?;
         }
     }
     if let Some(memory) = times.peak_rss_mb {
-        line(format_args!("{:<24} {memory:>10.0} MiB", "peak memory"));
+        line(format_args!("{:<24} {memory:>10.0} MiB", "peak memory"))?;
     }
+    Ok(())
 }
 
 impl Inverse {
@@ -171,26 +172,26 @@ impl Inverse {
                 let row =
                     bench::inverse(n as usize, inverter, self.repeats.into()).with_context(|| format!("order {n}"))?;
                 if !self.json {
-                    print(&row, rows.is_empty());
+                    print(&row, rows.is_empty())?;
                 }
                 rows.push(row);
             }
         }
         if self.json {
-            line(serde_json::json!({ "threads": threads, "rows": rows }));
+            line(serde_json::json!({ "threads": threads, "rows": rows }))?;
         }
         Ok(())
     }
 }
 
-fn print(row: &InverseRow, first: bool) {
+fn print(row: &InverseRow, first: bool) -> anyhow::Result<()> {
     if first {
-        line(format_args!("{:>6} {:<12} {:>12} {:>9} {:>10}", "n", "inverter", "ms", "GFLOP/s", "residual"));
+        line(format_args!("{:>6} {:<12} {:>12} {:>9} {:>10}", "n", "inverter", "ms", "GFLOP/s", "residual"))?;
     }
     let (Some(seconds), Some(gflops), Some(residual)) = (row.seconds, row.gflops, row.residual) else {
         return line(format_args!("{:>6} {:<12} no inverse found", row.n, row.inverter));
     };
-    line(format_args!("{:>6} {:<12} {:>12.2} {gflops:>9.0} {residual:>10.1e}", row.n, row.inverter, seconds * 1e3));
+    line(format_args!("{:>6} {:<12} {:>12.2} {gflops:>9.0} {residual:>10.1e}", row.n, row.inverter, seconds * 1e3))
 }
 
 /// A thing of a catalog, written as in an experiment file.

@@ -4,15 +4,15 @@ use nkfac_bench::experiment::Trial;
 use nkfac_bench::runner::{Best, Choice, Waiting};
 use serde_json::{Map, json};
 
-use super::output::line;
+use super::output::{Transcript, say};
 use super::plan::differences;
 
 /// One line a configuration that was chosen.
-pub fn tell(choice: &Choice<'_>, as_json: bool) {
+pub fn tell(choice: &Choice<'_>, as_json: bool, transcript: &mut Transcript) {
     for Best { trial, accuracy, tried, diverged } in &choice.best {
         if as_json {
             let swept: Map<_, _> = trial.swept.iter().cloned().collect();
-            line(json!({
+            transcript.line(json!({
                 "event": "chosen", "trial": trial.id, "arm": trial.arm, "swept": swept,
                 "accuracy": accuracy, "tried": tried, "diverged": diverged
             }));
@@ -20,20 +20,23 @@ pub fn tell(choice: &Choice<'_>, as_json: bool) {
         }
         let lost = if *diverged == 0 { String::new() } else { format!(", {diverged} diverged") };
         let accuracy = 100.0 * accuracy;
-        line(format_args!("{}  validation accuracy {accuracy:.2} %, the best of {tried}{lost}", name(trial)));
+        transcript
+            .line(format_args!("{}  validation accuracy {accuracy:.2} %, the best of {tried}{lost}", name(trial)));
     }
     for trial in &choice.lost {
-        eprintln!("warning: arm `{}`: all configurations diverged, so none is run again", trial.arm);
+        say(format_args!("warning: arm `{}`: all configurations diverged, so none is run again", trial.arm));
     }
 }
 
 /// That nothing can be chosen yet.
-pub fn tell_waiting(waiting: &Waiting<'_>, as_json: bool) {
+pub fn tell_waiting(waiting: &Waiting<'_>, as_json: bool, transcript: &mut Transcript) {
     if as_json {
         let left: Vec<&str> = waiting.left.iter().map(|trial| trial.id.as_str()).collect();
-        line(json!({ "event": "waiting", "left": left, "of": waiting.of }));
+        transcript.line(json!({ "event": "waiting", "left": left, "of": waiting.of }));
     } else {
-        eprintln!("{waiting}\nhint: run the same command once they are there; `nkfac-bench status` shows who has them");
+        say(format_args!(
+            "{waiting}\nhint: run the same command once they are there; `nkfac-bench status` shows who has them"
+        ));
     }
 }
 

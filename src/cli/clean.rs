@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use nkfac_bench::runner::{self, Entry, Standing};
 
-use super::output::line;
+use super::output::{line, say};
 use super::place::Place;
 use super::selection::Changes;
 
@@ -36,14 +36,14 @@ impl Clean {
     pub fn execute(mut self) -> anyhow::Result<ExitCode> {
         let paths = if self.stale { self.stale()? } else { self.leftovers()? };
         if paths.is_empty() {
-            line(if self.stale { "nothing is stale" } else { "nothing is unfinished" });
+            line(if self.stale { "nothing is stale" } else { "nothing is unfinished" })?;
             return Ok(ExitCode::SUCCESS);
         }
         for path in &paths {
-            line(path.display());
+            line(path.display())?;
         }
         if !self.yes && !asked(paths.len(), self.stale)? {
-            line("nothing is removed");
+            line("nothing is removed")?;
             return Ok(ExitCode::SUCCESS);
         }
         let (mut removed, mut kept) = (0, 0);
@@ -51,12 +51,12 @@ impl Clean {
             match runner::discard(path) {
                 Ok(gone) => removed += usize::from(gone),
                 Err(error) => {
-                    eprintln!("error: cannot remove `{}`: {error}", path.display());
+                    say(format_args!("error: cannot remove `{}`: {error}", path.display()));
                     kept += 1;
                 }
             }
         }
-        line(format_args!("{removed} removed"));
+        line(format_args!("{removed} removed"))?;
         Ok(if kept == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
@@ -93,8 +93,7 @@ fn asked(count: usize, stale: bool) -> anyhow::Result<bool> {
         bail!("cannot ask for confirmation: stdin is not a terminal\nhint: `--yes` removes the {count} without asking");
     }
     let cost = if stale { "which only training again brings back" } else { "with all training since their start" };
-    eprint!("remove {count}, {cost}? [y/N] ");
-    std::io::stderr().flush()?;
+    write!(std::io::stderr(), "remove {count}, {cost}? [y/N] ").context("cannot ask for confirmation")?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -38,11 +38,11 @@ impl Compare {
             "{a} − {b}, {} pairs (seeds {})",
             seeds.len(),
             if seeds.is_empty() { "none" } else { &list }
-        ));
+        ))?;
         if unpaired > 0 {
             line(format_args!(
                 "{unpaired} trials have no partner: diverged, or of a seed that the other arm does not have"
-            ));
+            ))?;
         }
         for difference in differences.iter().filter(|of| seeds.is_empty() || of.paired.mean.is_finite()) {
             let of = &difference.paired;
@@ -54,7 +54,7 @@ impl Compare {
                 difference.a,
                 difference.b,
                 difference.words()
-            ));
+            ))?;
             if seeds.is_empty() {
                 break;
             }

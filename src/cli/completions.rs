@@ -18,7 +18,7 @@ impl Completions {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut super::Cli::command(), "nkfac-bench", &mut script);
-        line(String::from_utf8_lossy(&script).trim_end());
+        line(String::from_utf8_lossy(&script).trim_end())?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -9,7 +9,7 @@ use nkfac_bench::data::check::{Balance, Report, check};
 use nkfac_bench::data::fetch::{Outcome, Progress, fetch, missing};
 use nkfac_bench::data::{self, CATALOG, Kind};
 
-use super::output::line;
+use super::output::{line, say};
 
 /// List, fetch and check data sets
 #[derive(Debug, Args)]
@@ -78,7 +78,7 @@ impl Data {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::List { place } => {
-                list(&place.folder());
+                list(&place.folder())?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Fetch { name, from, place } => {
@@ -96,11 +96,11 @@ impl Data {
     }
 }
 
-fn list(folder: &Path) {
-    line(format_args!("looked for in {}", folder.display()));
+fn list(folder: &Path) -> anyhow::Result<()> {
+    line(format_args!("looked for in {}", folder.display()))?;
     for kind in Kind::ALL {
         let Some(source) = kind.source() else {
-            line(format_args!("{:<14} built in", kind.name()));
+            line(format_args!("{:<14} built in", kind.name()))?;
             continue;
         };
         let (state, place) = match missing(source, folder) {
@@ -108,10 +108,10 @@ fn list(folder: &Path) {
             Some(_) => ("missing", folder.join(source.folder)),
         };
         let size = size(source.archives.iter().map(|archive| archive.bytes).sum());
-        line(format_args!("{:<14} {state:<8} {size:>8}  {}", kind.name(), place.display()));
-        line(format_args!("{:<14} {:<8} {:>8}  {}", "", "", "", source.licence));
+        line(format_args!("{:<14} {state:<8} {size:>8}  {}", kind.name(), place.display()))?;
+        line(format_args!("{:<14} {:<8} {:>8}  {}", "", "", "", source.licence))?;
     }
-    line("get one: nkfac-bench data fetch NAME");
+    line("get one: nkfac-bench data fetch NAME")
 }
 
 /// In the unit of the download pages.
@@ -126,7 +126,7 @@ fn get(kind: Kind, from: Option<&str>, folder: &Path) -> anyhow::Result<()> {
     let bar = ProgressBar::new(0);
     let mut on_progress = |progress: Progress<'_>| match progress {
         Progress::Waiting => {
-            bar.suspend(|| eprintln!("another process is fetching `{}`: waiting for it", kind.name()));
+            bar.suspend(|| say(format_args!("another process is fetching `{}`: waiting for it", kind.name())));
         }
         Progress::Downloading { name, done, total } => {
             bar.set_style(style("{msg} {wide_bar:.blue} {bytes}/{total_bytes} · {bytes_per_sec} · {eta} left"));
@@ -149,8 +149,7 @@ fn get(kind: Kind, from: Option<&str>, folder: &Path) -> anyhow::Result<()> {
         Outcome::Fetched => "fetched",
         Outcome::Found => "was there already",
     };
-    line(format_args!("{} {word}: {}", kind.name(), kind.place(folder).display()));
-    Ok(())
+    line(format_args!("{} {word}: {}", kind.name(), kind.place(folder).display()))
 }
 
 fn look(kind: Kind, folder: &Path) -> anyhow::Result<Report> {
@@ -165,17 +164,17 @@ fn look(kind: Kind, folder: &Path) -> anyhow::Result<Report> {
     let report = report?;
     for (path, matches) in &report.sums {
         let word = if *matches { "as published" } else { "differs from the published file" };
-        line(format_args!("{}: {word}", path.display()));
+        line(format_args!("{}: {word}", path.display()))?;
     }
     for broken in &report.broken {
-        line(format_args!("{}: cannot be decoded: {}", broken.path.display(), broken.reason));
+        line(format_args!("{}: cannot be decoded: {}", broken.path.display(), broken.reason))?;
     }
     for (part, balance) in [("training", report.train), ("test", report.test)] {
         let Balance { images, classes, fewest, most } = balance;
-        line(format_args!("{images} {part} images of {classes} classes, {fewest} to {most} a class"));
+        line(format_args!("{images} {part} images of {classes} classes, {fewest} to {most} a class"))?;
     }
     if !report.broken.is_empty() {
-        line(format_args!("{} broken images", report.broken.len()));
+        line(format_args!("{} broken images", report.broken.len()))?;
     }
     Ok(report)
 }

@@ -8,7 +8,7 @@ use nkfac_bench::nn::weights;
 use nkfac_bench::train::{self, Evaluation};
 
 use super::machine::device;
-use super::output::line;
+use super::output::{line, say};
 use super::selection::Selection;
 
 /// Evaluate saved weights on an experiment's test images
@@ -45,15 +45,15 @@ impl Evaluate {
         let Evaluation { score, images, labels, logits, remarks } =
             train::evaluate(config, &self.weights, &data.test, &device(&self.device)?)?;
         for remark in remarks {
-            eprintln!("{remark}");
+            say(remark);
         }
-        line(format_args!("test loss {:.6}, accuracy {:.4}, {} images", score.loss, score.accuracy, data.test.len()));
         if let Some(path) = &self.export {
             let images = images.permute((0, 3, 1, 2))?;
             let labels = labels.to_dtype(candle_core::DType::I64)?;
             let named = [("images", images), ("labels", labels), ("logits", logits)];
             weights::write(path, named.map(|(name, tensor)| (name.to_owned(), tensor)).into())?;
         }
+        line(format_args!("test loss {:.6}, accuracy {:.4}, {} images", score.loss, score.accuracy, data.test.len()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

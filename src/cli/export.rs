@@ -6,7 +6,7 @@ use nkfac_bench::export::{self, Exported};
 
 use nkfac_bench::text::counted;
 
-use super::output::line;
+use super::output::{line, say};
 use super::place::Place;
 
 /// Write results for other programs: CSV, or event files for TensorBoard
@@ -36,18 +36,18 @@ impl Export {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let (folder, names) = self.place.names()?;
         if let Some(to) = self.target.csv {
-            tell(&export::to_csv(&folder, names.as_ref(), &to)?, &to);
+            tell(&export::to_csv(&folder, names.as_ref(), &to)?, &to)?;
         }
         if let Some(to) = self.target.tensorboard {
-            tell(&export::to_tensorboard(&folder, names.as_ref(), &to)?, &to);
+            tell(&export::to_tensorboard(&folder, names.as_ref(), &to)?, &to)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn tell(exported: &Exported, to: &std::path::Path) {
+fn tell(exported: &Exported, to: &std::path::Path) -> anyhow::Result<()> {
     for skipped in &exported.skipped {
-        eprintln!("warning: {skipped}");
+        say(format_args!("warning: {skipped}"));
     }
-    line(format_args!("{} in {}", counted(exported.trials, "trial"), to.display()));
+    line(format_args!("{} in {}", counted(exported.trials, "trial"), to.display()))
 }

@@ -47,8 +47,8 @@ impl Figure {
 pub fn draw(folder: &Path, data: &Data, names: &[String], style: Style, show: bool) -> anyhow::Result<()> {
     let written = figure::render(folder, data, names, style)?;
     if show {
-        line(format_args!("\n{}", Table::new(data)?.terminal()));
-        line(format_args!("{} figures and tables in {}", written.len(), folder.join("figures").display()));
+        line(format_args!("\n{}", Table::new(data)?.terminal()))?;
+        line(format_args!("{} figures and tables in {}", written.len(), folder.join("figures").display()))?;
     }
     Ok(())
 }

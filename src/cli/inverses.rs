@@ -9,14 +9,15 @@ use nkfac_bench::runner::inverse::{self, Place};
 use nkfac_bench::text::counted;
 use serde_json::json;
 
-use super::output::line;
+use super::output::{Transcript, line};
 
 /// One line a trial.
-pub fn plan(comparison: &Comparison) {
-    line(format_args!("{}: {}", comparison.name, counted(comparison.trials.len(), "trial")));
+pub fn plan(comparison: &Comparison) -> anyhow::Result<()> {
+    line(format_args!("{}: {}", comparison.name, counted(comparison.trials.len(), "trial")))?;
     for trial in &comparison.trials {
-        line(format_args!("{}  {}", trial.id, trial));
+        line(format_args!("{}  {}", trial.id, trial))?;
     }
+    Ok(())
 }
 
 /// Runs what is not there yet, one line a trial.
@@ -26,13 +27,14 @@ pub fn run(
     (device, device_name): (&Device, &str),
     threads: usize,
     json: bool,
+    transcript: &mut Transcript,
 ) -> anyhow::Result<Summary> {
     let place = Place { folder: out.join(&comparison.name), device, device_name, threads };
     let summary = inverse::run(comparison, &place, &mut |trial, residual| {
         if json {
-            line(json!({ "event": "ended", "trial": trial.id, "arm": trial.arm, "residual": residual }));
+            transcript.line(json!({ "event": "ended", "trial": trial.id, "arm": trial.arm, "residual": residual }));
         } else {
-            line(format_args!("{}  {trial}  residual {residual:.1e}", trial.id));
+            transcript.line(format_args!("{}  {trial}  residual {residual:.1e}", trial.id));
         }
     })?;
     Ok(summary)

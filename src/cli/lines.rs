@@ -1,14 +1,20 @@
 //! What a script sees of a sweep: one JSON object a line on standard output.
 
-use super::output;
+use super::output::Transcript;
 use nkfac_bench::experiment::Trial;
 use nkfac_bench::runner::{Event, Reporter};
 use nkfac_bench::train::{Note, Observer, Progress, Score};
 use serde_json::{Value, json};
 
-#[derive(Default)]
-pub struct Lines {
+pub struct Lines<'a> {
+    transcript: &'a mut Transcript,
     trial: String,
+}
+
+impl<'a> Lines<'a> {
+    pub const fn new(transcript: &'a mut Transcript) -> Self {
+        Self { transcript, trial: String::new() }
+    }
 }
 
 fn ended(event: &str, trial: &Trial, more: Value) -> Value {
@@ -19,20 +25,19 @@ fn ended(event: &str, trial: &Trial, more: Value) -> Value {
     line
 }
 
-impl Observer for Lines {
+impl Observer for Lines<'_> {
     fn step(&mut self, _progress: &Progress) {}
 
     fn epoch(&mut self, epoch: usize, train: Score, test: Score) {
         let score = |score: Score| json!({ "loss": score.loss, "accuracy": score.accuracy });
         let (train, test) = (score(train), score(test));
-        output::line(
-            json!({ "event": "epoch", "trial": self.trial, "epoch": epoch + 1, "train": train, "test": test }),
-        );
+        self.transcript
+            .line(json!({ "event": "epoch", "trial": self.trial, "epoch": epoch + 1, "train": train, "test": test }));
     }
 
     fn note(&mut self, note: &Note<'_>) {
         let trial = &self.trial;
-        output::line(match note {
+        self.transcript.line(match note {
             Note::Resumed { step, elsewhere } => {
                 json!({ "event": "resumed", "trial": trial, "step": step, "elsewhere": elsewhere })
             }
@@ -47,7 +52,7 @@ impl Observer for Lines {
     }
 }
 
-impl Reporter for Lines {
+impl Reporter for Lines<'_> {
     fn event(&mut self, event: &Event<'_>) {
         let line = match event {
             Event::Started { trial, number } => {
@@ -67,6 +72,6 @@ impl Reporter for Lines {
                 ended("failed", trial, json!({ "error": error.to_string(), "again": again }))
             }
         };
-        output::line(line);
+        self.transcript.line(line);
     }
 }

@@ -54,12 +54,12 @@ impl List {
         };
         for (i, kind) in kinds.iter().enumerate() {
             if i > 0 {
-                line("");
+                line("")?;
             }
-            line(format_args!("{}:", kind.title()));
+            line(format_args!("{}:", kind.title()))?;
             for entry in kind.entries() {
-                line(format_args!("  {:<18} {}", entry.name, entry.help));
-                line(format_args!("  {:<18} {}", "", entry.example));
+                line(format_args!("  {:<18} {}", entry.name, entry.help))?;
+                line(format_args!("  {:<18} {}", "", entry.example))?;
             }
         }
         Ok(ExitCode::SUCCESS)

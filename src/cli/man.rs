@@ -25,7 +25,7 @@ impl Man {
         } else {
             let mut page = Vec::new();
             clap_mangen::Man::new(command).render(&mut page)?;
-            line(String::from_utf8_lossy(&page).trim_end());
+            line(String::from_utf8_lossy(&page).trim_end())?;
         }
         Ok(ExitCode::SUCCESS)
     }

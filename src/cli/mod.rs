@@ -14,7 +14,7 @@ mod lines;
 mod list;
 mod machine;
 mod man;
-mod output;
+pub mod output;
 mod place;
 mod plan;
 mod progress;
@@ -38,7 +38,7 @@ use clap::{Parser, Subcommand};
 /// the files become figures and tables. What is finished is never run again.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = true)]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -66,9 +66,13 @@ enum Command {
     Man(man::Man),
 }
 
+/// Does what the command line asks; the exit code says whether all of it went well.
+pub fn execute() -> anyhow::Result<ExitCode> {
+    Cli::try_parse().map_or_else(|answer| output::answer(&answer), Cli::execute)
+}
+
 impl Cli {
-    /// Does what was asked; the exit code says whether all of it went well.
-    pub fn execute(self) -> anyhow::Result<ExitCode> {
+    fn execute(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(run) => run.execute(),
             Command::Plan(plan) => plan.execute(),

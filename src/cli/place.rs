@@ -7,6 +7,7 @@ use nkfac_bench::figure::Data;
 use nkfac_bench::record::{self, Names};
 use nkfac_bench::text::counted;
 
+use super::output::say;
 use super::selection::Changes;
 
 /// Whose results: an experiment's, or all of a folder.
@@ -64,10 +65,10 @@ impl Place {
         let data = read(&folder, names.as_ref())?;
         if names.is_none() {
             let all = counted(data.results.trials.height(), "trial");
-            eprintln!(
+            say(format_args!(
                 "{all} in `{}`, all that lie there; name the experiment's file for exactly its own",
                 folder.display()
-            );
+            ));
         }
         Ok((folder, data))
     }
@@ -83,7 +84,7 @@ pub fn read(folder: &Path, names: Option<&Names>) -> anyhow::Result<Data> {
         other => other?,
     };
     for skipped in &results.skipped {
-        eprintln!("warning: {skipped}");
+        say(format_args!("warning: {skipped}"));
     }
     if let Some(names) = names {
         let all = results.trials.height();
@@ -96,7 +97,10 @@ pub fn read(folder: &Path, names: Option<&Names>) -> anyhow::Result<Data> {
         }
         if results.others > 0 {
             let others = counted(results.others, "other trial");
-            eprintln!("left out: {others} in `{}`, which the experiment's file does not have", folder.display());
+            say(format_args!(
+                "left out: {others} in `{}`, which the experiment's file does not have",
+                folder.display()
+            ));
         }
     }
     Ok(Data::new(results)?)

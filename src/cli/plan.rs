@@ -7,7 +7,7 @@ use nkfac_bench::runner;
 use nkfac_bench::text::counted;
 
 use super::inverses;
-use super::output::line;
+use super::output::{line, say};
 use super::selection::{Selection, warn};
 
 /// Show the trials of an experiment without running them
@@ -27,20 +27,20 @@ impl Plan {
         let experiment = match self.selection.open()? {
             Work::Training(experiment) => experiment,
             Work::Inverting(comparison) => {
-                inverses::plan(&comparison);
+                inverses::plan(&comparison)?;
                 return Ok(ExitCode::SUCCESS);
             }
         };
         warn(&experiment);
         for missing in experiment.missing_data(&experiment.folder(Path::new("results"))) {
-            eprintln!("warning: {missing}");
+            say(format_args!("warning: {missing}"));
         }
-        line(head(&experiment));
+        line(head(&experiment))?;
         let width = experiment.trials.iter().map(|trial| trial.arm.chars().count()).max().unwrap_or(0);
         for trial in &experiment.trials {
-            line(format_args!("{}  {:<width$}  {}", trial.id, trial.arm, differences(trial)));
+            line(format_args!("{}  {:<width$}  {}", trial.id, trial.arm, differences(trial)))?;
             if self.full {
-                line(serde_json::to_string_pretty(&trial.json)?);
+                line(serde_json::to_string_pretty(&trial.json)?)?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -10,10 +10,11 @@ use nkfac_bench::record::Status;
 use nkfac_bench::runner::{Event, Reporter};
 use nkfac_bench::train::{Note, Observer, Outcome, Progress, Score};
 
-use super::output::line;
+use super::output::{Transcript, say};
 use super::plan::differences;
 
-pub struct Bars {
+pub struct Bars<'a> {
+    transcript: &'a mut Transcript,
     bars: MultiProgress,
     sweep: ProgressBar,
     trial: ProgressBar,
@@ -25,9 +26,9 @@ pub struct Bars {
     last: Option<(Score, Score)>,
 }
 
-impl Bars {
+impl<'a> Bars<'a> {
     /// Bars over so many trials that move, or lines alone.
-    pub fn new(trials: usize, moves: bool) -> Self {
+    pub fn new(trials: usize, moves: bool, transcript: &'a mut Transcript) -> Self {
         let target = if moves { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         let sweep = bars.add(ProgressBar::new(trials as u64));
@@ -37,7 +38,7 @@ impl Bars {
         if !sweep.is_hidden() {
             sweep.enable_steady_tick(Duration::from_secs(1));
         }
-        Self { bars, sweep, trial, name: String::new(), epochs: 0, batch: 0, last: None }
+        Self { transcript, bars, sweep, trial, name: String::new(), epochs: 0, batch: 0, last: None }
     }
 
     /// Takes the bars off the screen.
@@ -47,11 +48,11 @@ impl Bars {
     }
 
     /// Prints a line above the bars.
-    fn line(&self, text: &str) {
-        self.bars.suspend(|| line(text));
+    fn line(&mut self, text: &str) {
+        self.bars.suspend(|| self.transcript.line(text));
     }
 
-    fn ended(&self, trial: &Trial, outcome: &Outcome) {
+    fn ended(&mut self, trial: &Trial, outcome: &Outcome) {
         let name = name(trial);
         match (outcome.status, &self.last) {
             (Status::Finished, Some((train, test))) => {
@@ -78,7 +79,7 @@ fn name(trial: &Trial) -> String {
     format!("{}  {}{space}{swept}", trial.id, trial.arm)
 }
 
-impl Observer for Bars {
+impl Observer for Bars<'_> {
     fn step(&mut self, progress: &Progress) {
         let Progress { epoch, step, steps, loss, seconds } = *progress;
         let done = epoch * steps + step;
@@ -114,11 +115,11 @@ impl Observer for Bars {
             }
             Note::Weights { message } => format!("{name}  {message}"),
         };
-        self.bars.suspend(|| eprintln!("{text}"));
+        self.bars.suspend(|| say(text));
     }
 }
 
-impl Reporter for Bars {
+impl Reporter for Bars<'_> {
     fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Started { trial, .. } => {
@@ -130,7 +131,8 @@ impl Reporter for Bars {
             }
             Event::Broken { broken, .. } => {
                 let Broken { path, reason } = broken;
-                self.bars.suspend(|| eprintln!("left out `{}`, which cannot be decoded: {reason}", path.display()));
+                self.bars
+                    .suspend(|| say(format_args!("left out `{}`, which cannot be decoded: {reason}", path.display())));
                 return;
             }
             Event::Skipped { trial, elsewhere: None } => self.line(&format!("{}  already done", name(trial))),
@@ -147,7 +149,7 @@ impl Reporter for Bars {
             Event::Ended { trial, outcome } => self.ended(trial, outcome),
             Event::Failed { trial, error, again } => {
                 let again = if *again { "; retrying" } else { "" };
-                self.bars.suspend(|| eprintln!("{}  failed: {error}{again}", name(trial)));
+                self.bars.suspend(|| say(format_args!("{}  failed: {error}{again}", name(trial))));
                 if !again.is_empty() {
                     return;
                 }

@@ -11,7 +11,7 @@ use nkfac_bench::record::Names;
 use nkfac_bench::report::{self, Scales};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::output::line;
+use super::output::{line, say};
 use super::place::Place;
 
 /// Write a report that answers the question: which optimizer, by how much, how sure
@@ -59,10 +59,10 @@ impl Report {
         };
         let path = self.out.unwrap_or_else(|| folder.join(name));
         if path.as_os_str() == "-" {
-            line(text.trim_end());
+            line(text.trim_end())?;
         } else {
             std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
-            line(path.display());
+            line(path.display())?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -89,10 +89,10 @@ fn serve(folder: &Path, names: Option<Names>, address: SocketAddr) -> anyhow::Re
     let mut server = report::Server::bind(folder, names, address).map_err(|error| refused(address, &error))?;
     let address = server.address();
     if !address.ip().is_loopback() {
-        eprintln!("warning: whoever reaches {address} can read this report");
+        say(format_args!("warning: whoever reaches {address} can read this report"));
     }
-    line(format_args!("http://{address}/ serving `{}` (live); Ctrl-C to stop", folder.display()));
-    server.run(&stop, &mut |skipped| eprintln!("warning: {skipped}"))?;
+    line(format_args!("http://{address}/ serving `{}` (live); Ctrl-C to stop", folder.display()))?;
+    server.run(&stop, &mut |skipped| say(format_args!("warning: {skipped}")))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -15,7 +15,7 @@ use signal_hook::flag;
 
 use super::figure;
 use super::lines::Lines;
-use super::output::line;
+use super::output::{Transcript, say};
 use super::progress::Bars;
 use super::selection::{Selection, warn};
 use super::{choice, inverses, machine, place};
@@ -78,42 +78,59 @@ impl Run {
         let stop = stop_on_signals()?;
         let threads = (machine::wanted(self.threads) / self.jobs.map_or(1, usize::from)).max(1);
         machine::start(threads)?;
+        let mut transcript = Transcript::default();
         if let Some(only) = &self.only {
             stop_with_input(&stop);
-            return match self.part(&experiment.only(only), threads, &stop) {
+            return match self.part(&experiment.only(only), threads, &stop, &mut transcript) {
                 // The parent is to know that other trials would fare no better.
                 Err(error) if matches!(error.downcast_ref(), Some(runner::Error::Storage { .. })) => {
-                    eprintln!("error: {error}");
+                    say(format_args!("error: {error}"));
                     Ok(ExitCode::from(NO_STORAGE))
                 }
-                summary => Ok(code(&summary?, false)),
+                summary => {
+                    // The parent is to know what became of the trial; it prints to the same place, and fails there itself.
+                    tell_failure(transcript);
+                    Ok(code(&summary?, false))
+                }
             };
         }
         warn(&experiment);
-        let mut summary = self.part(&experiment, threads, &stop)?;
+        let mut summary = self.part(&experiment, threads, &stop, &mut transcript)?;
         let (mut shown, mut waits) = (summary.has_results().then(|| experiment.names()), false);
         if !summary.stopped {
             match experiment.choose(&experiment.folder(&self.out)) {
                 Some(Ok(choice)) => {
-                    choice::tell(&choice, self.json);
-                    let reruns = self.part(&choice.reruns, threads, &stop)?;
+                    choice::tell(&choice, self.json, &mut transcript);
+                    let reruns = self.part(&choice.reruns, threads, &stop, &mut transcript)?;
                     shown = reruns.has_results().then(|| choice.reruns.names());
                     summary = summary + reruns;
                 }
                 Some(Err(waiting)) => {
-                    choice::tell_waiting(&waiting, self.json);
+                    choice::tell_waiting(&waiting, self.json, &mut transcript);
                     waits = true;
                 }
                 None => {}
             }
         }
         let ends = !waits && !summary.stopped && self.shard.is_none();
-        self.conclude(&self.out.join(&experiment.name), &summary, ends.then_some(shown))?;
+        self.conclude(&self.out.join(&experiment.name), &summary, ends.then_some(shown), &mut transcript)?;
+        if summary.stopped {
+            // Whoever runs the same command again, such as Slurm, looks for the code of a stop.
+            tell_failure(transcript);
+        } else {
+            transcript.end()?;
+        }
         Ok(code(&summary, waits))
     }
 
     /// Runs this process's part of the trials.
-    fn part(&self, experiment: &Experiment, threads: usize, stop: &Arc<AtomicBool>) -> anyhow::Result<Summary> {
+    fn part(
+        &self,
+        experiment: &Experiment,
+        threads: usize,
+        stop: &Arc<AtomicBool>,
+        transcript: &mut Transcript,
+    ) -> anyhow::Result<Summary> {
         let mut experiment = experiment.clone();
         if let Some(shard) = self.shard {
             experiment.keep(shard)?;
@@ -132,9 +149,10 @@ impl Run {
             return Err(missing.into());
         }
         if self.json {
-            return Ok(self.run(&experiment, &settings, &mut Lines::default())?);
+            return Ok(self.run(&experiment, &settings, &mut Lines::new(transcript))?);
         }
-        let mut bars = Bars::new(experiment.trials.len(), self.only.is_none() && self.jobs.is_none());
+        let moves = self.only.is_none() && self.jobs.is_none();
+        let mut bars = Bars::new(experiment.trials.len(), moves, transcript);
         let summary = self.run(&experiment, &settings, &mut bars);
         bars.finish();
         Ok(summary?)
@@ -167,26 +185,33 @@ impl Run {
         let (device, threads) = (machine::device(&self.device)?, machine::wanted(self.threads));
         machine::start(threads)?;
         let device = (&device, machine::device_name(&self.device));
-        let summary = inverses::run(comparison, &self.out, device, threads, self.json)?;
-        self.conclude(
-            &self.out.join(&comparison.name),
-            &summary,
-            Some(summary.has_results().then(|| comparison.names())),
-        )?;
+        let mut transcript = Transcript::default();
+        let summary = inverses::run(comparison, &self.out, device, threads, self.json, &mut transcript)?;
+        let shown = summary.has_results().then(|| comparison.names());
+        self.conclude(&self.out.join(&comparison.name), &summary, Some(shown), &mut transcript)?;
+        transcript.end()?;
         Ok(ExitCode::SUCCESS)
     }
 
     /// Draws the results of these trials, if there are any, unless it is too early (`None`), and sums up.
-    fn conclude(&self, folder: &Path, summary: &Summary, shown: Option<Option<Names>>) -> anyhow::Result<()> {
+    fn conclude(
+        &self,
+        folder: &Path,
+        summary: &Summary,
+        shown: Option<Option<Names>>,
+        transcript: &mut Transcript,
+    ) -> anyhow::Result<()> {
         let Summary { finished, diverged, skipped, failed, taken, stopped } = *summary;
         match shown {
             None => {
-                eprintln!(
+                say(format_args!(
                     "figures are drawn when all is done, or by `nkfac-bench figure {}`",
                     self.selection.command()
-                );
+                ));
             }
-            Some(None) => eprintln!("no trial left a result in `{}`: there is nothing to draw", folder.display()),
+            Some(None) => {
+                say(format_args!("no trial left a result in `{}`: there is nothing to draw", folder.display()));
+            }
             Some(Some(names)) => {
                 let data = place::read(folder, Some(&names))?;
                 figure::draw(folder, &data, &[], Style::default(), !self.json)?;
@@ -196,17 +221,26 @@ impl Run {
             let counts = serde_json::json!({
                 "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed, "taken": taken
             });
-            line(serde_json::json!({
+            transcript.line(serde_json::json!({
                 "event": "summary", "trials": counts, "folder": folder.display().to_string(), "stopped": stopped
             }));
             return Ok(());
         }
         let taken = if taken == 0 { String::new() } else { format!(", {taken} run by other processes") };
-        line(format_args!("{finished} finished, {diverged} diverged, {skipped} already done, {failed} failed{taken}"));
+        transcript.line(format_args!(
+            "{finished} finished, {diverged} diverged, {skipped} already done, {failed} failed{taken}"
+        ));
         if stopped {
-            eprintln!("stopped; run the same command to resume");
+            say("stopped; run the same command to resume");
         }
         Ok(())
+    }
+}
+
+/// Says what could not be printed, where the exit code has something else to say.
+fn tell_failure(transcript: Transcript) {
+    if let Err(error) = transcript.end() {
+        say(format_args!("error: {error:#}"));
     }
 }
 

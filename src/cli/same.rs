@@ -23,11 +23,11 @@ impl Same {
         let (difference, common) = record::compare(&self.one, &self.other)?;
         Ok(match difference {
             None => {
-                line(format_args!("the same: {common} numbers, bit for bit"));
+                line(format_args!("the same: {common} numbers, bit for bit"))?;
                 ExitCode::SUCCESS
             }
             Some(difference) => {
-                line(format_args!("different, with {common} numbers in common; the first: {difference}"));
+                line(format_args!("different, with {common} numbers in common; the first: {difference}"))?;
                 ExitCode::FAILURE
             }
         })

@@ -14,7 +14,7 @@ pub struct Schema {}
 
 impl Schema {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        line(serde_json::to_string_pretty(&experiment::schema())?);
+        line(serde_json::to_string_pretty(&experiment::schema())?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

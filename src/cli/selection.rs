@@ -5,6 +5,8 @@ use anyhow::bail;
 use clap::Args;
 use nkfac_bench::experiment::{self, Experiment, Overrides, Work};
 
+use super::output::say;
+
 /// Which experiment, and what the command line changes in it.
 #[derive(Debug, Args)]
 pub struct Selection {
@@ -92,6 +94,6 @@ impl Selection {
 /// What is legal, but probably not meant.
 pub fn warn(experiment: &Experiment) {
     for warning in &experiment.warnings {
-        eprintln!("warning: {warning}");
+        say(format_args!("warning: {warning}"));
     }
 }

@@ -30,9 +30,9 @@ impl Status {
             self.changes.refuse_for(&self.place)?;
             let tuning = self.place.join(TUNING);
             if tuning.is_dir() {
-                line("tuning");
+                line("tuning")?;
                 show(&tuning, None)?;
-                line("reruns");
+                line("reruns")?;
             }
             show(&self.place, None)?;
             return Ok(ExitCode::SUCCESS);
@@ -43,12 +43,12 @@ impl Status {
             show(&folder, Some(&experiment))?;
             return Ok(ExitCode::SUCCESS);
         };
-        line("tuning");
+        line("tuning")?;
         show(&folder, Some(&experiment))?;
-        line("reruns");
+        line("reruns")?;
         match choice {
             Ok(choice) => show(&choice.reruns.folder(&self.out), Some(&choice.reruns))?,
-            Err(waiting) => line(waiting),
+            Err(waiting) => line(waiting)?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -67,15 +67,15 @@ fn show(folder: &Path, experiment: Option<&Experiment>) -> anyhow::Result<()> {
         let keys = runner::listed(keys);
         let seconds = seconds.map_or(String::new(), |seconds| format!("{seconds:.1} s"));
         let text = format!("{trial}  {:<8}  {seconds:>10}  {arm:<arms$}  {keys:<swept$}  {note}", standing.name());
-        line(text.trim_end());
+        line(text.trim_end())?;
     }
-    line(counts(entries));
+    line(counts(entries))?;
     if !others.is_empty() {
         line(format_args!(
             "besides, in `{0}`: {1} that the file does not have (`nkfac-bench status {0}` lists all, `clean --stale` removes them)",
             folder.display(),
             counts(others)
-        ));
+        ))?;
     }
     Ok(())
 }

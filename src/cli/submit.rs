@@ -9,7 +9,7 @@ use clap::Args;
 use nkfac_bench::runner::WAITING;
 use nkfac_bench::text::{is_plain, shell, spelled};
 
-use super::output::line;
+use super::output::{line, say};
 use super::selection::Selection;
 
 /// Run an experiment on a cluster, as a Slurm job array
@@ -61,11 +61,11 @@ impl Submit {
         let folder = std::path::absolute(self.out.join(&experiment.name))?;
         let script = self.script(&experiment.name, &folder, shards)?;
         if self.dry_run {
-            line(script.trim_end());
+            line(script.trim_end())?;
             if experiment.search.is_some() {
-                eprintln!(
+                say(format_args!(
                     "it is submitted twice, the second time with --dependency=afterany: for the reruns of the best"
-                );
+                ));
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -80,16 +80,16 @@ impl Submit {
             "submitted job {id}: {} trials in {shards} tasks ({})",
             experiment.trials.len(),
             path.display()
-        ));
+        ))?;
         if let Some(tuning) = tuning {
             line(format_args!(
                 "        behind job {tuning}, which tunes: its tasks end with code {WAITING} before all have tuned"
-            ));
+            ))?;
         }
-        line(format_args!("watch:  squeue --job {id}"));
-        line(format_args!("        nkfac-bench status {}", folder.display()));
-        line(format_args!("cancel: scancel {id}"));
-        line(format_args!("draw:   nkfac-bench figure {}", folder.display()));
+        line(format_args!("watch:  squeue --job {id}"))?;
+        line(format_args!("        nkfac-bench status {}", folder.display()))?;
+        line(format_args!("cancel: scancel {id}"))?;
+        line(format_args!("draw:   nkfac-bench figure {}", folder.display()))?;
         Ok(ExitCode::SUCCESS)
     }
 

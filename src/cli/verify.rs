@@ -53,10 +53,10 @@ impl Verify {
             .collect();
         lines.sort_by(|a, b| b.excess.total_cmp(&a.excess));
         for line in &lines {
-            output::line(&line.text);
+            output::line(&line.text)?;
         }
         let passed = lines.iter().filter(|line| line.excess <= 1.0).count();
-        output::line(format_args!("{passed} of {} traces pass", lines.len()));
+        output::line(format_args!("{passed} of {} traces pass", lines.len()))?;
         Ok(if passed == lines.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

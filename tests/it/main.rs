@@ -16,6 +16,7 @@ mod inverters;
 mod library;
 mod models;
 mod names;
+mod output;
 mod paper;
 mod preconditioning;
 mod program;
