@@ -23,8 +23,10 @@ mod run;
 mod same;
 mod schema;
 mod selection;
+mod signals;
 mod status;
 mod submit;
+mod target;
 mod verify;
 mod watch;
 

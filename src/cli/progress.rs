@@ -12,6 +12,7 @@ use nkfac_bench::train::{Note, Observer, Outcome, Progress, Score};
 
 use super::output::{Transcript, say};
 use super::plan::differences;
+use super::target;
 
 pub struct Bars<'a> {
     transcript: &'a mut Transcript,
@@ -29,7 +30,7 @@ pub struct Bars<'a> {
 impl<'a> Bars<'a> {
     /// Bars over so many trials that move, or lines alone.
     pub fn new(trials: usize, moves: bool, transcript: &'a mut Transcript) -> Self {
-        let target = if moves { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if moves { target::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         let sweep = bars.add(ProgressBar::new(trials as u64));
         sweep.set_style(style("sweep {wide_bar:.blue} {pos}/{len} trials · {elapsed} · {eta} left"));

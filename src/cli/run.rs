@@ -10,23 +10,21 @@ use nkfac_bench::experiment::{Experiment, Trial, Work};
 use nkfac_bench::figure::Style;
 use nkfac_bench::record::Names;
 use nkfac_bench::runner::{self, NO_STORAGE, Reporter, STOPPED, Settings, Shard, Summary, WAITING};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 
 use super::figure;
 use super::lines::Lines;
 use super::output::{Transcript, say};
 use super::progress::Bars;
 use super::selection::{Selection, warn};
-use super::{choice, inverses, machine, place};
+use super::{choice, inverses, machine, place, signals};
 
 /// Run every trial that is not finished yet, then draw its figures
 ///
 /// Results go to results/<experiment>/, one Parquet file per trial. Finished trials are skipped, as are trials running in another
 /// process. A checkpoint is saved every five minutes (see [checkpoint] in docs/sweeps.md); run the same command to resume an interrupted
 /// run. With a [search], tuning trials go to results/<experiment>/tuning/, and the best are rerun when all of them
-/// are done. Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops at once. SIGUSR1 is the first
-/// without a second, for schedulers.
+/// are done. Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops at once. A terminal that is
+/// closed (SIGHUP, unless nohup ignores it) and SIGUSR1, for schedulers, are the first without a second.
 ///
 /// Exit codes: 0 all done (divergence is a result); 1 a trial failed, or nothing could be run or written; 2 the command line is
 /// wrong; 3 stopped on request, run the same command to resume; 4 all done here, but reruns of the best wait for tuning trials of other
@@ -75,7 +73,7 @@ impl Run {
             Work::Training(experiment) => experiment,
             Work::Inverting(comparison) => return self.compare_inverters(&comparison),
         };
-        let stop = stop_on_signals()?;
+        let stop = signals::stop().context("cannot listen for signals")?;
         let threads = (machine::wanted(self.threads) / self.jobs.map_or(1, usize::from)).max(1);
         machine::start(threads)?;
         let mut transcript = Transcript::default();
@@ -251,24 +249,6 @@ fn code(summary: &Summary, waits: bool) -> ExitCode {
         Summary { failed: 0, .. } => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
-}
-
-/// True from the first SIGINT or SIGTERM on, of which the second ends the process at once, and from SIGUSR1 on.
-fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let listen = || {
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down, and raises it.
-            flag::register_conditional_shutdown(signal, 128 + signal, asked.clone())?;
-            flag::register(signal, asked.clone())?;
-            flag::register(signal, stop.clone())?;
-        }
-        #[cfg(unix)]
-        flag::register(signal_hook::consts::SIGUSR1, stop.clone())?;
-        Ok::<_, std::io::Error>(())
-    };
-    listen().context("cannot listen for signals")?;
-    Ok(stop)
 }
 
 /// Raises the flag when standard input ends, which it does when the process at its other end dies, however it dies.

@@ -13,6 +13,7 @@ use nkfac_bench::runner;
 use nkfac_bench::watch::{Reader, Screen, View, draw, notice};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::terminal::disable_raw_mode;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::selection::Changes;
@@ -23,7 +24,8 @@ use super::selection::Changes;
 /// experiment every trial is shown, those of a search and then its reruns; of a results folder those that have begun. The time left is that of training, from how long trials took so
 /// far and how much others have to compute.
 ///
-/// Keys: q, Esc or Ctrl-C quits; arrows, PgUp, PgDn, Home and End scroll; Tab shows the training loss in place of the test accuracy.
+/// Keys: q, Esc, Ctrl-C or Ctrl-D quits; arrows, PgUp, PgDn, Home and End scroll; Tab shows the training loss in place of the test accuracy.
+/// It ends with its terminal, and on SIGHUP, SIGINT and SIGTERM.
 #[derive(Debug, Args)]
 pub struct Watch {
     /// An experiment (a TOML file) or a results folder [default: the folder in which something happened last]
@@ -41,6 +43,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long a signal or a new look may wait for the screen.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// How long it may take from then on until the terminal is as it was.
+const GRACE: Duration = Duration::from_secs(1);
+
 impl Watch {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         if !io::stdout().is_terminal() {
@@ -52,10 +57,15 @@ impl Watch {
         let (title, reader) = self.reader()?;
         let stop = stop_on_signals().context("cannot listen for signals")?;
         let looks = look_again_and_again(reader);
-        let mut terminal = ratatui::try_init().context("cannot draw on the terminal")?;
-        let outcome = show(&mut terminal, &title, &looks, &stop);
-        ratatui::restore();
-        outcome.map(|()| ExitCode::SUCCESS)
+        let terminal = Terminal::new();
+        end_anyway(terminal, stop.clone());
+        let mut drawn = ratatui::try_init().context("cannot draw on the terminal")?;
+        let outcome = show(&mut drawn, &title, &looks, &stop);
+        let _ = drawn.show_cursor();
+        let _ = ratatui::try_restore();
+        // Dropped, it panics where neither standard output nor standard error is there any more.
+        std::mem::forget(drawn);
+        if terminal.is_there() { outcome.map(|()| ExitCode::SUCCESS) } else { Ok(ExitCode::SUCCESS) }
     }
 
     /// Who reads, and the sweep's name.
@@ -98,6 +108,38 @@ fn stop_on_signals() -> io::Result<Arc<AtomicBool>> {
     #[cfg(unix)]
     signal_hook::flag::register(signal_hook::consts::SIGHUP, stop.clone())?;
     Ok(stop)
+}
+
+/// What is drawn on, and what keys are read from.
+#[derive(Debug, Clone, Copy)]
+struct Terminal {
+    /// Otherwise keys come from the process's own terminal, for all that the library knows.
+    has_stdin: bool,
+}
+
+impl Terminal {
+    fn new() -> Self {
+        Self { has_stdin: io::stdin().is_terminal() }
+    }
+
+    /// False once it was hung up, with or without a signal: what is left of it is no terminal.
+    fn is_there(self) -> bool {
+        io::stdout().is_terminal() && (!self.has_stdin || io::stdin().is_terminal())
+    }
+}
+
+/// Ends the process when the terminal is gone, or a while after it was asked to stop and has not: the library reads for ever from a terminal
+/// that was hung up, and one that takes no more output holds whoever draws on it.
+fn end_anyway(terminal: Terminal, stop: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        while terminal.is_there() && !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(PATIENCE);
+        }
+        stop.store(true, Ordering::Relaxed);
+        std::thread::sleep(GRACE);
+        let _ = disable_raw_mode();
+        std::process::exit(0)
+    });
 }
 
 type Look = Result<Screen, String>;
@@ -161,7 +203,7 @@ fn press(key: KeyEvent, view: &mut View) -> bool {
     }
     match key.code {
         KeyCode::Char('q') | KeyCode::Esc => return true,
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return true,
+        KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => return true,
         KeyCode::Tab | KeyCode::BackTab => view.curve = view.curve.next(),
         KeyCode::Up => view.scroll(-1),
         KeyCode::Down => view.scroll(1),
@@ -187,8 +229,10 @@ mod tests {
         for code in [KeyCode::Char('q'), KeyCode::Esc] {
             assert!(key(code, none).0);
         }
-        assert!(key(KeyCode::Char('c'), KeyModifiers::CONTROL).0);
-        assert!(!key(KeyCode::Char('c'), none).0);
+        for letter in ['c', 'd'] {
+            assert!(key(KeyCode::Char(letter), KeyModifiers::CONTROL).0);
+            assert!(!key(KeyCode::Char(letter), none).0);
+        }
         assert_eq!(key(KeyCode::Tab, none).1.curve, Curve::Loss);
         assert_eq!(key(KeyCode::Tab, none).1.curve, Curve::Accuracy);
         assert_eq!(key(KeyCode::Up, none), (false, View::default()), "there is nothing above the first");

@@ -18,7 +18,7 @@ use super::program::{command, run};
 use super::sweep::{SMALL, folder, numbers, results};
 
 /// Trials that take long enough to be met alive.
-fn long() -> String {
+pub fn long() -> String {
     SMALL.replace("epochs = 2", "epochs = 150")
 }
 
@@ -106,7 +106,7 @@ fn what_lies_in_a_results_place_is_named_and_left_alone() {
 }
 
 /// The first trial that a process with `--json` says has started, and the rest of what it says.
-fn first_started(child: &mut Child) -> (String, impl Iterator<Item = String> + use<>) {
+pub fn first_started(child: &mut Child) -> (String, impl Iterator<Item = String> + use<>) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let started = lines.by_ref().find(|line| line.contains("\"started\"")).unwrap();
     let line: serde_json::Value = serde_json::from_str(&started).unwrap();

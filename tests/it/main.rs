@@ -29,6 +29,7 @@ mod serve;
 mod server;
 mod storage;
 mod sweep;
+mod terminal;
 mod tidy;
 mod training;
 mod watch;
