@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 
-use nkfac_bench::kernel::conv::{Engine, forward, grad_input, grad_weight};
-use nkfac_bench::kernel::{Geometry, gram};
+use nkfac_bench::kernel::conv::{forward, grad_input, grad_weight};
+use nkfac_bench::kernel::{Conv, Engine, Geometry, gram};
 
 /// As in the program.
 #[global_allocator]
@@ -19,7 +19,7 @@ fn main() {
     nkfac_bench::kernel::memory::keep_freed();
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
     println!(
-        "{:<24} {:<10} {:>16} {:>16} {:>16}",
+        "{:<24} {:<16} {:>16} {:>16} {:>16}",
         "convolution, batch 32", "engine", "forward", "grad-input", "grad-weight"
     );
     let shape = |inputs, outputs, size, kernel, stride| Geometry {
@@ -57,19 +57,20 @@ fn main() {
         let (x, weight) = (numbers(g.batch * g.image()), numbers(g.patch() * g.outputs));
         let dy = numbers(g.pixels() * g.outputs);
         let work = 2.0 * (g.pixels() * g.patch() * g.outputs) as f64;
-        for engine in [Engine::Auto, Engine::Direct, Engine::Portable] {
+        for engine in Engine::all().filter(|engine| engine.conv != Conv::Winograd) {
             let cells = [
                 cell(work, || forward(engine, &g, &x, &weight, None)),
                 cell(work, || grad_input(engine, &g, &dy, &weight)),
                 cell(work, || grad_weight(engine, &g, &x, &dy)),
             ];
-            println!("{name:<24} {:<10} {:>16} {:>16} {:>16}", format!("{engine:?}"), cells[0], cells[1], cells[2]);
+            let engine = format!("{} {}", engine.conv.name(), engine.simd.name());
+            println!("{name:<24} {engine:<16} {:>16} {:>16} {:>16}", cells[0], cells[1], cells[2]);
         }
         let patches = g.patch() as f64;
         println!(
-            "{name:<24} {:<10} {:>16}",
+            "{name:<24} {:<16} {:>16}",
             "moments",
-            cell(patches * patches * g.pixels() as f64, || gram::conv(Engine::Auto, &g, &x, false))
+            cell(patches * patches * g.pixels() as f64, || gram::conv(Engine::AUTO, &g, &x, false))
         );
     }
 }

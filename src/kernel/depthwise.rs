@@ -4,6 +4,7 @@
 
 use rayon::prelude::*;
 
+use super::simd::widest;
 use super::{Geometry, Real};
 
 /// `y`, `N×H'×W'×C`.
@@ -14,11 +15,13 @@ pub fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
     y.par_chunks_mut(g.out_width() * channels).enumerate().for_each(|(at, y)| {
         let (image, row) = (at / g.out_height(), at % g.out_height());
         let x = &x[image * g.image()..][..g.image()];
-        for (column, y) in y.chunks_exact_mut(channels).enumerate() {
-            for (tap, pixel) in window(g, row, column) {
-                add_product(y, &x[pixel * channels..], &weight[tap * channels..]);
+        widest!({
+            for (column, y) in y.chunks_exact_mut(channels).enumerate() {
+                for (tap, pixel) in window(g, row, column) {
+                    add_product(y, &x[pixel * channels..], &weight[tap * channels..]);
+                }
             }
-        }
+        });
     });
     y
 }
@@ -29,11 +32,13 @@ pub fn grad_input<T: Real>(g: &Geometry, dy: &[T], weight: &[T]) -> Vec<T> {
     let channels = g.inputs;
     let mut dx = vec![T::ZERO; g.batch * g.image()];
     dx.par_chunks_mut(g.image()).zip(dy.par_chunks(g.positions() * channels)).for_each(|(dx, dy)| {
-        for (at, dy) in dy.chunks_exact(channels).enumerate() {
-            for (tap, pixel) in window(g, at / g.out_width(), at % g.out_width()) {
-                add_product(&mut dx[pixel * channels..][..channels], dy, &weight[tap * channels..]);
+        widest!({
+            for (at, dy) in dy.chunks_exact(channels).enumerate() {
+                for (tap, pixel) in window(g, at / g.out_width(), at % g.out_width()) {
+                    add_product(&mut dx[pixel * channels..][..channels], dy, &weight[tap * channels..]);
+                }
             }
-        }
+        });
     });
     dx
 }
@@ -44,11 +49,13 @@ pub fn grad_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let channels = g.inputs;
     let of_image = |(x, dy): (&[T], &[T])| {
         let mut sum = vec![T::ZERO; g.kernel * g.kernel * channels];
-        for (at, dy) in dy.chunks_exact(channels).enumerate() {
-            for (tap, pixel) in window(g, at / g.out_width(), at % g.out_width()) {
-                add_product(&mut sum[tap * channels..][..channels], dy, &x[pixel * channels..]);
+        widest!({
+            for (at, dy) in dy.chunks_exact(channels).enumerate() {
+                for (tap, pixel) in window(g, at / g.out_width(), at % g.out_width()) {
+                    add_product(&mut sum[tap * channels..][..channels], dy, &x[pixel * channels..]);
+                }
             }
-        }
+        });
         sum
     };
     let images = x.par_chunks(g.image()).zip(dy.par_chunks(g.positions() * channels));
@@ -63,6 +70,7 @@ pub fn grad_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
 }
 
 /// `out += a · b`, channel by channel, as far as `out` goes.
+#[inline(always)]
 fn add_product<T: Real>(out: &mut [T], a: &[T], b: &[T]) {
     for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
         *out += a * b;

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::elementary::Elementary;
+use super::simd::widest;
 
 /// Elements a task.
 const CHUNK: usize = 1 << 12;
@@ -12,9 +13,11 @@ const CHUNK: usize = 1 << 12;
 pub fn forward<T: Elementary>(x: &[T]) -> Vec<T> {
     let mut y = vec![T::ZERO; x.len()];
     y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = x * distribution(x);
-        }
+        widest!({
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = x * distribution(x);
+            }
+        });
     });
     y
 }
@@ -25,15 +28,18 @@ pub fn backward<T: Elementary>(x: &[T], dy: &[T]) -> Vec<T> {
     let height = T::real(0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2);
     let mut dx = vec![T::ZERO; x.len()];
     dx.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).zip(dy.par_chunks(CHUNK)).for_each(|((dx, x), dy)| {
-        for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
-            let density = height * T::exp(x * x * T::real(-0.5));
-            *dx = dy * (distribution(x) + x * density);
-        }
+        widest!({
+            for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
+                let density = height * T::exp(x * x * T::real(-0.5));
+                *dx = dy * (distribution(x) + x * density);
+            }
+        });
     });
     dx
 }
 
 /// Φ(x).
+#[inline(always)]
 fn distribution<T: Elementary>(x: T) -> T {
     T::real(0.5) * (T::ONE + T::erf(x * T::real(std::f64::consts::FRAC_1_SQRT_2)))
 }

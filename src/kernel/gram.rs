@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::matrix::{self, mirror};
 use super::product::Matrix;
 use super::tiles::patches;
-use super::{Geometry, Real, avx2};
+use super::{Geometry, Real, simd};
 
 /// Rows that are gathered before they are multiplied: enough to make a product of it.
 const TILE: usize = 1024;
@@ -22,8 +22,8 @@ pub fn rows<T: Real>(rows: &[T], columns: usize) -> Vec<T> {
 /// `XᵀX` of the patches of a convolution's input, `(k·k·C_in) (+ 1)` square, without having all patches at once.
 #[must_use]
 pub fn conv<T: Real>(engine: Engine, g: &Geometry, x: &[T], ones: bool) -> Vec<T> {
-    let fast = || T::from_single(avx2::moments(g, T::single(x)?)?);
-    if let Some(moments) = (engine.is_fast() && avx2::is_available() && !ones).then(fast).flatten() {
+    let fast = || T::from_single(simd::moments(engine.instance()?, g, T::single(x)?)?);
+    if let Some(moments) = (!ones).then(fast).flatten() {
         return moments;
     }
     let (mut gram, mut buffer) = (Gram::new(g.patch(), ones), Vec::new());
@@ -76,7 +76,7 @@ impl<T: Real> Gram<T> {
 mod tests {
     use super::conv;
     use crate::kernel::Geometry;
-    use crate::kernel::conv::Engine;
+    use crate::kernel::{Conv, Engine};
     use crate::random::Random;
     use proptest::prelude::*;
 
@@ -103,16 +103,18 @@ mod tests {
             let g = Geometry { batch, height, width, inputs, outputs: 1, kernel: 3, stride: 1, padding: 1 };
             let mut random = Random::new(1, "x");
             let mut x: Vec<f32> = (0..batch * g.image()).map(|_| random.normal() as f32).collect();
-            let ours = conv(Engine::Auto, &g, &x, false);
-            let theirs = conv(Engine::Portable, &g, &x, false);
+            let theirs = conv(Engine::PORTABLE, &g, &x, false);
             let largest = theirs.iter().fold(0f32, |largest, value| largest.max(value.abs()));
             let off = |ours: &[f32]| ours.iter().zip(&theirs).fold(0f32, |off, (a, b)| off.max((a - b).abs()));
-            prop_assert_eq!(ours.len(), theirs.len());
-            prop_assert!(off(&ours) < 1e-5 * largest, "{}", off(&ours) / largest);
-            prop_assert_eq!(&ours, &conv(Engine::Auto, &g, &x, false), "the same bits twice");
+            for engine in Engine::all().filter(|engine| engine.conv == Conv::Auto && engine.is_by_hand()) {
+                let ours = conv(engine, &g, &x, false);
+                prop_assert_eq!(ours.len(), theirs.len());
+                prop_assert!(off(&ours) < 1e-5 * largest, "{engine:?}: {}", off(&ours) / largest);
+                prop_assert_eq!(&ours, &conv(engine, &g, &x, false), "the same bits twice");
+            }
             // Control: one number of a corner pixel matters.
             x[0] += 100.0;
-            prop_assert!(off(&conv(Engine::Auto, &g, &x, false)) > 1e-3 * largest);
+            prop_assert!(off(&conv(Engine::AUTO, &g, &x, false)) > 1e-3 * largest);
         }
     }
 }

@@ -13,7 +13,6 @@ use faer::{Accum, MatMut, MatRef, Par, Spec};
 use rayon::prelude::*;
 
 use super::Real;
-use super::elementwise;
 use super::fresh::filled;
 use super::product::Matrix;
 
@@ -59,32 +58,6 @@ pub fn add_lower<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
         let b = b.subcols(0, first + rows);
         matmul(target, Accum::Add, a.subrows(first, rows), b, T::ONE, Par::Seq);
     });
-}
-
-/// One round of Newton's iteration: the next inverse, `‖I − P‖_F`, and whether the round was damped.
-pub struct Round<T> {
-    pub inverse: Vec<T>,
-    pub residual: f64,
-    pub damped: bool,
-}
-
-/// With `P = B(A + δI)` and symmetric `A` and `B`: `(2I − P)B`, or `((1+s)I − sP)B` with `s = 1/‖P‖_F` where `‖I − P‖_F ≥ 1`. `None` if a
-/// number ceases to be finite.
-#[must_use]
-pub fn newton_round<T: Real>(factor: &[T], damping: f64, inverse: &[T], order: usize) -> Option<Round<T>> {
-    let (a, b) = (Matrix::new(factor, order, order), Matrix::new(inverse, order, order));
-    let mut p = product(b, a);
-    elementwise::add_scaled(T::ONE, &mut p, T::real(damping), inverse);
-    let residual = distance(&p, order, T::ONE);
-    if !residual.is_finite() {
-        return None;
-    }
-    let damped = residual >= 1.0;
-    let shrink = if damped { 1.0 / norm(&p) } else { 1.0 };
-    // PB is symmetric because A and B are.
-    let mut next = symmetric_product(Matrix::new(&p, order, order), b);
-    elementwise::add_scaled(T::real(-shrink), &mut next, T::real(1.0 + shrink), inverse);
-    norm(&next).is_finite().then_some(Round { inverse: next, residual, damped })
 }
 
 /// The inverse of the symmetric positive definite `factor + δI`, by `LLᵀ`; `None` if it is not, or holds a number that is not finite.
@@ -220,7 +193,8 @@ fn wide_dot<T: Real>(a: &[T], b: &[T]) -> f64 {
 }
 
 /// Sixteen partial sums, in an array that is carried through the loop by value: so they stay in vector registers.
-fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+#[inline(always)]
+pub(super) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
     let sums = a.iter().zip(b).fold([T::ZERO; 16], |sums, (a, b)| std::array::from_fn(|i| sums[i] + a[i] * b[i]));
     let rest = a_rest.iter().zip(b_rest).fold(T::ZERO, |sum, (&a, &b)| sum + a * b);

@@ -1,9 +1,9 @@
-//! Dense products on one thread, for kernels that split their work themselves.
+//! Dense products on one thread, by faer, for kernels that split their work themselves.
 
-use faer::MatRef;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 
 use super::Real;
-use super::fresh::filled;
 
 /// A matrix in a slice.
 #[derive(Debug, Clone, Copy)]
@@ -11,8 +11,8 @@ pub struct Matrix<'a, T> {
     values: &'a [T],
     rows: usize,
     columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+    /// Whether the numbers are those of its columns, one after the other.
+    by_columns: bool,
 }
 
 impl<'a, T> Matrix<'a, T> {
@@ -20,7 +20,7 @@ impl<'a, T> Matrix<'a, T> {
     #[must_use]
     pub fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(values.len(), rows * columns);
-        Self { values, rows, columns, row_stride: columns, column_stride: 1 }
+        Self { values, rows, columns, by_columns: false }
     }
 
     /// Rows and columns.
@@ -31,83 +31,41 @@ impl<'a, T> Matrix<'a, T> {
 
     /// For faer.
     pub(super) fn view(&self) -> MatRef<'a, T> {
-        if self.column_stride == 1 {
-            MatRef::from_row_major_slice(self.values, self.rows, self.columns)
-        } else {
+        if self.by_columns {
             MatRef::from_column_major_slice(self.values, self.rows, self.columns)
+        } else {
+            MatRef::from_row_major_slice(self.values, self.rows, self.columns)
         }
     }
 
     /// The transpose, without moving a number.
     #[must_use]
     pub const fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
+        Self { rows: self.columns, columns: self.rows, by_columns: !self.by_columns, ..self }
     }
 }
 
 /// `a · b`, row after row.
 #[must_use]
-#[allow(unsafe_code)]
 pub fn new<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
-    assert!(a.columns > 0);
-    // SAFETY: the product has as many numbers, and as none of them is a sum of nothing, each is stored.
-    unsafe { filled(a.rows * b.columns, |out| multiply(out.as_mut_ptr().cast(), a, b, false)) }
+    let mut out = vec![T::ZERO; a.rows * b.columns];
+    set(&mut out, a, b);
+    out
 }
 
 /// `out = a · b`, `out` row after row.
-#[allow(unsafe_code)]
 pub fn set<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    assert_eq!(out.len(), a.rows * b.columns);
-    // SAFETY: checked above.
-    unsafe { multiply(out.as_mut_ptr(), a, b, false) };
+    multiply(out, a, b, Accum::Replace);
 }
 
 /// `out += a · b`, `out` row after row.
-#[allow(unsafe_code)]
 pub fn add<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    assert_eq!(out.len(), a.rows * b.columns);
-    // SAFETY: checked above.
-    unsafe { multiply(out.as_mut_ptr(), a, b, true) };
+    multiply(out, a, b, Accum::Add);
 }
 
-/// `out = a · b`, or `out += a · b` if `accumulate`.
-///
-/// # Safety
-/// `out` is room for `a.rows × b.columns` numbers, which are there already if `accumulate`.
-#[allow(unsafe_code)]
-unsafe fn multiply<T: Real>(out: *mut T, a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool) {
-    assert_eq!(a.columns, b.rows);
-    // SAFETY: the caller's promise about `out`. `a` and `b` lie within their slices for every index below their dimensions: `new` checks
-    // the length and `transposed` only exchanges dimensions together with their strides.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            out,
-            1,
-            b.columns as isize,
-            accumulate,
-            a.values.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.values.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            if accumulate { T::ONE } else { T::ZERO },
-            T::ONE,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
+fn multiply<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accum: Accum) {
+    let out = MatMut::from_row_major_slice_mut(out, a.rows, b.columns);
+    matmul(out, accum, a.view(), b.view(), T::ONE, Par::Seq);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, Sub};
 /// float32 or float64.
 pub trait Real:
     Copy
+    + Default
     + Send
     + Sync
     + PartialOrd
@@ -24,7 +25,6 @@ pub trait Real:
     /// The nearest number of this type.
     fn real(value: f64) -> Self;
     fn double(self) -> f64;
-    fn square_root(self) -> Self;
     /// These numbers, if they are float32: the way into kernels that exist for it alone.
     fn single(values: &[Self]) -> Option<&[f32]>;
     /// The way back.
@@ -42,10 +42,6 @@ impl Real for f32 {
 
     fn double(self) -> f64 {
         f64::from(self)
-    }
-
-    fn square_root(self) -> Self {
-        self.sqrt()
     }
 
     fn single(values: &[Self]) -> Option<&[f32]> {
@@ -68,10 +64,6 @@ impl Real for f64 {
 
     fn double(self) -> f64 {
         self
-    }
-
-    fn square_root(self) -> Self {
-        self.sqrt()
     }
 
     fn single(_values: &[Self]) -> Option<&[f32]> {

@@ -1,46 +1,41 @@
-//! Softmax by rows.
-
-use rayon::prelude::*;
+//! Softmax of rows, in their place.
 
 use super::elementary::Elementary;
+use super::matrix::dot;
 
-/// Rows a task.
-const BLOCK: usize = 64;
-
-/// `e^(x − max) / Σ e^(x − max)` over each row of `columns` numbers; a row with a NaN becomes NaN.
-#[must_use]
-pub fn forward<T: Elementary>(x: &[T], columns: usize) -> Vec<T> {
-    let mut y = vec![T::ZERO; x.len()];
-    y.par_chunks_mut(BLOCK * columns).zip(x.par_chunks(BLOCK * columns)).for_each(|(y, x)| {
-        for (y, x) in y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
-            let largest = x.iter().fold(T::NEG_INFINITY, |largest, &x| if x > largest { x } else { largest });
-            let mut sum = T::ZERO;
-            for (y, &x) in y.iter_mut().zip(x) {
-                *y = T::exp(x - largest);
-                sum += *y;
-            }
-            let share = T::ONE / sum;
-            for y in y {
-                *y *= share;
-            }
-        }
-    });
-    y
+/// `e^(x − max) / Σ e^(x − max)` of a row; a row with a NaN becomes NaN.
+#[inline(always)]
+pub fn forward<T: Elementary>(row: &mut [T]) {
+    let largest = fold(row, T::NEG_INFINITY, |largest, x| if x > largest { x } else { largest });
+    for x in row.iter_mut() {
+        *x = T::exp(*x - largest);
+    }
+    let share = T::ONE / fold(row, T::ZERO, |sum, x| sum + x);
+    for x in row {
+        *x *= share;
+    }
 }
 
-/// `y · (dy − ⟨y, dy⟩)` by rows.
-#[must_use]
-pub fn backward<T: Elementary>(y: &[T], dy: &[T], columns: usize) -> Vec<T> {
-    let mut dx = vec![T::ZERO; y.len()];
-    let size = BLOCK * columns;
-    dx.par_chunks_mut(size).zip(y.par_chunks(size)).zip(dy.par_chunks(size)).for_each(|((dx, y), dy)| {
-        let rows = dx.chunks_exact_mut(columns).zip(y.chunks_exact(columns)).zip(dy.chunks_exact(columns));
-        for ((dx, y), dy) in rows {
-            let product = y.iter().zip(dy).fold(T::ZERO, |sum, (&y, &dy)| sum + y * dy);
-            for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
-                *dx = y * (dy - product);
-            }
+/// `y · (dy − ⟨y, dy⟩)` of each row of `columns` numbers, in the place of `dy`.
+#[inline(always)]
+pub fn backward<T: Elementary>(y: &[T], dy: &mut [T], columns: usize) {
+    for (y, dy) in y.chunks_exact(columns).zip(dy.chunks_exact_mut(columns)) {
+        let product = dot(y, dy);
+        for (dy, &y) in dy.iter_mut().zip(y) {
+            *dy = y * (*dy - product);
         }
-    });
-    dx
+    }
+}
+
+/// Over many numbers at once, so that the compiler can: the order depends on their count alone.
+#[inline(always)]
+fn fold<T: Elementary>(row: &[T], start: T, of: impl Fn(T, T) -> T) -> T {
+    let (chunks, rest) = row.as_chunks::<16>();
+    let mut many = [start; 16];
+    for x in chunks {
+        for (many, &x) in many.iter_mut().zip(x) {
+            *many = of(*many, x);
+        }
+    }
+    rest.iter().copied().chain(many).fold(start, of)
 }

@@ -27,12 +27,14 @@ pub fn forward<T: Real>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
 pub fn grad_input<T: Real>(g: &Geometry, dy: &[T], weight: &[T]) -> Vec<T> {
     let weight = Matrix::new(weight, g.patch(), g.outputs).transposed();
     let mut dx = vec![T::ZERO; g.batch * g.image()];
+    if g.is_pointwise() {
+        dx.par_chunks_mut(TILE * g.inputs).zip(dy.par_chunks(TILE * g.outputs)).for_each(|(dx, dy)| {
+            product::set(dx, Matrix::new(dy, dy.len() / g.outputs, g.outputs), weight);
+        });
+        return dx;
+    }
     let images = dx.par_chunks_mut(g.image()).zip(dy.par_chunks(g.positions() * g.outputs));
     images.for_each_init(Vec::new, |buffer, (dx, dy)| {
-        if g.is_pointwise() {
-            product::set(dx, Matrix::new(dy, g.positions(), g.outputs), weight);
-            return;
-        }
         for (tile, dy) in dy.chunks(TILE * g.outputs).enumerate() {
             let pixels = dy.len() / g.outputs;
             buffer.resize(TILE * g.patch(), T::ZERO);
@@ -48,14 +50,17 @@ pub fn grad_input<T: Real>(g: &Geometry, dy: &[T], weight: &[T]) -> Vec<T> {
 
 /// The gradient by the weight.
 pub fn grad_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
-    let tiles = g.pixels().div_ceil(TILE);
+    // Nothing is copied where a patch is a pixel, and the fewer sums are added up the better.
+    let length = if g.is_pointwise() { g.pixels().div_ceil(rayon::current_num_threads()).max(TILE) } else { TILE };
+    let tiles = g.pixels().div_ceil(length);
     let parts = rayon::current_num_threads().clamp(1, tiles);
     let part = |part: usize| {
         let (mut sum, mut buffer) = (Vec::new(), Vec::new());
         for tile in part * tiles / parts..(part + 1) * tiles / parts {
-            let pixels = TILE.min(g.pixels() - tile * TILE);
-            let dy = Matrix::new(&dy[tile * TILE * g.outputs..][..pixels * g.outputs], pixels, g.outputs);
-            let patches = Matrix::new(patches(g, x, tile * TILE, pixels, &mut buffer), pixels, g.patch()).transposed();
+            let pixels = length.min(g.pixels() - tile * length);
+            let dy = Matrix::new(&dy[tile * length * g.outputs..][..pixels * g.outputs], pixels, g.outputs);
+            let patches = patches(g, x, tile * length, pixels, &mut buffer);
+            let patches = Matrix::new(patches, pixels, g.patch()).transposed();
             if sum.is_empty() {
                 sum = product::new(patches, dy);
             } else {

@@ -6,10 +6,16 @@
 
 mod factor;
 mod product;
+mod root;
 mod slices;
 mod update;
 
-pub use factor::{cholesky_inverse, eigen, lu_inverse};
-pub use product::{Round, distance_to_identity, inner, newton_round, norm, product, times_vector};
-pub use slices::{Real, read};
+pub use crate::kernel::elementwise::Adam;
+pub use crate::kernel::newton::Products;
+pub use factor::{UNSURE, cholesky_inverse, eigen, lu_inverse, orthogonal, precision, resolves};
+pub use product::{
+    Round, distance_to_identity, inner, newton_round, newton_schulz, norm, product, square_product, times_vector,
+};
+pub use root::{over_root, root_of_average};
+pub use slices::{Real, has_kernels, read, turn_kernels_off};
 pub use update::{adam, average_in_place, combine, scale, subtract_in_place};

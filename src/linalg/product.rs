@@ -1,10 +1,11 @@
 //! Products, norms and Newton's rounds.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use super::slices::{Real, by_type, read};
-use crate::kernel::matrix;
+use crate::kernel::newton::{self, Products};
 use crate::kernel::product::Matrix;
+use crate::kernel::{bf16, matrix, newton_schulz};
 
 /// `a · b`.
 pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
@@ -85,34 +86,75 @@ pub struct Round {
 
 /// With `P = B(A + δI)` and the symmetric `B` of last time: `B ← (2I − P)B`, or `B ← ((1+s)I − sP)B` with `s = 1/‖P‖_F` where
 /// `‖I − P‖_F ≥ 1`. `None` if a number ceases to be finite.
-pub fn newton_round(factor: &Tensor, damping: f64, inverse: &Tensor) -> Result<Option<Round>> {
-    fn by<T: Real>(factor: &Tensor, damping: f64, inverse: &Tensor) -> Result<Option<Round>> {
+pub fn newton_round(precision: Products, factor: &Tensor, damping: f64, inverse: &Tensor) -> Result<Option<Round>> {
+    fn by<T: Real>(precision: Products, factor: &Tensor, damping: f64, inverse: &Tensor) -> Result<Option<Round>> {
         let order = factor.dim(0)?;
-        let round = read(&[factor, inverse], |slices| matrix::newton_round::<T>(slices[0], damping, slices[1], order))?;
+        let round =
+            read(&[factor, inverse], |slices| newton::round::<T>(precision, slices[0], damping, slices[1], order))?;
         round
-            .map(|matrix::Round { inverse, residual, damped }| {
+            .map(|newton::Round { inverse, residual, damped }| {
                 Ok(Round { inverse: Tensor::from_vec(inverse, (order, order), factor.device())?, residual, damped })
             })
             .transpose()
     }
     by_type!(
         &[factor, inverse],
-        by::<f32>(factor, damping, inverse),
-        by::<f64>(factor, damping, inverse),
-        portable_round(factor, damping, inverse)
+        by::<f32>(precision, factor, damping, inverse),
+        by::<f64>(precision, factor, damping, inverse),
+        portable_round(precision, factor, damping, inverse)
     )
 }
 
-fn portable_round(factor: &Tensor, damping: f64, inverse: &Tensor) -> Result<Option<Round>> {
-    let product = (inverse.matmul(factor)? + (inverse * damping)?)?;
+fn portable_round(precision: Products, factor: &Tensor, damping: f64, inverse: &Tensor) -> Result<Option<Round>> {
+    let product = (rounded(precision, inverse)?.matmul(&rounded(precision, factor)?)? + (inverse * damping)?)?;
     let residual = distance_to_identity(&product)?;
     if !residual.is_finite() {
         return Ok(None);
     }
     let damped = residual >= 1.0;
     let shrink = if damped { 1.0 / norm(&product)? } else { 1.0 };
-    let inverse = ((inverse * (1.0 + shrink))? - (product.matmul(inverse)? * shrink)?)?;
+    let off = (Tensor::eye(product.dim(0)?, product.dtype(), product.device())? - product)?;
+    let step = rounded(precision, &off)?.matmul(&rounded(precision, inverse)?)?;
+    let inverse = (inverse + (step * shrink)?)?;
     Ok(norm(&inverse)?.is_finite().then_some(Round { inverse, residual, damped }))
+}
+
+/// As products of this precision see it.
+fn rounded(precision: Products, x: &Tensor) -> Result<Tensor> {
+    match precision {
+        Products::Full => Ok(x.clone()),
+        Products::Bf16 => x.to_dtype(DType::F32)?.to_dtype(DType::BF16)?.to_dtype(x.dtype()),
+    }
+}
+
+/// `a · b` of square matrices in a precision.
+pub fn square_product(precision: Products, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    fn by<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        let order = a.dim(0)?;
+        let out = read(&[a, b], |slices| bf16::product::<T>(slices[0], slices[1], order, bf16::Part::All))?;
+        Tensor::from_vec(out, (order, order), a.device())
+    }
+    if precision == Products::Full {
+        return product(a, b);
+    }
+    let slowly = || rounded(precision, a)?.matmul(&rounded(precision, b)?);
+    by_type!(&[a, b], by::<f32>(a, b), by::<f64>(a, b), slowly())
+}
+
+/// Rounds of the Newton–Schulz iteration with these coefficients in bfloat16, sum by sum as torch.optim takes them, of a matrix that PyTorch
+/// keeps as its transpose. The work is done on the CPU.
+pub fn newton_schulz(matrix: &Tensor, rounds: usize, coefficients: [f64; 3]) -> Result<Tensor> {
+    let (rows, columns) = matrix.dims2()?;
+    let is_wide = rows < columns;
+    let wide = if is_wide { matrix.clone() } else { matrix.t()? }
+        .to_device(&Device::Cpu)?
+        .to_dtype(DType::F32)?
+        .contiguous()?;
+    let iterate =
+        |slices: &[&[f32]]| newton_schulz::iterate(slices[0], rows.min(columns), rounds, is_wide, coefficients);
+    let x = read(&[&wide], iterate)?;
+    let x = Tensor::from_vec(x, wide.shape(), matrix.device())?.to_dtype(matrix.dtype())?;
+    if is_wide { Ok(x) } else { x.t()?.contiguous() }
 }
 
 fn to_f64(scalar: &Tensor) -> Result<f64> {
@@ -121,7 +163,7 @@ fn to_f64(scalar: &Tensor) -> Result<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{newton_round, norm, portable_round, product};
+    use super::{Products, newton_round, norm, portable_round, product};
     use candle_core::{Device, Result, Tensor};
     use proptest::prelude::*;
 
@@ -139,22 +181,25 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
-        /// Near the inverse, where the round is pure, and far from it, where it is damped.
+        /// Near the inverse, where the round is pure, and far from it, where it is damped; in both precisions.
         #[test]
-        fn a_round_agrees_with_candle_operations(order in 1usize..90, start in prop_oneof![Just(0.02), Just(3.0)]) {
+        fn a_round_agrees_with_candle_operations(
+            order in 1usize..90, start in prop_oneof![Just(0.02), Just(3.0)],
+            precision in prop_oneof![Just(Products::Full), Just(Products::Bf16)],
+        ) {
             let x = random(order, order);
             let gram = (product(&x, &x.t().unwrap()).unwrap() / order as f64).unwrap();
             let identity = Tensor::eye(order, gram.dtype(), gram.device()).unwrap();
             let factor = ((gram * 0.01).unwrap() + &identity).unwrap();
             let inverse = (identity * (1.0 + start)).unwrap();
-            let ours = newton_round(&factor, 0.01, &inverse).unwrap().unwrap();
-            let theirs = portable_round(&factor, 0.01, &inverse).unwrap().unwrap();
+            let ours = newton_round(precision, &factor, 0.01, &inverse).unwrap().unwrap();
+            let theirs = portable_round(precision, &factor, 0.01, &inverse).unwrap().unwrap();
             prop_assert_eq!(ours.damped, theirs.damped);
             prop_assert_eq!(ours.damped, start > 1.0);
             prop_assert!((ours.residual - theirs.residual).abs() < 1e-10 * theirs.residual);
             prop_assert!(off(&ours.inverse, &theirs.inverse).unwrap() < 1e-12);
             // Control: another damping gives another inverse.
-            let other = newton_round(&factor, 0.02, &inverse).unwrap().unwrap();
+            let other = newton_round(precision, &factor, 0.5, &inverse).unwrap().unwrap();
             prop_assert!(off(&other.inverse, &theirs.inverse).unwrap() > 1e-4);
         }
 

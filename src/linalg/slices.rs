@@ -1,5 +1,7 @@
 //! The numbers of CPU tensors.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use candle_core::{CpuStorage, DType, Result, Storage, Tensor, WithDType};
 
 use crate::kernel;
@@ -10,10 +12,23 @@ pub trait Real: WithDType + kernel::Real {}
 impl Real for f32 {}
 impl Real for f64 {}
 
+static KERNELS: AtomicBool = AtomicBool::new(true);
+
+/// From here on this process computes in candle's operations alone, as it does on a GPU: so that what a GPU is going to compute can be
+/// checked where there is none. Factorisations stay with faer.
+pub fn turn_kernels_off() {
+    KERNELS.store(false, Ordering::Relaxed);
+}
+
+/// Whether kernels compute on tensors like this one: on the CPU, unless they were turned off.
+pub fn has_kernels(tensor: &Tensor) -> bool {
+    tensor.device().is_cpu() && KERNELS.load(Ordering::Relaxed)
+}
+
 /// What the kernels are to compute these tensors in; `None` where they cannot.
 pub fn kernel_type(tensors: &[&Tensor]) -> Option<DType> {
     let dtype = tensors.first()?.dtype();
-    let all = tensors.iter().all(|tensor| tensor.device().is_cpu() && tensor.dtype() == dtype);
+    let all = tensors.iter().all(|tensor| has_kernels(tensor) && tensor.dtype() == dtype);
     (all && matches!(dtype, DType::F32 | DType::F64)).then_some(dtype)
 }
 

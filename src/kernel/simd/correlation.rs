@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::tile::COLUMNS;
-use super::weight::sum_outer;
+use super::instance::Instance;
+use super::tile::Tile;
 use crate::kernel::Geometry;
 use crate::kernel::fresh::{filled, put};
 use crate::kernel::scratch::Scratch;
@@ -23,41 +23,47 @@ const CHUNK: usize = 256;
 /// Channels from which on it pays to pack those of p: sixteen of many wide pixels fall on few places of the cache.
 const WIDE: usize = 128;
 
+/// Edge of the squares in which blocks are put together.
+const SQUARE: usize = 16;
+
 /// Whether this way fits a geometry and pays: it saves a third of the time on 2² pixels, where most taps fall outside, and more on larger maps.
 pub fn wins(g: &Geometry) -> bool {
-    g.kernel == 3 && g.stride == 1 && g.padding == 1 && g.inputs.is_multiple_of(COLUMNS) && g.height.min(g.width) > 1
+    g.kernel == 3 && g.stride == 1 && g.padding == 1 && g.inputs.is_multiple_of(SQUARE) && g.height.min(g.width) > 1
 }
 
 /// `XᵀX` of the patches of `x`, `9C × 9C`.
-pub fn moments(g: &Geometry, x: &[f32]) -> Vec<f32> {
+pub fn moments(instance: Instance, g: &Geometry, x: &[f32]) -> Vec<f32> {
     assert!(wins(g), "no correlations for {g:?}");
+    let tile = Tile::new(instance, g.inputs);
+    let columns = tile.columns;
     let terms = Term::all();
     let (channels, size) = (g.inputs, g.inputs * g.inputs);
     // Images whose pairs are listed once, for all others of the batch have the same.
     let together = (STAGE / (g.height * g.width)).max(1);
     let pairs: Vec<_> = terms.par_iter().map(|term| term.pairs(g, together)).collect();
     let mut sums = Scratch::new(terms.len() * size);
-    sums.par_chunks_mut(channels * COLUMNS).for_each(|sums| sums.fill(0.0));
+    sums.par_chunks_mut(channels * columns).for_each(|sums| sums.fill(0.0));
     for images in x.chunks(together * g.image()) {
         for first in (0..images.len()).step_by(STAGE * channels) {
             let stage = first..images.len().min(first + STAGE * channels);
-            // `terms × panels × C × 16`.
-            sums.par_chunks_mut(channels * COLUMNS).enumerate().for_each(|(task, sums)| {
-                let panels = channels / COLUMNS;
+            // `terms × panels × C × columns`.
+            sums.par_chunks_mut(channels * columns).enumerate().for_each(|(task, sums)| {
+                let panels = channels / columns;
                 let (from, to) = within(&pairs[task / panels], &stage);
                 for pairs in from.chunks(CHUNK).zip(to.chunks(CHUNK)) {
-                    add_products(images, pairs, channels, task % panels * COLUMNS, sums);
+                    add_products(tile, images, pairs, channels, task % panels * columns, sums);
                 }
             });
         }
     }
     let order = 9 * channels;
     let write = |out: &mut [MaybeUninit<f32>]| {
-        out.par_chunks_mut(COLUMNS * order).enumerate().for_each(|(band, out)| {
-            let (here, channel) = (band * COLUMNS / channels, band * COLUMNS % channels);
+        out.par_chunks_mut(SQUARE * order).enumerate().for_each(|(band, out)| {
+            let (here, channel) = (band * SQUARE / channels, band * SQUARE % channels);
             for there in 0..9 {
                 let parts = parts(here.min(there), here.max(there), &terms, &sums, size);
-                assemble(&parts, channel, there > here, out, there * channels..(there + 1) * channels);
+                let to = there * channels..(there + 1) * channels;
+                assemble(&parts, columns, channel, there > here, out, to);
             }
         });
     };
@@ -68,19 +74,26 @@ pub fn moments(g: &Geometry, x: &[f32]) -> Vec<f32> {
     }
 }
 
-/// Adds the products of some pairs: all channels of p + d with sixteen of p, from `panel` on; `sums` is `C × 16`.
-fn add_products(x: &[f32], (from, to): (&[usize], &[usize]), channels: usize, panel: usize, sums: &mut [f32]) {
+/// Adds the products of some pairs: all channels of p + d with a panel's of p, from `panel` on; `sums` is `C × columns`.
+fn add_products(
+    tile: Tile,
+    x: &[f32],
+    (from, to): (&[usize], &[usize]),
+    channels: usize,
+    panel: usize,
+    sums: &mut [f32],
+) {
     let second = &x[panel..];
     if channels < WIDE {
-        sum_outer(x, from, second, to, sums, true);
+        tile.outer(x, from, second, to, sums, true);
         return;
     }
-    let mut packed = [[0.0; COLUMNS]; CHUNK];
-    for (packed, &to) in packed.iter_mut().zip(to) {
-        packed.copy_from_slice(&second[to..][..COLUMNS]);
+    let mut packed = Scratch::new(to.len() * tile.columns);
+    for (packed, &to) in packed.chunks_exact_mut(tile.columns).zip(to) {
+        packed.copy_from_slice(&second[to..][..tile.columns]);
     }
-    let places: [usize; CHUNK] = std::array::from_fn(|i| i * COLUMNS);
-    sum_outer(x, from, packed.as_flattened(), &places[..to.len()], sums, true);
+    let places: [usize; CHUNK] = std::array::from_fn(|i| i * tile.columns);
+    tile.outer(x, from, &packed, &places[..to.len()], sums, true);
 }
 
 /// Steps down and to the right from the output pixel.
@@ -175,7 +188,7 @@ fn within<'a>((from, to): &'a Pairs, stage: &Range<usize>) -> (&'a [usize], &'a 
     (&from[pairs.clone()], &to[pairs])
 }
 
-/// What the block of two taps is made of, the second of which is not before the first: sums, `panels × C × 16`, to add (1) or take off (−1).
+/// What the block of two taps is made of, the second of which is not before the first: sums, `panels × C × columns`, to add (1) or take off (−1).
 fn parts<'a>(first: usize, second: usize, terms: &[Term], sums: &'a [f32], size: usize) -> Vec<(f32, &'a [f32])> {
     let (first, second) = (tap(first), tap(second));
     let shift = [second[0] - first[0], second[1] - first[1]];
@@ -190,30 +203,33 @@ fn parts<'a>(first: usize, second: usize, terms: &[Term], sums: &'a [f32], size:
     of_shift.filter_map(|(term, sums)| Some((sign(term.region)?, sums))).collect()
 }
 
-/// Sixteen rows of a block, or of its transpose, from `channel` on, into some `columns` of a band of whole rows; square by square, each of
+/// Sixteen rows of a block, or of its transpose, from `channel` on, to some places of a band of whole rows; square by square, each of
 /// which lies together in every sum.
 fn assemble(
     parts: &[(f32, &[f32])],
+    columns: usize,
     channel: usize,
     transposed: bool,
     band: &mut [MaybeUninit<f32>],
-    columns: Range<usize>,
+    to: Range<usize>,
 ) {
-    let (channels, order) = (columns.len(), band.len() / COLUMNS);
-    for across in (0..channels).step_by(COLUMNS) {
+    let (channels, order) = (to.len(), band.len() / SQUARE);
+    for across in (0..channels).step_by(SQUARE) {
         let (row, column) = if transposed { (across, channel) } else { (channel, across) };
-        let at = column * channels + row * COLUMNS;
-        let mut square = [[0f32; COLUMNS]; COLUMNS];
+        let at = column / columns * channels * columns + row * columns + column % columns;
+        let mut square = [[0f32; SQUARE]; SQUARE];
         for (sign, sums) in parts {
-            for (total, &sum) in square.as_flattened_mut().iter_mut().zip(&sums[at..]) {
-                *total += sign * sum;
+            for (totals, sums) in square.iter_mut().zip(sums[at..].chunks(columns)) {
+                for (total, &sum) in totals.iter_mut().zip(sums) {
+                    *total += sign * sum;
+                }
             }
         }
         if transposed {
             square = std::array::from_fn(|i| std::array::from_fn(|j| square[j][i]));
         }
         for (row, band) in square.iter().zip(band.chunks_exact_mut(order)) {
-            put(&mut band[columns.start + across..][..COLUMNS], row);
+            put(&mut band[to.start + across..][..SQUARE], row);
         }
     }
 }

@@ -1,35 +1,37 @@
 //! Convolution of any geometry, without copying patches: an indirect product.
 //!
-//! Six output pixels times sixteen output channels are kept in registers. For each tap a table says where in the input the six
-//! pixels' channels are (a row of zeros where that is outside the image), and the loop runs over those channels.
+//! Some output pixels times some output channels are kept in registers. For each tap a table says where in the input the channels of
+//! these pixels are (a row of zeros where that is outside the image), and the loop runs over those channels.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::tile::{self, COLUMNS, Pointers, ROWS};
+use super::instance::Instance;
+use super::tile::Tile;
 use crate::kernel::Geometry;
 use crate::kernel::fresh::{filled, put};
 use crate::kernel::scratch::Scratch;
 use crate::kernel::tiles::place;
 
-/// Pixels a task at most, a multiple of [`ROWS`].
+/// Pixels a task at most, a multiple of the rows of any tile.
 const CHUNK: usize = 192;
-/// Numbers of a pixel that are multiplied at once: sixteen columns of as many weights stay in the inner cache for all pixels of a task.
+/// Numbers of a pixel that are multiplied at once: a panel of as many weights stays in the inner cache for all pixels of a task.
 const DEPTH: usize = 256;
 
 /// `patches(x) · weight`.
-pub fn forward(g: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
+pub fn forward(instance: Instance, g: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
+    let tile = Tile::new(instance, g.outputs);
     let taps: Vec<usize> = (0..g.kernel * g.kernel).collect();
-    let panels = Panels::new(&taps, g.inputs, g.outputs, |tap, input, output| {
+    let panels = Panels::new(tile, &taps, g.inputs, g.outputs, |tap, input, output| {
         weight[(tap * g.inputs + input) * g.outputs + output]
     });
     let zeros = vec![0.0; g.inputs];
-    let size = evenly(g.pixels(), CHUNK).next_multiple_of(ROWS);
+    let size = evenly(g.pixels(), CHUNK).next_multiple_of(tile.rows);
     let chunk = |(chunk, y): (usize, &mut [MaybeUninit<f32>])| {
         let pixels = y.len() / g.outputs;
-        let mut table = Table::new(pixels, taps.len(), &zeros);
+        let mut table = Table::new(tile, pixels, taps.len(), &zeros);
         for i in 0..pixels {
             let (image, row, column) = place(g, chunk * size + i);
             let ((rows, top), (columns, left)) = (g.reach(row, g.height), g.reach(column, g.width));
@@ -53,9 +55,10 @@ pub fn forward(g: &Geometry, x: &[f32], weight: &[f32]) -> Vec<f32> {
 
 /// The gradient by the input. Input pixels whose coordinates leave the same remainders by the stride are reached by the same taps: each
 /// such class is a product of its own.
-pub fn grad_input(g: &Geometry, dy: &[f32], weight: &[f32]) -> Vec<f32> {
-    let classes: Vec<Class> =
-        (0..g.stride * g.stride).map(|class| Class::new(g, class / g.stride, class % g.stride, weight)).collect();
+pub fn grad_input(instance: Instance, g: &Geometry, dy: &[f32], weight: &[f32]) -> Vec<f32> {
+    let tile = Tile::new(instance, g.inputs);
+    let class = |class: usize| Class::new(tile, g, class / g.stride, class % g.stride, weight);
+    let classes: Vec<Class> = (0..g.stride * g.stride).map(class).collect();
     let zeros = vec![0.0; g.outputs];
     let images = evenly(g.batch, CHUNK.div_ceil(g.height * g.width));
     let write = |dx: &mut [MaybeUninit<f32>]| {
@@ -79,8 +82,9 @@ fn evenly(count: usize, most: usize) -> usize {
     count.div_ceil(tasks.max(1)).max(1)
 }
 
-/// Weights for the register tile: for each sixteen columns the rows one after the other, zeros where there is no column.
+/// Weights for the register tile: for each panel of columns the rows one after the other, zeros where there is no column.
 struct Panels {
+    tile: Tile,
     values: Scratch,
     /// Rows a tap.
     channels: usize,
@@ -90,14 +94,20 @@ struct Panels {
 
 impl Panels {
     /// From `of(tap, channel, column)`.
-    fn new(taps: &[usize], channels: usize, columns: usize, of: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
+    fn new(
+        tile: Tile,
+        taps: &[usize],
+        channels: usize,
+        columns: usize,
+        of: impl Fn(usize, usize, usize) -> f32 + Sync,
+    ) -> Self {
         let rows = taps.len() * channels;
-        let mut values = Scratch::new(columns.div_ceil(COLUMNS) * rows * COLUMNS);
+        let mut values = Scratch::new(columns.div_ceil(tile.columns) * rows * tile.columns);
         if rows > 0 {
-            values.par_chunks_mut(rows * COLUMNS).enumerate().for_each(|(panel, values)| {
-                let first = panel * COLUMNS;
-                let width = COLUMNS.min(columns - first);
-                for (row, values) in values.chunks_exact_mut(COLUMNS).enumerate() {
+            values.par_chunks_mut(rows * tile.columns).enumerate().for_each(|(panel, values)| {
+                let first = panel * tile.columns;
+                let width = tile.columns.min(columns - first);
+                for (row, values) in values.chunks_exact_mut(tile.columns).enumerate() {
                     let (tap, channel) = (taps[row / channels], row % channels);
                     for (i, value) in values[..width].iter_mut().enumerate() {
                         *value = of(tap, channel, first + i);
@@ -106,56 +116,58 @@ impl Panels {
                 }
             });
         }
-        Self { values, channels, columns, taps: taps.len() }
+        Self { tile, values, channels, columns, taps: taps.len() }
     }
 }
 
-/// Where the inputs of all pixels of a task are: six pixels at a time, tap by tap.
+/// Where the inputs of all pixels of a task are: tile by tile, and in a tile tap by tap.
 struct Table<'a> {
-    pointers: Vec<Pointers>,
+    rows: Vec<&'a [f32]>,
+    tile: Tile,
     pixels: usize,
     taps: usize,
-    channels: usize,
-    /// What the pointers point into outlives the table.
-    source: std::marker::PhantomData<&'a [f32]>,
 }
 
 impl<'a> Table<'a> {
     /// All pixels outside the image.
-    fn new(pixels: usize, taps: usize, zeros: &'a [f32]) -> Self {
-        let pointers = vec![[zeros.as_ptr(); ROWS]; pixels.div_ceil(ROWS) * taps];
-        Self { pointers, pixels, taps, channels: zeros.len(), source: std::marker::PhantomData }
+    fn new(tile: Tile, pixels: usize, taps: usize, zeros: &'a [f32]) -> Self {
+        let heights = pixels / tile.rows * tile.rows + tile.height(pixels % tile.rows);
+        Self { rows: vec![zeros; heights * taps], tile, pixels, taps }
+    }
+
+    /// The tile that begins with a pixel: where it is in the table, and its height.
+    fn tile(&self, first: usize) -> (usize, usize) {
+        (first * self.taps, self.tile.height(self.pixels - first))
     }
 
     /// Says where the channels of a pixel are for a tap.
     fn set(&mut self, pixel: usize, tap: usize, channels: &'a [f32]) {
-        assert_eq!(channels.len(), self.channels);
-        self.pointers[pixel / ROWS * self.taps + tap][pixel % ROWS] = channels.as_ptr();
+        let row = pixel % self.tile.rows;
+        let (start, height) = self.tile(pixel - row);
+        self.rows[start + tap * height + row] = channels;
     }
 }
 
-/// Every pixel of the table times every column; `store(pixel, first column, values)` takes up to sixteen of a pixel's columns.
-#[allow(unsafe_code)]
+/// Every pixel of the table times every column; `store(pixel, first column, values)` takes the columns of a panel of one pixel.
 fn multiply(table: &Table<'_>, panels: &Panels, mut store: impl FnMut(usize, usize, &[f32])) {
-    assert_eq!((table.taps, table.channels), (panels.taps, panels.channels));
-    let rows = panels.taps * panels.channels;
-    let parts = parts(panels.taps, panels.channels);
-    let mut sums = vec![[[0.0; COLUMNS]; ROWS]; table.pixels.div_ceil(ROWS)];
-    for panel in 0..panels.columns.div_ceil(COLUMNS) {
-        let mut values = &panels.values[panel * rows * COLUMNS..][..rows * COLUMNS];
+    let Panels { tile, channels, .. } = *panels;
+    let rows = panels.taps * channels;
+    let parts = parts(panels.taps, channels);
+    let mut sums = vec![0.0; table.pixels.next_multiple_of(tile.rows) * tile.columns];
+    for panel in 0..panels.columns.div_ceil(tile.columns) {
+        let mut values = &panels.values[panel * rows * tile.columns..][..rows * tile.columns];
         for (number, (taps, channels)) in parts.iter().enumerate() {
-            let (part, rest) = values.split_at(taps.len() * channels.len() * COLUMNS);
-            for (tile, sums) in sums.iter_mut().enumerate() {
-                let pointers = &table.pointers[tile * table.taps..][taps.clone()];
-                // SAFETY: callers are behind `is_available`. Each pointer was taken from a slice of `channels` numbers that lives as long
-                // as the table (`Table::new`, `Table::set`), and `part` holds sixteen numbers for each tap and channel of it.
-                unsafe { tile::inner(pointers, channels.clone(), part, sums, number > 0) };
+            let (part, rest) = values.split_at(taps.len() * channels.len() * tile.columns);
+            for (i, sums) in sums.chunks_exact_mut(tile.rows * tile.columns).enumerate() {
+                let (start, height) = table.tile(i * tile.rows);
+                let rows = &table.rows[start + taps.start * height..start + taps.end * height];
+                tile.inner(rows, channels.clone(), part, &mut sums[..height * tile.columns], number > 0);
             }
             values = rest;
         }
-        let width = COLUMNS.min(panels.columns - panel * COLUMNS);
-        for (pixel, row) in sums.iter().flatten().enumerate().take(table.pixels) {
-            store(pixel, panel * COLUMNS, &row[..width]);
+        let width = tile.columns.min(panels.columns - panel * tile.columns);
+        for (pixel, row) in sums.chunks_exact(tile.columns).enumerate().take(table.pixels) {
+            store(pixel, panel * tile.columns, &row[..width]);
         }
     }
 }
@@ -180,7 +192,7 @@ struct Class {
 }
 
 impl Class {
-    fn new(g: &Geometry, row: usize, column: usize, weight: &[f32]) -> Self {
+    fn new(tile: Tile, g: &Geometry, row: usize, column: usize, weight: &[f32]) -> Self {
         // Tap t moves input pixel i to output pixel (i + padding − t) / stride, where that is whole.
         let reaching = |remainder: usize| -> Vec<usize> {
             (0..g.kernel)
@@ -189,7 +201,7 @@ impl Class {
         };
         let (rows, columns) = (reaching(row), reaching(column));
         let taps: Vec<usize> = rows.iter().flat_map(|dy| columns.iter().map(move |dx| dy * g.kernel + dx)).collect();
-        let panels = Panels::new(&taps, g.outputs, g.inputs, |tap, output, input| {
+        let panels = Panels::new(tile, &taps, g.outputs, g.inputs, |tap, output, input| {
             weight[(tap * g.inputs + input) * g.outputs + output]
         });
         Self { row, column, rows, columns, panels }
@@ -207,7 +219,7 @@ impl Class {
         };
         for first in (0..total).step_by(CHUNK) {
             let pixels = CHUNK.min(total - first);
-            let mut table = Table::new(pixels, self.panels.taps, zeros);
+            let mut table = Table::new(self.panels.tile, pixels, self.panels.taps, zeros);
             for i in 0..pixels {
                 let (image, y, x) = pixel(first + i);
                 for (a, &tap_row) in self.rows.iter().enumerate() {
