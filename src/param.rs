@@ -5,7 +5,7 @@
 //! activations stay channel-last. [`Layout`] knows the way to PyTorch's layouts, for checkpoints and traces.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
@@ -55,6 +55,18 @@ pub struct Param {
     /// The value, shared with the layer that uses it.
     pub var: Var,
     pub layout: Layout,
+}
+
+/// What a parameter does in its layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Of a linear or convolution layer.
+    Weight,
+    Bias,
+    /// A scale or a shift of normalisation.
+    Norm,
+    /// Tokens and positions.
+    Embedding,
 }
 
 /// A linear or convolution layer as curvature sees it: one matrix, weight over bias, `d_in (+ 1) × d_out`.
@@ -120,6 +132,26 @@ impl Params {
         self.params.iter().map(|param| param.var.elem_count()).sum()
     }
 
+    /// What the parameter `id` does.
+    #[must_use]
+    pub fn role(&self, id: ParamId) -> Role {
+        let param = &self.params[id];
+        if self.blocks.iter().any(|block| block.bias == Some(id)) {
+            Role::Bias
+        } else if param.layout != Layout::Vector {
+            Role::Weight
+        } else if param.var.rank() == 1 {
+            Role::Norm
+        } else {
+            Role::Embedding
+        }
+    }
+
+    /// Sets what is trained to these values.
+    pub fn set(&self, values: &[Tensor]) -> Result<()> {
+        self.params.iter().zip(values).try_for_each(|(param, value)| param.var.set(value))
+    }
+
     /// The gradients of a backward pass, detached; zero for a parameter that the loss does not depend on.
     pub fn gradients(&self, grads: &GradStore) -> Result<Updates> {
         let gradient = |param: &Param| match grads.get(&param.var) {
@@ -162,19 +194,21 @@ impl Updates {
 }
 
 /// Second moments of one layer on one batch, unscaled, with what is needed to scale them. A tap that pools gets, in place of `XᵀX` and
-/// `DᵀD`, one row an image: the means of `X` and the sums of `D` over the image's rows.
+/// `DᵀD`, one row an example: the means of `X` and the sums of `D` over the example's rows.
 #[derive(Debug, Clone)]
 pub struct Capture {
     pub block: BlockId,
     /// `XᵀX`, `d_in (+ 1)` square: `X` holds the input rows (patches of a convolution), a column of ones appended for
     /// a bias. Absent in a backward pass after the first one of the same batch.
     pub inputs: Option<Tensor>,
-    /// `DᵀD`, `d_out` square: `D` holds the rows of the gradient of the *mean* batch loss by the layer's output.
-    pub output_grads: Tensor,
-    /// Images, or rows of a linear layer.
+    /// `DᵀD`, `d_out` square: `D` holds the rows of the gradient of the *mean* batch loss by the layer's output. Absent where nobody wants it.
+    pub output_grads: Option<Tensor>,
+    /// Images, or rows of a linear layer; to a tap that pools, examples.
     pub samples: usize,
     /// Rows a sample: output pixels of a convolution, 1 for a linear layer.
     pub positions: usize,
+    /// Terms of the mean loss an example: as many as it has targets.
+    pub terms: usize,
     /// Whether no other capture of these inputs follows in this step, so that they need not be kept to be summed.
     pub whole: bool,
 }
@@ -201,23 +235,32 @@ pub struct Tap {
     sink: Arc<dyn Sink>,
     demand: AtomicU8,
     pools: bool,
+    of_inputs: bool,
     whole: AtomicBool,
+    terms: AtomicUsize,
 }
 
 impl Tap {
     /// A tap that captures moments from the first pass on.
     #[must_use]
     pub fn new(sink: Arc<dyn Sink>) -> Self {
-        Self { sink, demand: AtomicU8::new(Demand::Moments as u8), pools: false, whole: AtomicBool::new(false) }
+        let demand = AtomicU8::new(Demand::Moments as u8);
+        Self { sink, demand, pools: false, of_inputs: false, whole: AtomicBool::new(false), terms: AtomicUsize::new(1) }
     }
 
-    /// The same for one row an image in place of moments.
+    /// The same for one row an example in place of moments.
     #[must_use]
     pub fn pooled(sink: Arc<dyn Sink>) -> Self {
         Self { pools: true, ..Self::new(sink) }
     }
 
-    /// Whether it takes one row an image in place of moments.
+    /// The same without anything of output gradients.
+    #[must_use]
+    pub fn of_inputs(self) -> Self {
+        Self { of_inputs: true, ..self }
+    }
+
+    /// Whether it takes one row an example in place of moments.
     #[must_use]
     pub const fn pools(&self) -> bool {
         self.pools
@@ -234,6 +277,17 @@ impl Tap {
         self.whole.load(Ordering::Relaxed)
     }
 
+    /// Says how many terms of the mean loss each example has; one, unless it is said.
+    pub fn set_terms(&self, terms: usize) {
+        self.terms.store(terms, Ordering::Relaxed);
+    }
+
+    /// How many terms of the mean loss each example has.
+    #[must_use]
+    pub fn terms(&self) -> usize {
+        self.terms.load(Ordering::Relaxed)
+    }
+
     /// Says what the next backward pass shall capture.
     pub fn set(&self, demand: Demand) {
         self.demand.store(demand as u8, Ordering::Relaxed);
@@ -247,6 +301,13 @@ impl Tap {
             demand if demand == Demand::OutputGrads as u8 => Demand::OutputGrads,
             _ => Demand::Nothing,
         }
+    }
+
+    /// Whether this backward pass shall capture something of inputs, and of output gradients.
+    #[must_use]
+    pub fn takes(&self) -> [bool; 2] {
+        let demand = self.demand();
+        [demand == Demand::Moments, demand != Demand::Nothing && !self.of_inputs]
     }
 
     /// Hands a capture on.

@@ -21,7 +21,7 @@ impl Transform for Clip {
         let scale = self.limit / (square.sqrt() + 1e-6);
         if scale < 1.0 {
             for update in &mut updates.0 {
-                *update = (&*update * scale)?;
+                *update = linalg::scale(scale, update)?;
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Damping: what is added to a factor's diagonal before it is inverted.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::Damping;
 use super::invert::Curvature;
@@ -42,7 +42,7 @@ fn power_iteration(start: &Tensor, product: impl Fn(&Tensor) -> Result<Tensor>) 
     let mut v = start.clone();
     // Each product is brought to length 1, so that `λ²` need not fit.
     for _ in 0..2 * ROUNDS {
-        v = product(&(v.to_dtype(DType::F64)? / size)?.to_dtype(start.dtype())?)?;
+        v = product(&linalg::scale(1.0 / size, &v)?)?;
         size = linalg::norm(&v)?;
         if size == 0.0 || !size.is_finite() {
             break;

@@ -1,5 +1,8 @@
-//! Weight decay: `u + λ·θ`, on every parameter, norms and biases too.
+//! Weight decay: `u + λ·θ`, on every parameter, norms and biases too, unless its group says otherwise.
 
+use std::sync::Arc;
+
+use super::group::Scales;
 use super::{Result, Step, Transform};
 use crate::clock::Phase;
 use crate::linalg;
@@ -9,24 +12,38 @@ use crate::state::State;
 /// Adds a multiple of the parameters. Before momentum this is coupled decay (L2), after Adam it is decoupled.
 pub struct WeightDecay {
     factor: f64,
+    scales: Arc<Scales>,
+    /// The first step that decays.
     from: usize,
-    /// β₁, if the decay is divided by `1 − β₁ᵗ`.
-    beta: Option<f64>,
+    kind: Kind,
+}
+
+enum Kind {
+    Plain,
+    /// Divided by `1 − β₁ᵗ`.
+    BiasCorrected(f64),
+    /// Of the parameters as the step leaves them.
+    After,
 }
 
 impl WeightDecay {
-    pub const fn new(factor: f64) -> Self {
-        Self { factor, from: 0, beta: None }
+    pub fn new(factor: f64, scales: &Arc<Scales>) -> Self {
+        Self { factor, scales: scales.clone(), from: 0, kind: Kind::Plain }
     }
 
     /// None before step `from`.
-    pub const fn from_step(factor: f64, from: usize) -> Self {
-        Self { factor, from, beta: None }
+    pub fn from_step(factor: f64, from: usize, scales: &Arc<Scales>) -> Self {
+        Self { from, ..Self::new(factor, scales) }
     }
 
     /// Divided by `1 − βᵗ`, as AdaNKFAC does.
-    pub const fn bias_corrected(factor: f64, beta: f64) -> Self {
-        Self { factor, from: 0, beta: Some(beta) }
+    pub fn bias_corrected(factor: f64, beta: f64, scales: &Arc<Scales>) -> Self {
+        Self { kind: Kind::BiasCorrected(beta), ..Self::new(factor, scales) }
+    }
+
+    /// `θ ← (1 − lr·λ)(θ − lr·u)` from the second step on, as SOAP does.
+    pub fn after_the_step(factor: f64, scales: &Arc<Scales>) -> Self {
+        Self { from: 1, kind: Kind::After, ..Self::new(factor, scales) }
     }
 }
 
@@ -36,9 +53,16 @@ impl Transform for WeightDecay {
             return Ok(());
         }
         let _update = step.clock.phase(Phase::Update);
-        let correction = self.beta.map_or(1.0, |beta| 1.0 - beta.powi(step.index as i32 + 1));
-        for (update, param) in updates.0.iter_mut().zip(&step.params.params) {
-            *update = linalg::combine(1.0, update, self.factor / correction, &param.var.as_detached_tensor())?;
+        for (id, (update, param)) in updates.0.iter_mut().zip(&step.params.params).enumerate() {
+            let factor = self.factor * self.scales.decay[id];
+            let (keep, add) = match self.kind {
+                Kind::Plain => (1.0, factor),
+                Kind::BiasCorrected(beta) => (1.0, factor / (1.0 - beta.powi(step.index as i32 + 1))),
+                Kind::After => (1.0 - step.lr * self.scales.lr[id] * factor, factor),
+            };
+            if add != 0.0 {
+                *update = linalg::combine(keep, update, add, &param.var.as_detached_tensor())?;
+            }
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::invert::{Branch, Curvature, Inverse, Inverter, Problem};
-use super::{Error, KfacConfig, Result, damping};
+use super::invert::{Branch, Curvature, Inverse, Problem, Refreshed};
+use super::{Damping, Error, Result, damping};
 use crate::clock::{Clock, Phase};
 use crate::param::Block;
 use crate::state::State;
@@ -35,6 +35,8 @@ pub struct Factor {
     pub(super) last_seconds: f64,
     /// The statistics of the last refresh, n×n; kept for probes only.
     pub(super) last_statistics: Option<Tensor>,
+    /// The inverse of the last refresh, n×n; kept for probes only.
+    pub(super) last_inverse: Option<Tensor>,
     /// For each of our rows its place in PyTorch's order, which the power iteration's start follows.
     pub(super) rows: Vec<usize>,
 }
@@ -50,6 +52,7 @@ impl Factor {
             seconds: 0.0,
             last_seconds: 0.0,
             last_statistics: None,
+            last_inverse: None,
             rows,
         }
     }
@@ -60,37 +63,43 @@ impl Factor {
         [inputs, Self::new(format!("{}/g", block.name), (0..block.outputs).collect())]
     }
 
-    /// A new inverse of the average, if there is one.
+    /// A new inverse of the damped average, if there is an average: what `invert` makes of it, be it the inverse or a root of that.
+    ///
+    /// # Errors
+    /// There is none to be found in these numbers.
     pub(super) fn refresh(
         &mut self,
-        inverter: &dyn Inverter,
-        config: &KfacConfig,
+        keeps_rows: bool,
+        damping: Damping,
         number: usize,
         clock: &Clock,
+        invert: impl FnOnce(&Problem<'_>) -> candle_core::Result<Option<Refreshed>>,
     ) -> Result<Option<Refresh>> {
         let Some(average) = self.average.clone() else { return Ok(None) };
         let before = clock.total();
-        let factor = curvature(&average, config);
+        let factor = curvature(&average, keeps_rows);
         let damping = {
             let _damping = clock.phase(Phase::Damping);
-            damping::resolve(config.damping, factor, || damping::power_start(self.rows.iter().copied(), &average))?
+            damping::resolve(damping, factor, || damping::power_start(self.rows.iter().copied(), &average))?
         };
         let inversion = clock.phase(Phase::Inversion);
         let problem = Problem { factor, damping, previous: self.inverse.as_ref(), refresh: number };
-        let Some(refreshed) = inverter.invert(&problem)? else {
+        let Some(Refreshed { inverse, branch }) = invert(&problem)? else {
             return Err(Error::NotInvertible { factor: self.name.clone() });
         };
         drop(inversion);
-        self.take(refreshed.inverse.contiguous()?, refreshed.branch, clock.total() - before);
-        Ok(Some(Refresh { average, damping, branch: refreshed.branch }))
+        self.inverse = Some(inverse.contiguous()?);
+        self.refreshes[branch as usize] += 1;
+        self.last_seconds = clock.total() - before;
+        self.seconds += self.last_seconds;
+        Ok(Some(Refresh { average, damping, branch }))
     }
 
-    /// Takes a new inverse, and counts what it cost.
-    pub(super) fn take(&mut self, inverse: Inverse, branch: Branch, seconds: f64) {
-        self.inverse = Some(inverse);
-        self.refreshes[branch as usize] += 1;
-        self.seconds += seconds;
-        self.last_seconds = seconds;
+    /// Counts a refresh as fallen back, whichever way it went.
+    pub(super) fn fall_back(&mut self, refresh: &mut Refresh) {
+        self.refreshes[refresh.branch as usize] -= 1;
+        refresh.branch = Branch::Fallback;
+        self.refreshes[refresh.branch as usize] += 1;
     }
 }
 
@@ -102,8 +111,8 @@ pub(super) struct Refresh {
 }
 
 /// What an average stands for: itself, or the product of the rows that are kept.
-pub(super) fn curvature<'a>(average: &'a Tensor, config: &KfacConfig) -> Curvature<'a> {
-    if config.moments.keeps_rows() { Curvature::Rows(average) } else { Curvature::Matrix(average) }
+pub(super) const fn curvature(average: &Tensor, keeps_rows: bool) -> Curvature<'_> {
+    if keeps_rows { Curvature::Rows(average) } else { Curvature::Matrix(average) }
 }
 
 /// Names of [`Factor::refreshes`] in checkpoints.
@@ -126,6 +135,9 @@ impl Factor {
         if let Some(statistics) = &self.last_statistics {
             state.put("last-statistics", statistics);
         }
+        if let Some(inverse) = &self.last_inverse {
+            state.put("last-inverse", inverse);
+        }
         state
     }
 
@@ -133,6 +145,7 @@ impl Factor {
         let mut state = state.take_part(&self.name);
         self.average = state.take("average");
         self.last_statistics = state.take("last-statistics");
+        self.last_inverse = state.take("last-inverse");
         self.inverse = Inverse::load(state.take_part("inverse"))?;
         for (name, count) in REFRESHES.into_iter().zip(&mut self.refreshes) {
             *count = state.take_count(name)?;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::factor::{self, Factor, Refresh, Side};
-use super::invert::{self, Inverse, Inverter};
+use super::invert::{self, Inverse, Inverter, Problem};
+use super::layer::Layer;
 use super::moment::{self, Collector};
-use super::{Damping, Eigenvalues, Fisher, KfacConfig, Note, Result, Rows, Step, Transform, probe, rescale};
+use super::rescale::Rescaler;
+use super::{Damping, Fisher, KfacConfig, Notes, Result, Sharing, Sides, Step, Transform, probe};
 use crate::clock::{Clock, Phase};
-use crate::linalg;
 use crate::param::{Block, Params, Tap, Updates};
 use crate::state::State;
 
@@ -23,16 +24,8 @@ pub struct Kfac {
     collector: Arc<Collector>,
     tap: Arc<Tap>,
     layers: Vec<Layer>,
-    /// What was measured since it was last asked for; absent unless probed.
-    notes: Option<Vec<Note>>,
-}
-
-struct Layer {
-    block: Block,
-    /// The input factor A and the output factor G.
-    factors: [Factor; 2],
-    /// The corrected eigenvalues, `d_in × d_out`; absent before the first step after a refresh.
-    corrected: Option<Tensor>,
+    rescaler: Rescaler,
+    notes: Notes,
 }
 
 impl Kfac {
@@ -40,15 +33,17 @@ impl Kfac {
     #[must_use]
     pub fn new(config: &KfacConfig, blocks: &[Block]) -> Self {
         let collector = Arc::new(Collector::new(blocks, config.moments));
-        let tap = match config.moments.rows {
-            Rows::All => Tap::new(collector.clone()),
-            Rows::Pooled => Tap::pooled(collector.clone()),
+        let tap = match config.moments.sharing {
+            Sharing::Expand => Tap::new(collector.clone()),
+            Sharing::Reduce => Tap::pooled(collector.clone()),
         };
+        let tap = if config.sides == Sides::Inputs { tap.of_inputs() } else { tap };
         Self {
             inverter: invert::inverter(config.inverter),
             tap: Arc::new(tap),
             collector,
             layers: blocks.iter().map(Layer::new).collect(),
+            rescaler: Rescaler::new(config.rescale),
             config: config.clone(),
             notes: None,
         }
@@ -78,39 +73,44 @@ impl Kfac {
         Ok(())
     }
 
-    fn refresh(&mut self, number: usize, clock: &Clock) -> Result {
-        let is_joint = matches!(self.config.damping, Damping::Joint { .. });
-        for layer in &mut self.layers {
+    /// New inverses, and by layer what was refreshed.
+    fn refresh(&mut self, number: usize, clock: &Clock) -> Result<Vec<[Option<Refresh>; 2]>> {
+        let (keeps_rows, damping) = (self.config.moments.keeps_rows(), self.config.damping);
+        let invert = |problem: &Problem<'_>| self.inverter.invert(problem);
+        let refresh = |layer: &mut Layer| {
             layer.corrected = None;
-            for factor in &mut layer.factors {
-                let refreshed = factor.refresh(self.inverter.as_ref(), &self.config, number, clock)?;
-                let (Some(notes), Some(refresh)) = (&mut self.notes, refreshed) else { continue };
-                let _pause = clock.pause();
-                let Refresh { average, damping, branch } = refresh;
-                let statistics = factor::curvature(&average, &self.config).dense()?;
-                let inverse = factor.inverse.as_ref().filter(|_| !is_joint).map(Inverse::dense).transpose()?;
-                notes.extend(probe::factor(factor, &statistics, damping, branch, inverse.as_ref())?);
-            }
+            let [a, g] = &mut layer.factors;
+            let a = a.refresh(keeps_rows, damping, number, clock, invert)?;
+            Ok([a, g.refresh(keeps_rows, damping, number, clock, invert)?])
+        };
+        self.layers.iter_mut().map(refresh).collect()
+    }
+
+    /// Says what was measured of refreshed inverses, outside of the clock.
+    fn note(&mut self, refreshed: Vec<[Option<Refresh>; 2]>, clock: &Clock) -> Result {
+        let Some(notes) = &mut self.notes else { return Ok(()) };
+        let _pause = clock.pause();
+        let keeps_rows = self.config.moments.keeps_rows();
+        let is_joint = matches!(self.config.damping, Damping::Joint { .. });
+        let factors = self.layers.iter_mut().flat_map(|layer| &mut layer.factors);
+        for (factor, refresh) in factors.zip(refreshed.into_iter().flatten()) {
+            let Some(Refresh { average, damping, branch }) = refresh else { continue };
+            let statistics = factor::curvature(&average, keeps_rows).dense()?;
+            let inverse = factor.inverse.as_ref().filter(|_| !is_joint).map(Inverse::dense).transpose()?;
+            notes.extend(probe::factor(factor, &statistics, damping, branch, inverse)?);
         }
         Ok(())
     }
 
-    fn precondition(&mut self, updates: &mut Updates, step: &Step<'_>) -> Result {
-        let mut changes = Vec::with_capacity(self.layers.len());
-        for layer in &mut self.layers {
+    /// Each layer's gradient and what it is made into, before that is brought back into bounds.
+    fn directions(&mut self, updates: &Updates, samples: usize) -> Result<Vec<(Tensor, Tensor)>> {
+        let config = &self.config;
+        let direction = |layer: &mut Layer| {
             let gradient = updates.matrix(&layer.block)?;
-            let direction = layer.precondition(&gradient, &self.config, step.samples)?;
-            changes.push((gradient, direction));
-        }
-        let changes = rescale::apply(changes, self.config.rescale, step.lr)?;
-        if let Some(notes) = self.notes.as_mut().filter(|_| step.index.is_multiple_of(self.config.factor_every)) {
-            let _pause = step.clock.pause();
-            notes.extend(probe::step(&changes, step.lr)?);
-        }
-        for (layer, (_, direction)) in self.layers.iter().zip(changes) {
-            updates.set_matrix(&layer.block, &direction)?;
-        }
-        Ok(())
+            let direction = layer.precondition(&gradient, config, samples)?;
+            Ok((gradient, direction))
+        };
+        self.layers.iter_mut().map(direction).collect()
     }
 }
 
@@ -120,15 +120,31 @@ impl Transform for Kfac {
             let _moments = step.clock.phase(Phase::Moments);
             self.gather()?;
         }
+        let mut refreshed = Vec::new();
         if step.index.is_multiple_of(self.config.inverse_every) {
-            self.refresh(step.index / self.config.inverse_every, step.clock)?;
+            refreshed = self.refresh(step.index / self.config.inverse_every, step.clock)?;
         }
-        let _preconditioning = step.clock.phase(Phase::Preconditioning);
-        self.precondition(updates, step)
+        let preconditioning = step.clock.phase(Phase::Preconditioning);
+        let changes = self.directions(updates, step.samples)?;
+        for ((layer, change), refreshed) in self.layers.iter_mut().zip(&changes).zip(&mut refreshed) {
+            layer.doubt(change, self.config.damping, refreshed)?;
+        }
+        let changes = self.rescaler.apply(changes, step)?;
+        for (layer, (_, direction)) in self.layers.iter().zip(&changes) {
+            updates.set_matrix(&layer.block, direction)?;
+        }
+        drop(preconditioning);
+        self.note(refreshed, step.clock)?;
+        if let Some(notes) = self.notes.as_mut().filter(|_| step.index.is_multiple_of(self.config.factor_every)) {
+            let _pause = step.clock.pause();
+            notes.extend(probe::step(&changes, step.lr)?);
+        }
+        Ok(())
     }
 
     fn state(&self) -> State {
         let mut state = State::new();
+        state.put_part("graft", self.rescaler.state());
         for layer in &self.layers {
             for factor in &layer.factors {
                 state.put_part(&factor.name, factor.state());
@@ -141,6 +157,7 @@ impl Transform for Kfac {
     }
 
     fn load(&mut self, state: &mut State, _: &Params) -> candle_core::Result<()> {
+        self.rescaler.load(state.take_part("graft"), self.layers.len())?;
         for layer in &mut self.layers {
             layer.factors.iter_mut().try_for_each(|factor| factor.load(state))?;
             layer.corrected = state.take(&format!("{}/corrected", layer.block.name));
@@ -155,7 +172,9 @@ impl Transform for Kfac {
         for (i, layer) in self.layers.iter().enumerate() {
             self.collector.lend(i, layer.factors[Side::Inputs as usize].average.clone());
         }
-        Some((self.tap.clone(), self.config.fisher))
+        // Inputs are the same whatever the labels are.
+        let fisher = if self.config.sides == Sides::Inputs { Fisher::Empirical } else { self.config.fisher };
+        Some((self.tap.clone(), fisher))
     }
 
     fn kfac(&self) -> Option<&Kfac> {
@@ -163,45 +182,15 @@ impl Transform for Kfac {
     }
 
     fn factors(&self) -> Vec<&Factor> {
-        self.layers.iter().flat_map(|layer| &layer.factors).collect()
+        self.layers.iter().flat_map(|layer| layer.factors.iter().take(sides(&self.config))).collect()
     }
 
-    fn probe(&mut self) {
-        self.notes.get_or_insert_default();
-    }
-
-    fn notes(&mut self) -> Vec<Note> {
-        self.notes.as_mut().map(std::mem::take).unwrap_or_default()
+    fn notes(&mut self) -> Option<&mut Notes> {
+        Some(&mut self.notes)
     }
 }
 
-impl Layer {
-    fn new(block: &Block) -> Self {
-        Self { block: block.clone(), factors: Factor::of(block), corrected: None }
-    }
-
-    /// `A⁻¹ ∇ G⁻¹`; the gradient itself as long as there are no inverses.
-    fn precondition(&mut self, gradient: &Tensor, config: &KfacConfig, samples: usize) -> Result<Tensor> {
-        let [Some(a), Some(g)] = self.factors.each_ref().map(|factor| factor.inverse.as_ref()) else {
-            return Ok(gradient.clone());
-        };
-        match (a, g, config.damping) {
-            (
-                Inverse::Eigen { vectors: a, values: a_values, .. },
-                Inverse::Eigen { vectors: g, values: g_values, .. },
-                Damping::Joint { value },
-            ) => {
-                let turned = linalg::product(&linalg::product(&a.t()?, gradient)?, g)?;
-                let mut eigenvalues = a_values.unsqueeze(1)?.matmul(&g_values.unsqueeze(0)?)?;
-                if let Eigenvalues::Corrected { decay } = config.eigenvalues {
-                    let last = self.corrected.as_ref().unwrap_or(&eigenvalues);
-                    let fresh = samples as f64 * (1.0 - decay);
-                    eigenvalues = linalg::combine(decay, last, fresh, &turned.sqr()?)?;
-                    self.corrected = Some(eigenvalues.clone());
-                }
-                Ok(linalg::product(&linalg::product(a, &(turned / (eigenvalues + value)?)?)?, &g.t()?)?)
-            }
-            _ => Ok(g.apply_right(&a.apply(gradient)?)?),
-        }
-    }
+/// How many of a layer's factors are kept.
+fn sides(config: &KfacConfig) -> usize {
+    if config.sides == Sides::Inputs { 1 } else { 2 }
 }

@@ -2,37 +2,55 @@
 //!
 //! An optimizer sees parameters, gradients and captured moments; it knows nothing of nets, data or the loop around it.
 
-mod adabelief;
 mod adam;
+mod ademamix;
+mod average;
+mod basis;
+mod cautious;
 mod clip;
 mod config;
 mod damping;
 mod decay;
 mod factor;
+mod group;
 pub mod invert;
 mod kfac;
+mod kl_shampoo;
+mod layer;
+mod lion;
 mod moment;
 mod momentum;
 mod muon;
+mod nadam;
 mod pooled;
 mod preset;
 mod probe;
-mod radam;
+mod psgd;
 mod rescale;
 mod root;
+mod schedule_free;
 mod shampoo;
+mod soap;
+mod stages;
 
 use std::sync::Arc;
 
+use candle_core::Tensor;
+
 pub use config::{
-    Damping, Decay, Eigenvalues, Fisher, InverterConfig, KfacConfig, MomentsConfig, OptimizerConfig, Precondition,
-    Rescale, Rows, Scale, ShampooConfig, Start, Update,
+    AverageConfig, Damping, Decay, Eigenvalues, Fisher, Group, InverterConfig, KfacConfig, Kind, Matrices,
+    MomentsConfig, OptimizerConfig, Precision, Precondition, Rescale, Scale, Scaling, ShampooConfig, Sharing, Sides,
+    Start, Update,
 };
 pub use damping::{max_eigenvalue, power_start};
 pub use factor::{Factor, Side};
+pub use group::empty_group;
 pub use kfac::Kfac;
 pub use preset::{PRESETS, Preset};
+use probe::Notes;
 pub use probe::{Note, Quantity};
+
+use group::Scales;
 
 use crate::clock::{Clock, Phase};
 use crate::linalg;
@@ -47,6 +65,13 @@ pub enum Error {
     NotInvertible { factor: String },
     #[error("{}", crate::cause::message(.0))]
     Candle(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// One of a tensor's factors by axis is broken.
+    fn of_axis(name: &str, axis: usize) -> Self {
+        Self::NotInvertible { factor: format!("{name}/{axis}") }
+    }
 }
 
 /// What a stage gives back.
@@ -66,14 +91,31 @@ pub struct Step<'a> {
 
 /// A stage of an optimizer.
 pub trait Transform: Send {
+    /// Sees the gradients, before any stage has rewritten them.
+    fn begin(&mut self, gradients: &Updates) {
+        let _ = gradients;
+    }
+
     /// Rewrites the updates.
     fn apply(&mut self, updates: &mut Updates, step: &Step<'_>) -> Result;
+
+    /// Sees the parameters, behind the step.
+    fn end(&mut self, step: &Step<'_>) -> Result {
+        let _ = step;
+        Ok(())
+    }
 
     /// All that it remembers from step to step, for checkpoints.
     fn state(&self) -> State;
 
     /// Takes up what [`Transform::state`] gave away, on the parameters' device; the next step is then the one it would have been.
     fn load(&mut self, state: &mut State, params: &Params) -> candle_core::Result<()>;
+
+    /// The point at which the net is to be evaluated and saved, one tensor a parameter, if it is not the one that is trained.
+    fn evaluated(&self, params: &Params) -> candle_core::Result<Option<Vec<Tensor>>> {
+        let _ = params;
+        Ok(None)
+    }
 
     /// Where the layers are to send their moments on step `index`, and whose gradients it wants; `None` on most steps.
     fn listens(&self, index: usize) -> Option<(Arc<Tap>, Fisher)> {
@@ -91,62 +133,26 @@ pub trait Transform: Send {
         Vec::new()
     }
 
-    /// From now on the stage measures itself, outside of the clock.
-    fn probe(&mut self) {}
-
-    /// What it has measured since it was last asked.
-    fn notes(&mut self) -> Vec<Note> {
-        Vec::new()
+    /// Where the stage puts what it measures of itself, outside of the clock, if it knows how to.
+    fn notes(&mut self) -> Option<&mut Notes> {
+        None
     }
 }
 
 /// Stages in their order; the last one's result times the learning rate is subtracted from the parameters.
 pub struct Optimizer {
     stages: Vec<Box<dyn Transform>>,
+    scales: Arc<Scales>,
+    /// Of all stages together.
+    notes: Notes,
 }
 
 impl Optimizer {
     /// The stages that `config` names, for a net of `params`.
     #[must_use]
     pub fn new(config: &OptimizerConfig, params: &Params) -> Self {
-        let mut stages: Vec<Box<dyn Transform>> = Vec::new();
-        if let Some(limit) = config.clip_norm {
-            stages.push(Box::new(clip::Clip { limit }));
-        }
-        match &config.precondition {
-            Some(Precondition::Kfac(config)) => stages.push(Box::new(Kfac::new(config, &params.blocks))),
-            Some(Precondition::Shampoo(config)) => {
-                stages.push(Box::new(shampoo::Shampoo::new(config, &params.blocks)));
-            }
-            None => {}
-        }
-        match config.update {
-            Update::Sgd { momentum, nesterov, weight_decay, decay_from } => {
-                stages.push(Box::new(decay::WeightDecay::from_step(weight_decay, decay_from)));
-                stages.push(Box::new(momentum::Momentum::new(momentum, nesterov)));
-            }
-            Update::Adam { betas, eps, weight_decay, decay } => {
-                stages.push(Box::new(adam::Adam::new(betas, eps)));
-                stages.push(Box::new(match decay {
-                    Decay::Decoupled => decay::WeightDecay::new(weight_decay),
-                    Decay::BiasCorrected => decay::WeightDecay::bias_corrected(weight_decay, betas[0]),
-                }));
-            }
-            Update::Radam { betas, eps, weight_decay } => {
-                stages.push(Box::new(radam::Radam::new(betas, eps)));
-                stages.push(Box::new(decay::WeightDecay::new(weight_decay)));
-            }
-            Update::Adabelief { betas, eps, weight_decay } => {
-                stages.push(Box::new(adabelief::Adabelief::new(betas, eps)));
-                stages.push(Box::new(decay::WeightDecay::new(weight_decay)));
-            }
-            Update::Muon { momentum, nesterov, rounds, adam_ratio, betas, eps, weight_decay } => {
-                let adam = adam::Adam::new(betas, eps);
-                stages.push(Box::new(muon::Muon::new(momentum, nesterov, rounds, adam, adam_ratio)));
-                stages.push(Box::new(decay::WeightDecay::new(weight_decay)));
-            }
-        }
-        Self { stages }
+        let scales = Arc::new(Scales::new(&config.groups, params));
+        Self { stages: stages::stages(config, params, &scales), scales, notes: None }
     }
 
     /// Where the layers are to send their moments on this step, if a stage listens.
@@ -163,12 +169,29 @@ impl Optimizer {
 
     /// Lets every stage measure itself from now on, outside of the clock.
     pub fn probe(&mut self) {
-        self.stages.iter_mut().for_each(|stage| stage.probe());
+        self.all_notes().for_each(|notes| _ = notes.get_or_insert_default());
     }
 
     /// What the stages have measured since they were last asked.
     pub fn notes(&mut self) -> Vec<Note> {
-        self.stages.iter_mut().flat_map(|stage| stage.notes()).collect()
+        self.all_notes().flatten().flat_map(std::mem::take).collect()
+    }
+
+    fn all_notes(&mut self) -> impl Iterator<Item = &mut Notes> {
+        self.stages.iter_mut().filter_map(|stage| stage.notes()).chain([&mut self.notes])
+    }
+
+    /// The point at which the net is to be evaluated and saved, one tensor a parameter, if it is not the one that is trained.
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn evaluated(&self, params: &Params) -> candle_core::Result<Option<Vec<Tensor>>> {
+        for stage in self.stages.iter().rev() {
+            if let Some(point) = stage.evaluated(params)? {
+                return Ok(Some(point));
+            }
+        }
+        Ok(None)
     }
 
     /// KFAC's factors by layer, if it is a stage.
@@ -203,15 +226,30 @@ impl Optimizer {
         state.finish()
     }
 
-    /// `θ ← θ − lr·(stageₙ ∘ … ∘ stage₁)(∇)`.
+    /// `θ ← θ − lr·(stageₙ ∘ … ∘ stage₁)(∇)`, with the learning rate of each parameter's group.
     pub fn step(&mut self, mut gradients: Updates, step: &Step<'_>) -> Result {
+        self.stages.iter_mut().for_each(|stage| stage.begin(&gradients));
         for stage in &mut self.stages {
             stage.apply(&mut gradients, step)?;
         }
-        let _update = step.clock.phase(Phase::Update);
-        for (param, update) in step.params.params.iter().zip(&gradients.0) {
-            linalg::subtract_in_place(&param.var, step.lr, update)?;
+        let update = step.clock.phase(Phase::Update);
+        for ((param, update), scale) in step.params.params.iter().zip(&gradients.0).zip(&self.scales.lr) {
+            linalg::subtract_in_place(&param.var, step.lr * scale, update)?;
         }
+        drop(update);
+        self.stages.iter_mut().try_for_each(|stage| stage.end(step))?;
+        self.note(step)
+    }
+
+    /// Says how far the evaluated point is from the weights, where there is one.
+    fn note(&mut self, step: &Step<'_>) -> Result {
+        if self.notes.is_none() || !step.index.is_multiple_of(probe::EVERY) {
+            return Ok(());
+        }
+        let _pause = step.clock.pause();
+        let Some(point) = self.evaluated(step.params)? else { return Ok(()) };
+        let distance = probe::distance(&point, step.params)?;
+        self.notes.get_or_insert_default().push(distance);
         Ok(())
     }
 }

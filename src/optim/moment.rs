@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use candle_core::{Result, Tensor};
 
-use super::{MomentsConfig, Rows, Scale, Start, pooled};
+use super::{MomentsConfig, Scale, Sharing, Start, pooled};
 use crate::linalg;
 use crate::param::{Block, Capture, Sink};
 
@@ -55,7 +55,7 @@ impl Collector {
 
     /// Takes input moments that are whole into their average.
     fn fold(&self, slot: &mut Slot, capture: &mut Capture) -> Result<()> {
-        if !capture.whole || self.config.rows == Rows::Pooled {
+        if !capture.whole || self.config.sharing == Sharing::Reduce {
             return Ok(());
         }
         let Some(new) = capture.inputs.take() else { return Ok(()) };
@@ -80,38 +80,45 @@ impl Sink for Collector {
         let slot = &mut slots[capture.block];
         self.fold(slot, &mut capture)?;
         slot.capture = Some(match slot.capture.take() {
-            Some(sum) if self.config.rows == Rows::Pooled => pooled::add(&sum, &capture)?,
-            Some(sum) => add(&sum, &capture)?,
+            Some(sum) => add(&sum, &capture, self.config.sharing)?,
             None => capture,
         });
         Ok(())
     }
 }
 
-fn add(sum: &Capture, more: &Capture) -> Result<Capture> {
-    let output_grads = (&sum.output_grads + &more.output_grads)?;
-    let (inputs, samples) = match (&sum.inputs, &more.inputs) {
-        (Some(a), Some(b)) => (Some((a + b)?), sum.samples + more.samples),
-        (known, None) | (None, known) => (known.clone(), sum.samples),
+/// Two captures of a layer as one: moments add up, rows stand below each other, and examples count where inputs do.
+fn add(sum: &Capture, more: &Capture, sharing: Sharing) -> Result<Capture> {
+    let join = |a: &Option<Tensor>, b: &Option<Tensor>| match (a, b) {
+        (Some(a), Some(b)) if sharing == Sharing::Reduce => Tensor::cat(&[a, b], 0).map(Some),
+        (Some(a), Some(b)) => (a + b).map(Some),
+        (known, None) | (None, known) => Ok(known.clone()),
     };
-    Ok(Capture { inputs, output_grads, samples, ..*sum })
+    let samples = if sum.inputs.is_some() && more.inputs.is_some() { more.samples } else { 0 };
+    Ok(Capture {
+        inputs: join(&sum.inputs, &more.inputs)?,
+        output_grads: join(&sum.output_grads, &more.output_grads)?,
+        samples: sum.samples + samples,
+        ..*sum
+    })
 }
 
 /// `[A, G]` of one capture under a recipe's scaling; with pooled rows the rows of which they are the products.
 pub fn scaled(capture: &Capture, config: MomentsConfig) -> Result<[Option<Tensor>; 2]> {
-    if config.rows == Rows::Pooled {
+    if config.sharing == Sharing::Reduce {
         return pooled::scaled(capture, config.scale);
     }
     let by = |moments: &Tensor, factor: f64| linalg::scale(factor, moments);
     let share = inputs_share(capture, config.scale);
+    let (inputs, output_grads) = (capture.inputs.as_ref(), capture.output_grads.as_ref());
     Ok(match config.scale {
         Scale::Frobenius => [
-            capture.inputs.as_ref().map(|inputs| normalised(&by(inputs, share)?)).transpose()?,
-            Some(normalised(&capture.output_grads)?),
+            inputs.map(|inputs| normalised(&by(inputs, share)?)).transpose()?,
+            output_grads.map(normalised).transpose()?,
         ],
         Scale::SpatialMean => [
-            capture.inputs.as_ref().map(|inputs| by(inputs, share)).transpose()?,
-            Some(by(&capture.output_grads, (capture.samples * capture.positions) as f64)?),
+            inputs.map(|inputs| by(inputs, share)).transpose()?,
+            output_grads.map(|grads| by(grads, (capture.samples * capture.positions) as f64)).transpose()?,
         ],
     })
 }
@@ -132,10 +139,10 @@ fn normalised(moments: &Tensor) -> Result<Tensor> {
 
 /// `Ā ← αĀ + (1 − α)A`, from zero or from the identity. Where the recipe keeps rows these are the new ones.
 pub fn average(average: Option<Tensor>, new: &Tensor, config: MomentsConfig) -> Result<Tensor> {
-    let new = &match config.rows {
+    let new = &match config.sharing {
         _ if config.keeps_rows() => return Ok(new.clone()),
-        Rows::Pooled => linalg::product(&new.t()?, new)?,
-        Rows::All => new.clone(),
+        Sharing::Reduce => linalg::product(&new.t()?, new)?,
+        Sharing::Expand => new.clone(),
     };
     fold(average, new, 1.0, config)
 }

@@ -1,28 +1,21 @@
-//! Factors of few rows, one an image (SKFAC, Tang et al. 2021): `A = RᵀR` with `R` of m×n.
+//! Factors of few rows, one an example (KFAC-reduce, Eschenhagen et al. 2023; SKFAC, Tang et al. 2021): `A = RᵀR` with `R` of m×n.
 //!
-//! Our reading: both factors are of the current batch, a convolution's input rows are averaged over the image's positions and its gradient
-//! rows added up there, so that the product is that of a per-image gradient.
+//! Input rows are averaged over the positions or tokens of an example and gradient rows added up there, so that the product is that of a
+//! gradient by example. Our reading of SKFAC: both factors are of the current batch.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::Scale;
 use crate::linalg;
 use crate::param::Capture;
 
-/// Rows of two captures, one below the other.
-pub fn add(sum: &Capture, more: &Capture) -> Result<Capture> {
-    let output_grads = Tensor::cat(&[&sum.output_grads, &more.output_grads], 0)?;
-    let (inputs, samples) = match (&sum.inputs, &more.inputs) {
-        (Some(a), Some(b)) => (Some(Tensor::cat(&[a, b], 0)?), sum.samples + more.samples),
-        (known, None) | (None, known) => (known.clone(), sum.samples),
-    };
-    Ok(Capture { inputs, output_grads, samples, ..*sum })
-}
-
-/// Rows whose products are `[A, G]`: `A = X̄ᵀX̄/N`, `G = N·D̄ᵀD̄`, under [`Scale::Frobenius`] each divided by its norm.
+/// Rows whose products are `[A, G]`: `A = X̄ᵀX̄/N`, `G = M·D̄ᵀD̄` with M terms of the loss, under [`Scale::Frobenius`] each divided by its
+/// norm.
 pub fn scaled(capture: &Capture, scale: Scale) -> Result<[Option<Tensor>; 2]> {
-    let root = (capture.samples as f64).sqrt();
-    let rows = [capture.inputs.as_ref().map(|rows| rows / root).transpose()?, Some((&capture.output_grads * root)?)];
+    let (examples, terms) = (capture.samples as f64, (capture.samples * capture.terms) as f64);
+    let inputs = capture.inputs.as_ref().map(|rows| rows / examples.sqrt()).transpose()?;
+    let output_grads = capture.output_grads.as_ref().map(|rows| rows * terms.sqrt()).transpose()?;
+    let rows = [inputs, output_grads];
     match scale {
         Scale::SpatialMean => Ok(rows),
         Scale::Frobenius => {
@@ -40,8 +33,8 @@ fn normalised(rows: &Tensor) -> Result<Tensor> {
     if size == 0.0 {
         return Ok(rows.clone());
     }
-    let unit = (rows.to_dtype(DType::F64)? / size)?.to_dtype(rows.dtype())?;
+    let unit = linalg::scale(1.0 / size, rows)?;
     let product = if rows.dim(0)? < rows.dim(1)? { unit.matmul(&unit.t()?)? } else { unit.t()?.matmul(&unit)? };
     // `‖RᵀR‖_F = s²·‖UᵀU‖_F` with `R = sU`.
-    unit * (linalg::norm(&product)? + 1e-12 / size.powi(2)).sqrt().recip()
+    linalg::scale((linalg::norm(&product)? + 1e-12 / size.powi(2)).sqrt().recip(), &unit)
 }

@@ -1,14 +1,13 @@
-//! Shampoo (Gupta et al. 2018): each layer's gradient between the inverse fourth roots of its own second moments.
+//! Shampoo (Gupta et al. 2018): each layer's gradient between the inverse p-th roots of its own second moments.
 //!
-//! Here `∇` is `d_in × d_out`, weight over bias, so `V = L^{-1/4} ∇ R^{-1/4}` with `L ← L + ∇∇ᵀ` over the inputs and `R ← R + ∇ᵀ∇` over
+//! Here `∇` is `d_in × d_out`, weight over bias, so `V = L^{-1/p} ∇ R^{-1/p}` with `L ← L + ∇∇ᵀ` over the inputs and `R ← R + ∇ᵀ∇` over
 //! the outputs. Deviation: a convolution is the matrix `k²·C_in × C_out`, with its bias as one more row, where the paper takes four factors
 //! of a four-way tensor.
 
-use candle_core::Tensor;
-
 use super::factor::Factor;
-use super::invert::{Curvature, Inverse};
-use super::{Error, Note, Result, ShampooConfig, Step, Transform, damping, probe, rescale, root};
+use super::invert::Problem;
+use super::rescale::Rescaler;
+use super::{Notes, Result, ShampooConfig, Step, Transform, probe, root};
 use crate::clock::{Clock, Phase};
 use crate::linalg;
 use crate::param::{Block, Params, Updates};
@@ -18,8 +17,8 @@ use crate::state::State;
 pub struct Shampoo {
     config: ShampooConfig,
     layers: Vec<Layer>,
-    /// What was measured since it was last asked for; absent unless probed.
-    notes: Option<Vec<Note>>,
+    rescaler: Rescaler,
+    notes: Notes,
 }
 
 struct Layer {
@@ -31,7 +30,8 @@ struct Layer {
 impl Shampoo {
     pub fn new(config: &ShampooConfig, blocks: &[Block]) -> Self {
         let layer = |block: &Block| Layer { block: block.clone(), factors: Factor::of(block) };
-        Self { config: config.clone(), layers: blocks.iter().map(layer).collect(), notes: None }
+        let rescaler = Rescaler::new(config.rescale);
+        Self { config: config.clone(), layers: blocks.iter().map(layer).collect(), rescaler, notes: None }
     }
 
     fn gather(&mut self, updates: &Updates) -> Result {
@@ -51,29 +51,17 @@ impl Shampoo {
         Ok(())
     }
 
-    fn refresh(&mut self, clock: &Clock) -> Result {
+    fn refresh(&mut self, number: usize, clock: &Clock) -> Result {
         for factor in self.layers.iter_mut().flat_map(|layer| &mut layer.factors) {
-            let Some(average) = factor.average.clone() else { continue };
-            let before = clock.total();
-            let start = || damping::power_start(factor.rows.iter().copied(), &average);
-            let damping = {
-                let _damping = clock.phase(Phase::Damping);
-                damping::resolve(self.config.damping, Curvature::Matrix(&average), start)?
+            let root = |problem: &Problem<'_>| root::inverse_root(&problem.damped()?, self.config.root);
+            let Some(refresh) = factor.refresh(false, self.config.damping, number, clock, root)? else {
+                continue;
             };
-            let inversion = clock.phase(Phase::Inversion);
-            let identity = Tensor::eye(factor.order, average.dtype(), average.device())?;
-            let damped = linalg::combine(1.0, &average, damping, &identity)?;
-            let Some((root, branch)) = root::inverse_fourth_root(&damped)? else {
-                return Err(Error::NotInvertible { factor: factor.name.clone() });
-            };
-            drop(inversion);
-            factor.take(Inverse::Dense(root.clone()), branch, clock.total() - before);
-            if let Some(notes) = &mut self.notes {
-                let _pause = clock.pause();
-                let square = linalg::product(&root, &root)?;
-                let inverse = linalg::product(&square, &square)?;
-                notes.extend(probe::factor(factor, &average, damping, branch, Some(&inverse))?);
-            }
+            let (Some(notes), Some(root)) = (&mut self.notes, &factor.inverse) else { continue };
+            let _pause = clock.pause();
+            let root = root.dense()?;
+            let inverse = (1..self.config.root).try_fold(root.clone(), |power, _| linalg::product(&power, &root))?;
+            notes.extend(probe::factor(factor, &refresh.average, refresh.damping, refresh.branch, Some(inverse))?);
         }
         Ok(())
     }
@@ -86,7 +74,7 @@ impl Transform for Shampoo {
             self.gather(updates)?;
         }
         if step.index.is_multiple_of(self.config.root_every) {
-            self.refresh(step.clock)?;
+            self.refresh(step.index / self.config.root_every, step.clock)?;
         }
         let _preconditioning = step.clock.phase(Phase::Preconditioning);
         let mut changes = Vec::with_capacity(self.layers.len());
@@ -98,7 +86,7 @@ impl Transform for Shampoo {
             let direction = right.apply(&left.apply(&gradient)?.t()?)?.t()?;
             changes.push((gradient, direction));
         }
-        let changes = rescale::apply(changes, self.config.rescale, step.lr)?;
+        let changes = self.rescaler.apply(changes, step)?;
         if let Some(notes) = self.notes.as_mut().filter(|_| step.index.is_multiple_of(self.config.factor_every)) {
             let _pause = step.clock.pause();
             notes.extend(probe::step(&changes, step.lr)?);
@@ -114,10 +102,12 @@ impl Transform for Shampoo {
         for factor in self.factors() {
             state.put_part(&factor.name, factor.state());
         }
+        state.put_part("graft", self.rescaler.state());
         state
     }
 
     fn load(&mut self, state: &mut State, _: &Params) -> candle_core::Result<()> {
+        self.rescaler.load(state.take_part("graft"), self.layers.len())?;
         self.layers.iter_mut().flat_map(|layer| &mut layer.factors).try_for_each(|factor| factor.load(state))
     }
 
@@ -125,11 +115,7 @@ impl Transform for Shampoo {
         self.layers.iter().flat_map(|layer| &layer.factors).collect()
     }
 
-    fn probe(&mut self) {
-        self.notes.get_or_insert_default();
-    }
-
-    fn notes(&mut self) -> Vec<Note> {
-        self.notes.as_mut().map(std::mem::take).unwrap_or_default()
+    fn notes(&mut self) -> Option<&mut Notes> {
+        Some(&mut self.notes)
     }
 }

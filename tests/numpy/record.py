@@ -1,7 +1,8 @@
-"""Records the twins' runs into tests/golden: `python tests/numpy/record.py` (Python 3.11, NumPy 2.4)."""
+"""Records the twins' runs into tests/golden: `python tests/numpy/record.py [NAME…]` (Python 3.11, NumPy 2.4)."""
 
 import json
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,32 @@ RUNS = {
             "root_every": 3,
         },
     ),
+    "shampoo-half": (
+        optimizers.ShampooHalf,
+        {
+            "lr": 0.002,
+            "momentum": 0.9,
+            "weight_decay": 0.001,
+            "stat_decay": 0.9,
+            "root": 2,
+            "graft_betas": [0.9, 0.999],
+            "graft_eps": 1e-8,
+            "damping": 1e-3,
+            "factor_every": 1,
+            "root_every": 3,
+        },
+    ),
+    "foof": (
+        optimizers.Foof,
+        {
+            "lr": 0.05,
+            "momentum": 0.9,
+            "weight_decay": 0.001,
+            "stat_decay": 0.9,
+            "damping": 0.01,
+            **INTERVALS,
+        },
+    ),
     "muon": (
         optimizers.Muon,
         {
@@ -57,20 +84,50 @@ RUNS = {
             "momentum": 0.95,
             "nesterov": True,
             "rounds": 5,
+            "matrices": "all",
+            "precision": "net",
             "adam_ratio": 0.015,
             "betas": [0.9, 0.95],
             "eps": 1e-10,
             "weight_decay": 0.01,
         },
     ),
+    "psgd-kron": (
+        optimizers.PsgdKron,
+        {
+            "lr": 0.01,
+            "momentum": 0.9,
+            "weight_decay": 0.05,
+            "precondition_lr": 0.1,
+            "largest": 16,
+            "certain_steps": 2,
+            "probability_decay": 1.0,
+            "seed": 0,
+        },
+    ),
+    "kl-shampoo": (
+        optimizers.KlShampoo,
+        {
+            "lr": 0.02,
+            "betas": [0.9, 0.98],
+            "eps": 1e-8,
+            "precondition_every": 3,
+            "largest": 40,
+            "start": 0.1,
+            "weight_decay": 0.05,
+        },
+    ),
 }
+# Recorded on an MLP.
+MLPS = {"ekfac", "psgd-kron"}
+LARGE = {"kl-shampoo"}
 
 
 def record(name, make, settings):
-    model, batch = (MLP, 96) if name == "ekfac" else (LENET, 8)
+    model, batch = (MLP, 96) if name in MLPS else (LENET, 32 if name in LARGE else 8)
     classes, sizes = model["classes"], [np.prod(model["input"]), *model.get("hidden", []), model["classes"]]
     rng = np.random.default_rng(1)
-    params = net.init(rng, net.mlp(sizes) if name == "ekfac" else net.lenet(classes))
+    params = net.init(rng, net.mlp(sizes) if name in MLPS else net.lenet(classes))
     tensors = {f"init/{n}": p.astype(np.float32) for n, p in params.items()}
     twin, losses = make(settings), []
     for t in range(STEPS):
@@ -110,5 +167,5 @@ def write(path, tensors, spec):
             file.write(np.ascontiguousarray(tensor).tobytes())
 
 
-for name, (make, settings) in RUNS.items():
-    record(name, make, settings)
+for name in sys.argv[1:] or RUNS:
+    record(name, *RUNS[name])

@@ -3,7 +3,7 @@
 use candle_core::Result;
 
 use super::{Inverter, Problem, Refreshed, iteration};
-use crate::linalg;
+use crate::linalg::{self, Products};
 
 /// Order 2 is Newton's iteration.
 pub struct Hyperpower {
@@ -15,7 +15,7 @@ pub struct Hyperpower {
 
 impl Inverter for Hyperpower {
     fn invert(&self, problem: &Problem<'_>) -> Result<Option<Refreshed>> {
-        iteration::rounds(problem, self.steps, |state| {
+        iteration::rounds(problem, self.steps, Products::Full, |state| {
             let identity = iteration::identity(state.factor)?;
             let mut sum = (&identity + state.residual)?;
             for _ in 2..self.order {

@@ -1,6 +1,6 @@
 //! An inverse, in the form in which it was found.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use crate::linalg;
 use crate::state::State;
@@ -15,7 +15,7 @@ pub enum Inverse {
         values: Tensor,
         damping: f64,
     },
-    /// `δ⁻¹(I − Rᵀ core R)` with `R` the m×n `rows`.
+    /// `δ⁻¹(I − Rᵀ core R)` with `R` the m×n `rows`, the core in float64.
     LowRank {
         rows: Tensor,
         core: Tensor,
@@ -35,9 +35,11 @@ impl Inverse {
                 linalg::product(vectors, &turned.broadcast_div(&(values + *damping)?.unsqueeze(1)?)?)
             }
             Self::LowRank { rows, core, damping } => {
-                let part = linalg::product(core, &linalg::product(rows, matrix)?)?;
+                let [rows, wide] = [rows, matrix].map(|tensor| tensor.to_dtype(DType::F64));
+                let (rows, wide) = (rows?, wide?);
+                let part = linalg::product(core, &linalg::product(&rows, &wide)?)?;
                 let part = linalg::product(&rows.t()?, &part)?;
-                (matrix - part)? / *damping
+                ((wide - part)? / *damping)?.to_dtype(matrix.dtype())
             }
             Self::Diagonal(diagonal) => matrix.broadcast_mul(&diagonal.unsqueeze(1)?),
         }
@@ -51,10 +53,8 @@ impl Inverse {
                 let turned = linalg::product(matrix, vectors)?;
                 linalg::product(&turned.broadcast_div(&(values + *damping)?)?, &vectors.t()?)
             }
-            Self::LowRank { rows, core, damping } => {
-                let part = linalg::product(&linalg::product(matrix, &rows.t()?)?, core)?;
-                (matrix - linalg::product(&part, rows)?)? / *damping
-            }
+            // It is symmetric.
+            Self::LowRank { .. } => self.apply(&matrix.t()?)?.t(),
             Self::Diagonal(diagonal) => matrix.broadcast_mul(diagonal),
         }
     }
@@ -107,6 +107,18 @@ impl Inverse {
         };
         state.finish()?;
         Ok(inverse)
+    }
+
+    /// `‖B‖_F/√n`: how much longer it makes a vector without a direction.
+    pub(in crate::optim) fn stretch(&self) -> Result<f64> {
+        let mean = |values: &Tensor| Ok(linalg::norm(values)? / (values.dim(0)? as f64).sqrt());
+        match self {
+            Self::Dense(inverse) => mean(inverse),
+            Self::Eigen { values, damping, .. } => mean(&(values.to_dtype(DType::F64)? + *damping)?.recip()?),
+            // That of what is not in the few rows.
+            Self::LowRank { damping, .. } => Ok(damping.recip()),
+            Self::Diagonal(diagonal) => mean(diagonal),
+        }
     }
 
     /// The inverse as a matrix.

@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::{Branch, Inverse, Problem, Refreshed, fallback, residual};
-use crate::linalg;
+use crate::linalg::{self, Products};
 
 /// An inverse whose residual `‖I − ÃB‖_F/√n` reaches this is no better than zero.
 const GUARD: f64 = 1.0;
@@ -24,20 +24,25 @@ pub struct State<'a> {
 pub fn rounds(
     problem: &Problem<'_>,
     steps: usize,
+    precision: Products,
     round: impl Fn(&State<'_>) -> Result<Tensor>,
 ) -> Result<Option<Refreshed>> {
     let factor = problem.damped()?;
     let identity = identity(&factor)?;
     let root = (factor.dim(0)? as f64).sqrt();
     // A round from here squares the residual, to what rounding leaves.
-    let close = if factor.dtype() == DType::F64 { 1e-8 } else { 3e-4 };
+    let close = match (precision, factor.dtype()) {
+        (Products::Bf16, _) => 0.1,
+        (Products::Full, DType::F64) => 1e-8,
+        (Products::Full, _) => 3e-4,
+    };
     let (mut inverse, most, enough) = match problem.previous {
         Some(previous) => (previous.dense()?, steps, 0.0),
-        None => ((&identity / largest_eigenvalue_bound(&factor)?)?, COLD_ROUNDS, close),
+        None => (linalg::scale(1.0 / largest_eigenvalue_bound(&factor)?, &identity)?, COLD_ROUNDS, close),
     };
     for _ in 0..most {
-        let residual = (&identity - linalg::product(&factor, &inverse)?)?;
-        let size = norm(&residual)? / root;
+        let residual = (&identity - linalg::square_product(precision, &factor, &inverse)?)?;
+        let size = linalg::norm(&residual)? / root;
         if !size.is_finite() {
             return fallback(problem);
         }
@@ -59,14 +64,10 @@ pub fn guarded(problem: &Problem<'_>, factor: &Tensor, inverse: Tensor) -> Resul
 
 /// A sure upper bound of the largest eigenvalue of a positive definite matrix: the smaller of two norms.
 pub fn largest_eigenvalue_bound(matrix: &Tensor) -> Result<f64> {
-    let rows: f64 = matrix.abs()?.sum(1)?.max(0)?.to_dtype(DType::F64)?.to_scalar()?;
-    Ok(rows.min(norm(matrix)?))
+    let rows: f64 = matrix.to_dtype(DType::F64)?.abs()?.sum(1)?.max(0)?.to_scalar()?;
+    Ok(rows.min(linalg::norm(matrix)?))
 }
 
 pub fn identity(like: &Tensor) -> Result<Tensor> {
     Tensor::eye(like.dim(0)?, like.dtype(), like.device())
-}
-
-pub fn norm(matrix: &Tensor) -> Result<f64> {
-    matrix.sqr()?.sum_all()?.sqrt()?.to_dtype(DType::F64)?.to_scalar()
 }

@@ -132,11 +132,11 @@ pub const CATALOG: &[Entry] = &[
 #[must_use]
 pub fn inverter(config: InverterConfig) -> Box<dyn Inverter> {
     match config {
-        InverterConfig::Newton { steps, exact_until, exact_every } => {
-            Box::new(newton::Newton { steps, exact_until, exact_every })
+        InverterConfig::Newton { steps, exact_until, exact_every, precision } => {
+            Box::new(newton::Newton { steps, exact_until, exact_every, precision })
         }
-        InverterConfig::NewtonPure { steps } => Box::new(pure::NewtonPure { steps }),
-        InverterConfig::NewtonOptimal { steps } => Box::new(optimal::NewtonOptimal { steps }),
+        InverterConfig::NewtonPure { steps, precision } => Box::new(pure::NewtonPure { steps, precision }),
+        InverterConfig::NewtonOptimal { steps, precision } => Box::new(optimal::NewtonOptimal { steps, precision }),
         InverterConfig::NewtonScaled { steps } => Box::new(scaled::NewtonScaled { steps }),
         InverterConfig::Hyperpower { steps, order } => Box::new(hyperpower::Hyperpower { steps, order }),
         InverterConfig::Cholesky {} => Box::new(Cholesky),

@@ -7,7 +7,7 @@
 use candle_core::{Result, Tensor};
 
 use super::{Branch, Cholesky, Inverse, Inverter, Problem, Refreshed, fallback};
-use crate::linalg;
+use crate::linalg::{self, Products};
 
 pub struct Newton {
     /// Rounds a refresh, K.
@@ -16,6 +16,7 @@ pub struct Newton {
     pub exact_until: usize,
     /// So is every refresh that this divides.
     pub exact_every: usize,
+    pub precision: Products,
 }
 
 impl Inverter for Newton {
@@ -23,7 +24,13 @@ impl Inverter for Newton {
         let exact = problem.refresh <= self.exact_until || problem.refresh.is_multiple_of(self.exact_every);
         match problem.previous {
             Some(previous) if !exact => {
-                match newton_rounds(&problem.factor.dense()?, problem.damping, previous.dense()?, self.steps)? {
+                match newton_rounds(
+                    self.precision,
+                    &problem.factor.dense()?,
+                    problem.damping,
+                    previous.dense()?,
+                    self.steps,
+                )? {
                     Some((inverse, branch)) => Ok(Some(Refreshed { inverse: Inverse::Dense(inverse), branch })),
                     None => fallback(problem),
                 }
@@ -36,6 +43,7 @@ impl Inverter for Newton {
 /// `steps` rounds from the symmetric `inverse` towards that of `factor + δI`, and whether any of them was damped; `None` if a number ceases
 /// to be finite.
 pub fn newton_rounds(
+    precision: Products,
     factor: &Tensor,
     damping: f64,
     mut inverse: Tensor,
@@ -43,7 +51,7 @@ pub fn newton_rounds(
 ) -> Result<Option<(Tensor, Branch)>> {
     let mut branch = Branch::Newton;
     for _ in 0..steps {
-        let Some(round) = linalg::newton_round(factor, damping, &inverse)? else { return Ok(None) };
+        let Some(round) = linalg::newton_round(precision, factor, damping, &inverse)? else { return Ok(None) };
         if round.damped {
             branch = Branch::NewtonDamped;
         }

@@ -1,6 +1,6 @@
 //! What an inverter is given: a factor, its damping, last time's inverse.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::Inverse;
 use crate::linalg;
@@ -45,16 +45,16 @@ impl Curvature<'_> {
         }
     }
 
-    /// Its diagonal, n.
+    /// Its diagonal, n, in float64.
     pub(super) fn diagonal(&self) -> Result<Tensor> {
         match self {
             Self::Matrix(matrix) => {
                 let order = matrix.dim(0)?;
                 // Every n + 1 numbers there is one of the diagonal.
                 let padded = matrix.flatten_all()?.pad_with_zeros(0, 0, order)?;
-                padded.reshape((order, order + 1))?.narrow(1, 0, 1)?.squeeze(1)
+                padded.reshape((order, order + 1))?.narrow(1, 0, 1)?.squeeze(1)?.to_dtype(DType::F64)
             }
-            Self::Rows(rows) => rows.sqr()?.sum(0),
+            Self::Rows(rows) => rows.to_dtype(DType::F64)?.sqr()?.sum(0),
         }
     }
 

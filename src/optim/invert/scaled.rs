@@ -17,7 +17,7 @@ impl Inverter for NewtonScaled {
         let factor = problem.damped()?;
         let identity = iteration::identity(&factor)?;
         let bound = iteration::largest_eigenvalue_bound(&factor)?;
-        let mut inverse = (&identity / bound)?;
+        let mut inverse = linalg::scale(1.0 / bound, &identity)?;
         let mut low = problem.damping / bound;
         for _ in 0..self.steps {
             let scale = 2.0 / (low + 1.0);

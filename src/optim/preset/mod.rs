@@ -115,4 +115,76 @@ pub const PRESETS: &[Preset] = &[
         },
         toml: include_str!("muon.toml"),
     },
+    Preset {
+        entry: Entry {
+            name: "lion",
+            help: "the sign of a leaning average of gradients, decoupled weight decay (Chen et al. 2023)",
+            example: r#"optimizer = { preset = "lion", update.weight_decay = 1.0 }"#,
+        },
+        toml: include_str!("lion.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "nadamw",
+            help: "Adam with Nesterov's momentum, decoupled weight decay (Dozat 2016)",
+            example: r#"optimizer = { preset = "nadamw" }"#,
+        },
+        toml: include_str!("nadamw.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "ademamix",
+            help: "Adam with a second, slower average of gradients (Pagliardini et al. 2024)",
+            example: r#"optimizer = { preset = "ademamix", update.alpha = 8.0 }"#,
+        },
+        toml: include_str!("ademamix.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "schedule-free-adamw",
+            help: "AdamW that averages its steps in place of a schedule (Defazio et al. 2024)",
+            example: r#"optimizer = { preset = "schedule-free-adamw", update.warmup_steps = 100 }"#,
+        },
+        toml: include_str!("schedule-free-adamw.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "soap",
+            help: "Adam in the eigenbasis of Shampoo's factors (Vyas et al. 2024)",
+            example: r#"optimizer = { preset = "soap", update.precondition_every = 5 }"#,
+        },
+        toml: include_str!("soap.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "kl-shampoo",
+            help: "Shampoo's factors by minimising a KL divergence, without Adam's memory (Lin et al. 2025)",
+            example: r#"optimizer = { preset = "kl-shampoo", update.precondition_every = 5 }"#,
+        },
+        toml: include_str!("kl-shampoo.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "psgd-kron",
+            help: "gradients whitened by Kronecker factors that random probes fit (Li 2018)",
+            example: r#"optimizer = { preset = "psgd-kron", update.precondition_lr = 0.3 }"#,
+        },
+        toml: include_str!("psgd-kron.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "foof",
+            help: "KFAC's input factor alone (Benzing 2022)",
+            example: r#"optimizer = { preset = "foof", precondition.damping.factor = 0.1 }"#,
+        },
+        toml: include_str!("foof.toml"),
+    },
+    Preset {
+        entry: Entry {
+            name: "shampoo-half",
+            help: "Shampoo with an exponent of −1/2, grafted on the norm of Adam's step (Shi et al. 2023)",
+            example: r#"optimizer = { preset = "shampoo-half", precondition.root_every = 50 }"#,
+        },
+        toml: include_str!("shampoo-half.toml"),
+    },
 ];

@@ -1,7 +1,13 @@
 //! What an optimizer is made of, as an experiment file spells it: every axis a key, every value written out in the presets.
 
+mod update;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::linalg::Products;
+
+pub use update::{Decay, Matrices, Precision, Scaling, Update};
 
 /// An optimizer: an optional preconditioner, and the rule that turns its result into a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +19,58 @@ pub struct OptimizerConfig {
     #[serde(default)]
     pub precondition: Option<Precondition>,
     pub update: Update,
+    /// Only where the update goes against the gradient, and there by as much more (Liang et al. 2024).
+    #[serde(default)]
+    pub cautious: bool,
+    /// The net is evaluated and saved at a moving average of its weights.
+    #[serde(default)]
+    pub average: Option<AverageConfig>,
+    /// Parameters with a learning rate or a decay of their own; each belongs to the first group that takes it.
+    #[serde(default)]
+    pub groups: Vec<Group>,
+}
+
+/// A moving average of the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AverageConfig {
+    /// What is kept of it in a step, `min(decay, (1 + t)/(10 + t))`.
+    pub decay: f64,
+}
+
+/// Some of the parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// What they are; anything if absent.
+    #[serde(default)]
+    pub of: Vec<Kind>,
+    /// What they are called, with `*` for anything: `h.*.attn.*`; any name if absent.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// The learning rate is multiplied by this.
+    #[serde(default = "unchanged")]
+    pub lr: f64,
+    /// The weight decay is multiplied by this.
+    #[serde(default = "unchanged")]
+    pub decay: f64,
+}
+
+/// What a parameter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Of a linear or convolution layer.
+    Weights,
+    Biases,
+    /// Scales and shifts of normalisation.
+    Norms,
+    /// Of tokens and positions.
+    Embeddings,
+}
+
+const fn unchanged() -> f64 {
+    1.0
 }
 
 /// How gradients are preconditioned.
@@ -21,7 +79,7 @@ pub struct OptimizerConfig {
 pub enum Precondition {
     /// `V = G⁻¹ ∇ A⁻¹` by layer.
     Kfac(KfacConfig),
-    /// `V = L^{-1/4} ∇ R^{-1/4}` by layer.
+    /// `V = L^{-1/p} ∇ R^{-1/p}` by layer.
     Shampoo(ShampooConfig),
 }
 
@@ -31,6 +89,9 @@ pub enum Precondition {
 pub struct KfacConfig {
     /// Steps between statistics (`T_stat`, `TCov`).
     pub factor_every: usize,
+    /// Which factors stand beside the gradient.
+    #[serde(default)]
+    pub sides: Sides,
     /// Steps between refreshes of the inverses (`T_inv`).
     pub inverse_every: usize,
     #[serde(default)]
@@ -41,6 +102,16 @@ pub struct KfacConfig {
     #[serde(default)]
     pub eigenvalues: Eigenvalues,
     pub rescale: Rescale,
+}
+
+/// Which of a layer's two factors are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sides {
+    #[default]
+    Both,
+    /// That of the inputs, A, alone (FOOF, Benzing 2022).
+    Inputs,
 }
 
 /// What the gradient is divided by in the eigenbasis of both factors; for joint damping.
@@ -65,6 +136,9 @@ pub struct ShampooConfig {
     pub root_every: usize,
     /// α of the moving average `L ← αL + (1 − α)∇∇ᵀ`; with 1 the statistics add up, as in the paper.
     pub decay: f64,
+    /// p of the inverse roots `L^{-1/p}` and `R^{-1/p}`, 4 or 2.
+    #[serde(default = "four")]
+    pub root: usize,
     pub damping: Damping,
     pub rescale: Rescale,
 }
@@ -78,7 +152,7 @@ pub enum Fisher {
     Empirical,
     /// Labels drawn from the net's softmax; a second backward pass.
     Sampled,
-    /// The expectation over all labels; one more backward pass a class.
+    /// The expectation over all labels; one more backward pass per class.
     Exact,
 }
 
@@ -87,34 +161,38 @@ pub enum Fisher {
 #[serde(deny_unknown_fields)]
 pub struct MomentsConfig {
     pub scale: Scale,
-    #[serde(default)]
-    pub rows: Rows,
+    #[serde(default, alias = "rows")]
+    pub sharing: Sharing,
     /// α of the moving average `Ā ← αĀ + (1 − α)A`.
     pub decay: f64,
     pub start: Start,
 }
 
-/// What the rows of X and D are.
+/// What the rows of X and D are where an example uses a weight more than once: at every position of a convolution, for every token
+/// (Eschenhagen et al. 2023).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Rows {
-    /// One for each position of a convolution.
+pub enum Sharing {
+    /// One for each use.
     #[default]
-    All,
-    /// One for each image: inputs averaged over positions, gradients added up (SKFAC). With a decay of 0 they are kept as they are, and
-    /// the factor is the product of the last batch's rows.
-    Pooled,
+    #[serde(alias = "all")]
+    Expand,
+    /// One for each example: inputs averaged over its uses, gradients added up. With a decay of 0 they are kept as they are, and the factor
+    /// is the product of the last batch's rows (SKFAC).
+    #[serde(alias = "pooled")]
+    Reduce,
 }
 
 impl MomentsConfig {
     /// Whether a factor is kept as rows, m×n, in place of a matrix.
     #[must_use]
     pub fn keeps_rows(&self) -> bool {
-        self.rows == Rows::Pooled && self.decay == 0.0
+        self.sharing == Sharing::Reduce && self.decay == 0.0
     }
 }
 
-/// Scaling of `XᵀX` and `DᵀD` on a batch of N samples with S positions each.
+/// Scaling of `XᵀX` and `DᵀD` on a batch of N samples with S positions each; the rows of a linear layer are samples. Where the sharing is
+/// `reduce` there is a row an example: S is 1, and N the number of the loss's terms in `DᵀD · N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
@@ -159,18 +237,27 @@ pub enum InverterConfig {
         /// Every so many refreshes the inverse is exact again.
         #[serde(default = "five_hundred")]
         exact_every: usize,
+        /// What products are computed in: `full`, the net's own type, or `bf16`, inputs rounded to bfloat16 and sums in float32.
+        #[serde(default, skip_serializing_if = "is_full")]
+        precision: Products,
     },
     /// Newton's iteration without damping.
     NewtonPure {
         /// Rounds a refresh, once there is an inverse to start from.
         #[serde(default = "one")]
         steps: usize,
+        /// What products are computed in: `full`, the net's own type, or `bf16`, inputs rounded to bfloat16 and sums in float32.
+        #[serde(default, skip_serializing_if = "is_full")]
+        precision: Products,
     },
     /// Newton's iteration with the step that leaves the least residual.
     NewtonOptimal {
         /// Rounds a refresh, once there is an inverse to start from.
         #[serde(default = "one")]
         steps: usize,
+        /// What products are computed in: `full`, the net's own type, or `bf16`, inputs rounded to bfloat16 and sums in float32.
+        #[serde(default, skip_serializing_if = "is_full")]
+        precision: Products,
     },
     /// Newton's iteration scaled by bounds on the eigenvalues.
     NewtonScaled {
@@ -205,6 +292,10 @@ pub enum InverterConfig {
     Identity {},
 }
 
+fn is_full(precision: &Products) -> bool {
+    *precision == Products::Full
+}
+
 const fn one() -> usize {
     1
 }
@@ -215,6 +306,10 @@ const fn two() -> usize {
 
 const fn three() -> usize {
     3
+}
+
+const fn four() -> usize {
+    4
 }
 
 const fn eight() -> usize {
@@ -232,86 +327,13 @@ pub enum Rescale {
     None,
     /// Each layer to the norm of its gradient: `V·‖∇‖/(‖V‖ + 1e-12)`.
     GradientNorm,
+    /// Each layer to the norm of the step that Adam would take of its gradient (grafting, Agarwal et al. 2020).
+    Adam {
+        betas: [f64; 2],
+        eps: f64,
+    },
     /// All layers by `ν = min(1, √(limit / Σ lr²⟨V, ∇⟩))`.
     KlClip {
         limit: f64,
     },
-}
-
-/// How a (preconditioned) gradient becomes a step.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Update {
-    /// Heavy-ball momentum without dampening, weight decay added to the gradient.
-    Sgd {
-        #[serde(default)]
-        momentum: f64,
-        #[serde(default)]
-        nesterov: bool,
-        #[serde(default)]
-        weight_decay: f64,
-        /// The first step with weight decay.
-        #[serde(default)]
-        decay_from: usize,
-    },
-    /// Adam with decoupled weight decay.
-    Adam {
-        #[serde(default = "adam_betas")]
-        betas: [f64; 2],
-        #[serde(default = "adam_eps")]
-        eps: f64,
-        #[serde(default)]
-        weight_decay: f64,
-        #[serde(default)]
-        decay: Decay,
-    },
-    /// Rectified Adam (Liu et al. 2020) with decoupled weight decay.
-    Radam {
-        #[serde(default = "adam_betas")]
-        betas: [f64; 2],
-        #[serde(default = "adam_eps")]
-        eps: f64,
-        #[serde(default)]
-        weight_decay: f64,
-    },
-    /// AdaBelief (Zhuang et al. 2020) with decoupled weight decay.
-    Adabelief {
-        #[serde(default = "adam_betas")]
-        betas: [f64; 2],
-        #[serde(default = "adam_eps")]
-        eps: f64,
-        #[serde(default)]
-        weight_decay: f64,
-    },
-    /// Muon (Jordan et al. 2024) for the weights of linear and convolution layers, Adam for all else; decoupled weight decay.
-    Muon {
-        momentum: f64,
-        nesterov: bool,
-        /// Rounds of the Newton–Schulz iteration.
-        rounds: usize,
-        /// Adam's learning rate is this times `lr`.
-        adam_ratio: f64,
-        betas: [f64; 2],
-        eps: f64,
-        weight_decay: f64,
-    },
-}
-
-const fn adam_betas() -> [f64; 2] {
-    [0.9, 0.999]
-}
-
-const fn adam_eps() -> f64 {
-    1e-8
-}
-
-/// What Adam's weight decay is multiplied by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Decay {
-    /// `lr` alone (AdamW, Loshchilov & Hutter 2019; PyTorch).
-    #[default]
-    Decoupled,
-    /// `lr/(1 − β₁ᵗ)`, inside the bracket with the first moment's bias correction (AdaNKFAC).
-    BiasCorrected,
 }

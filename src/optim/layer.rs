@@ -1,0 +1,88 @@
+//! A layer between its two factors: what KFAC makes of its gradient, and whether that is more than rounding errors.
+
+use candle_core::{DType, Tensor};
+
+use super::factor::{Factor, Refresh};
+use super::invert::Inverse;
+use super::{Damping, Eigenvalues, KfacConfig, Result, Sides, basis};
+use crate::linalg;
+use crate::param::Block;
+
+/// A block with its factors.
+pub struct Layer {
+    pub block: Block,
+    /// The input factor A and the output factor G, which stays empty where the inputs' is wanted alone.
+    pub factors: [Factor; 2],
+    /// The corrected eigenvalues, `d_in × d_out` in float64; absent before the first step after a refresh.
+    pub corrected: Option<Tensor>,
+}
+
+impl Layer {
+    pub fn new(block: &Block) -> Self {
+        Self { block: block.clone(), factors: Factor::of(block), corrected: None }
+    }
+
+    /// Counts fresh inverses as fallen back if they make hardly more of the gradient than of rounding errors, as those under a damping far
+    /// below what the numbers resolve do. The errors are `ε·‖∇‖` in size and, where eigenvalues are damped jointly, `ε·‖A‖‖G‖‖V‖` too;
+    /// having no direction they are stretched as the mean over all.
+    pub fn doubt(
+        &mut self,
+        (gradient, direction): &(Tensor, Tensor),
+        damping: Damping,
+        refreshed: &mut [Option<Refresh>; 2],
+    ) -> Result {
+        let [Some(a), g] = self.factors.each_ref().map(|factor| factor.inverse.as_ref()) else { return Ok(()) };
+        let (given, made) = (linalg::norm(gradient)?, linalg::norm(direction)?);
+        let noise = match (a, g, damping) {
+            (Inverse::Eigen { values: a, .. }, Some(Inverse::Eigen { values: g, .. }), Damping::Joint { value }) => {
+                let products = products(a, g)?;
+                let largest: f64 = products.flatten_all()?.max(0)?.to_scalar()?;
+                let inverse = linalg::norm(&(&products + value)?.recip()?)?;
+                inverse / (products.elem_count() as f64).sqrt() * (given + largest * made)
+            }
+            _ => a.stretch()? * g.map_or(Ok(1.0), Inverse::stretch)? * given,
+        };
+        if linalg::precision(gradient.dtype()) * noise > linalg::UNSURE * made {
+            for (factor, refresh) in self.factors.iter_mut().zip(refreshed) {
+                refresh.iter_mut().for_each(|refresh| factor.fall_back(refresh));
+            }
+        }
+        Ok(())
+    }
+
+    /// `A⁻¹ ∇ G⁻¹`, or `A⁻¹ ∇` of inputs alone; the gradient itself as long as there are no inverses.
+    pub fn precondition(&mut self, gradient: &Tensor, config: &KfacConfig, samples: usize) -> Result<Tensor> {
+        let (a, g) = match self.factors.each_ref().map(|factor| factor.inverse.as_ref()) {
+            [Some(a), Some(g)] => (a, g),
+            [Some(a), None] if config.sides == Sides::Inputs => return Ok(a.apply(gradient)?),
+            _ => return Ok(gradient.clone()),
+        };
+        match (a, g, config.damping) {
+            (
+                Inverse::Eigen { vectors: a, values: a_values, .. },
+                Inverse::Eigen { vectors: g, values: g_values, .. },
+                Damping::Joint { value },
+            ) => {
+                // In float64, where squares and products have room.
+                let basis = [Some(a), Some(g)];
+                let turned = basis::turn(gradient, &basis)?.to_dtype(DType::F64)?;
+                let mut eigenvalues = products(a_values, g_values)?;
+                if let Eigenvalues::Corrected { decay } = config.eigenvalues {
+                    let last = self.corrected.as_ref().unwrap_or(&eigenvalues);
+                    let fresh = samples as f64 * (1.0 - decay);
+                    eigenvalues = linalg::combine(decay, last, fresh, &turned.sqr()?)?;
+                    self.corrected = Some(eigenvalues.clone());
+                }
+                let divided = (turned / (eigenvalues + value)?)?.to_dtype(gradient.dtype())?;
+                Ok(basis::back(&divided, &basis)?)
+            }
+            _ => Ok(g.apply_right(&a.apply(gradient)?)?),
+        }
+    }
+}
+
+/// All products of two factors' eigenvalues, `d_in × d_out` in float64.
+fn products(a: &Tensor, g: &Tensor) -> candle_core::Result<Tensor> {
+    let wide = |values: &Tensor| values.to_dtype(DType::F64);
+    wide(a)?.unsqueeze(1)?.matmul(&wide(g)?.unsqueeze(0)?)
+}
