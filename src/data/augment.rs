@@ -32,12 +32,12 @@ pub fn check(augment: &[Augment], files: bool) -> Result<(), &'static str> {
 
 impl Augment {
     /// Changes `image`, `H×W×C`; `scratch` is as long.
-    pub fn apply(self, image: &mut [u8], scratch: &mut [u8], shape: Shape, random: &mut Random) {
+    pub fn apply<T: Copy + Default>(self, image: &mut [T], scratch: &mut [T], shape: Shape, random: &mut Random) {
         match self {
             Self::Crop => {
                 let (down, right) = (random.below(2 * PADDING + 1), random.below(2 * PADDING + 1));
                 scratch.copy_from_slice(image);
-                image.fill(0);
+                image.fill(T::default());
                 shift(scratch, image, shape, down as isize - PADDING as isize, right as isize - PADDING as isize);
             }
             Self::Flip => {
@@ -54,7 +54,7 @@ impl Augment {
 }
 
 /// `to[y][x] = from[y + down][x + right]` where that is inside the image.
-fn shift(from: &[u8], to: &mut [u8], shape: Shape, down: isize, right: isize) {
+fn shift<T: Copy>(from: &[T], to: &mut [T], shape: Shape, down: isize, right: isize) {
     let (row, channels) = (shape.width * shape.channels, shape.channels);
     let inside = |offset: isize, size: usize| {
         let first = (-offset).max(0) as usize;
@@ -73,7 +73,7 @@ fn shift(from: &[u8], to: &mut [u8], shape: Shape, down: isize, right: isize) {
     }
 }
 
-fn mirror(row: &mut [u8], channels: usize) {
+fn mirror<T>(row: &mut [T], channels: usize) {
     let width = row.len() / channels;
     for x in 0..width / 2 {
         for channel in 0..channels {

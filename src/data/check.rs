@@ -1,14 +1,11 @@
 //! Looks at all that a data set consists of: checksums of its files, counts, classes, and whether every image can be decoded.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flate2::read::MultiGzDecoder;
 use rayon::prelude::*;
 
-use super::{Broken, DataConfig, Dataset, Error, Images, Kind, Pixels, Sum, source};
+use super::{Broken, DataConfig, Dataset, Error, Images, Kind, Pixels, Sum, gzip, source};
 
 /// What a check found.
 #[derive(Debug)]
@@ -57,10 +54,13 @@ impl Balance {
 pub fn check(kind: Kind, folder: &Path, on_image: &(dyn Fn(usize, usize) + Sync)) -> Result<Report, Error> {
     let config = DataConfig { skip_broken: true, ..DataConfig::all(kind) };
     let set = Dataset::load(&config, folder)?;
-    let (train, test) = (Balance::of(&set.train), Balance::of(&set.test));
+    let (Some(train_images), Some(test_images)) = (set.train.images(), set.test.images()) else {
+        return Err(Error::NoFiles { set: kind.name() });
+    };
+    let (train, test) = (Balance::of(train_images), Balance::of(test_images));
     let done = AtomicUsize::new(0);
     let mut broken = Vec::new();
-    for images in [&set.train, &set.test] {
+    for images in [train_images, test_images] {
         let on_image = || on_image(done.fetch_add(1, Ordering::Relaxed) + 1, train.images + test.images);
         broken.extend(unreadable(images, &on_image)?);
     }
@@ -76,10 +76,8 @@ fn sums(kind: Kind, folder: &Path) -> Result<Vec<(PathBuf, bool)>, Error> {
     let known: Vec<(&str, Sum)> = files.filter_map(|(file, sum)| Some((*file, (*sum)?))).collect();
     let compare = |&(file, sum): &(&str, Sum)| {
         let path = source::find(&place, file).unwrap_or_else(|| place.join(file));
-        let reader = BufReader::new(File::open(&path).map_err(Error::io(&path))?);
-        let is_packed = path.extension().is_some_and(|extension| extension == "gz");
-        let matches = if is_packed { sum.matches(MultiGzDecoder::new(reader)) } else { sum.matches(reader) };
-        Ok((path.clone(), matches.map_err(Error::io(&path))?))
+        let matches = gzip::open(&path).and_then(|reader| sum.matches(reader)).map_err(Error::io(&path))?;
+        Ok((path, matches))
     };
     known.par_iter().map(compare).collect()
 }

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::error::check_labels;
-use super::{Error, Images, Kind, Pixels};
+use super::{Error, Images, Kind, Pixels, Targets, source};
 
 /// What differs between the two.
 struct Format {
@@ -33,13 +33,13 @@ pub fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
         for &name in names {
             let path = folder.join(name);
             if !path.is_file() {
-                return Err(Error::Missing { set: kind.name(), folder: folder.clone(), file: name });
+                return Err(source::missing(kind, folder.clone(), name));
             }
             let file = File::open(&path).map_err(Error::io(&path))?;
             append(&mut pixels, &mut labels, kind, &path, file, format.labels)?;
         }
         let (shape, normalisation) = (kind.shape(), kind.normalisation());
-        Ok(Images { pixels: Pixels::Memory(pixels), labels, shape, normalisation })
+        Ok(Images { pixels: Pixels::Memory(pixels), labels, targets: Targets::Classes, shape, normalisation })
     };
     Ok((read(format.train)?, read(&[format.test])?))
 }
@@ -78,6 +78,7 @@ fn append(
 #[cfg(test)]
 mod tests {
     use super::{Error, Kind, append, read};
+    use crate::data::locate;
     use allocation_counter::measure;
     use proptest::prelude::*;
     use std::path::Path;
@@ -121,6 +122,23 @@ mod tests {
         std::fs::remove_file(folder.path().join("data_batch_3.bin")).unwrap();
         let missing = read(Kind::Cifar10, folder.path()).unwrap_err();
         assert!(matches!(missing, Error::Missing { file: "data_batch_3.bin", .. }), "{missing}");
+    }
+
+    #[test]
+    fn the_python_version_is_named() {
+        for (kind, inner) in
+            [(Kind::Cifar10, "cifar-10-batches-py/data_batch_1"), (Kind::Cifar100, "cifar-100-python/meta")]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join(inner);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, b"\x80\x02").unwrap();
+            for place in [folder.path(), file.parent().unwrap()] {
+                for error in [read(kind, place).unwrap_err(), locate(kind, place).unwrap_err()] {
+                    assert!(error.to_string().contains("is the Python version of cifar"), "{error}");
+                }
+            }
+        }
     }
 
     #[test]

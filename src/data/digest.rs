@@ -43,11 +43,21 @@ fn hex<D: Digest>(mut reader: impl Read) -> io::Result<String> {
             Err(error) => return Err(error),
         }
     }
-    Ok(digest.finalize().iter().fold(String::new(), |mut text, byte| {
+    Ok(text(&digest.finalize()))
+}
+
+/// The SHA-256 of what `reader` holds, in hexadecimal digits.
+pub fn sha256(reader: impl Read) -> io::Result<String> {
+    hex::<Sha256>(reader)
+}
+
+/// Hexadecimal digits.
+pub fn text(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
-    }))
+    })
 }
 
 #[cfg(test)]

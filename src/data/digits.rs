@@ -7,9 +7,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
-
-use super::{Error, Images, Kind, Pixels, split};
+use super::{Error, Images, Kind, Pixels, Targets, gzip, split};
 
 const RECORDS: &[u8] = include_bytes!("digits.bin.gz");
 const LEVEL: u8 = 15;
@@ -18,7 +16,7 @@ const LEVEL: u8 = 15;
 pub fn read() -> Result<(Images, Images), Error> {
     let name = Path::new("digits");
     let mut records = Vec::new();
-    MultiGzDecoder::new(RECORDS).read_to_end(&mut records).map_err(Error::io(name))?;
+    gzip::unpacked(RECORDS).read_to_end(&mut records).map_err(Error::io(name))?;
     let shape = Kind::Digits.shape();
     let record = 1 + shape.bytes();
     let pixels = records.chunks_exact(record).flat_map(|record| &record[1..]).map(|level| level * LEVEL).collect();
@@ -26,6 +24,7 @@ pub fn read() -> Result<(Images, Images), Error> {
         pixels: Pixels::Memory(pixels),
         labels: records.chunks_exact(record).map(|record| u16::from(record[0])).collect(),
         shape,
+        targets: Targets::Classes,
         normalisation: Kind::Digits.normalisation(),
     };
     let (train, test) = split::stratified(&images, Kind::Digits.train_len(), "digits");

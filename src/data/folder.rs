@@ -1,96 +1,14 @@
 //! Sets of image files, a folder a class: ImageNet (Russakovsky et al. 2015), Imagenette (Howard 2019), Tiny ImageNet (Stanford
-//! CS231n). Only names are kept in memory; labels are the places of the classes in the order of their names, as in torchvision.
+//! CS231n). Labels are the places of the classes in the order of their names, as in torchvision.
 
-use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Component, Path};
 
-use image::RgbImage;
-
-use super::picture::{self, Window};
-use super::{Augment, Error, Images, Kind, Pixels, Shape};
-use crate::random::Random;
-
-/// Bytes of the largest file that is read; ImageNet's largest has 15 million.
-const MOST_BYTES: u64 = 1 << 26;
-
-/// Image files, read when they are asked for.
-#[derive(Debug, Clone)]
-pub struct Files {
-    root: PathBuf,
-    /// Within the root.
-    names: Vec<Box<Path>>,
-    /// How much of the shorter edge is seen where no window is drawn at random.
-    share: f64,
-    /// Leave out what cannot be decoded instead of stopping.
-    pub(super) skip_broken: bool,
-    broken: Arc<Mutex<BTreeSet<Broken>>>,
-}
-
-/// A file that cannot be decoded.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Broken {
-    pub path: PathBuf,
-    pub reason: String,
-}
-
-impl Files {
-    /// Those at `indices`, in that order.
-    pub(super) fn select(&self, indices: &[usize]) -> Self {
-        let names = indices.iter().map(|&i| self.names[i].clone()).collect();
-        Self { root: self.root.clone(), names, broken: self.broken.clone(), ..*self }
-    }
-
-    /// What was left out so far, in order of the names.
-    #[must_use]
-    pub fn broken(&self) -> Vec<Broken> {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-
-    /// Image `i`, `H×W×C`, augmented; nothing if it cannot be decoded and is to be left out.
-    ///
-    /// # Errors
-    /// The file cannot be read, or not be decoded.
-    pub fn read(
-        &self,
-        i: usize,
-        shape: Shape,
-        augment: &[Augment],
-        random: &mut Random,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        let Some(picture) = self.decode(i)? else { return Ok(None) };
-        let window = match augment.first() {
-            Some(Augment::ResizedCrop) => Window::random(picture.dimensions(), random),
-            _ => Window::centre(picture.dimensions(), self.share),
-        };
-        let mut image = picture::resize(&picture, window, shape);
-        let mut scratch = image.clone();
-        for augment in augment {
-            augment.apply(&mut image, &mut scratch, shape, random);
-        }
-        Ok(Some(image))
-    }
-
-    /// Image `i` as it is in its file.
-    pub(super) fn decode(&self, i: usize) -> Result<Option<RgbImage>, Error> {
-        let path = self.root.join(&self.names[i]);
-        let mut bytes = Vec::new();
-        let file = File::open(&path).map_err(Error::io(&path))?;
-        file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(Error::io(&path))?;
-        match picture::decode(&bytes) {
-            Ok(picture) => Ok(Some(picture)),
-            Err(reason) if self.skip_broken => {
-                let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-                broken.insert(Broken { path, reason });
-                Ok(None)
-            }
-            Err(reason) => Err(Error::Image { path, reason }),
-        }
-    }
-}
+use super::files::{Files, MOST_BYTES, Seen};
+use super::{Error, Images, Kind, Pixels, Targets};
+use crate::text::Shown;
 
 /// Training and test images from `folder` or from a folder in it that is named as the archive's. No image is opened.
 pub fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
@@ -110,9 +28,10 @@ pub fn read(kind: Kind, folder: &Path) -> Result<(Images, Images), Error> {
     // Tiny ImageNet has the size that nets take. For the others the shorter edge is 8/7 of what is seen: 256 to 224.
     let share = if kind == Kind::TinyImagenet { 1.0 } else { 0.875 };
     let images = |(names, labels)| Images {
-        pixels: Pixels::Files(Files { root: root.clone(), names, share, skip_broken: false, broken: Arc::default() }),
+        pixels: Pixels::Files(Files::new(root.clone(), names, Seen::Square(share))),
         labels,
         shape: kind.shape(),
+        targets: Targets::Classes,
         normalisation: kind.normalisation(),
     };
     Ok((images(train), images(test)))
@@ -126,9 +45,27 @@ fn classes(kind: Kind, train: &Path) -> Result<Vec<OsString>, Error> {
     let classes: Vec<OsString> = names.collect();
     let expected = kind.shape().classes;
     if classes.len() != expected {
-        return Err(Error::broken(train, format!("{} folders, {expected} expected, one a class", classes.len())));
+        let mut message = format!("{} folders, {expected} expected, one a class", classes.len());
+        if classes.len() > expected {
+            message += &too_many(&classes, &train.with_file_name("val"));
+        }
+        return Err(Error::broken(train, message));
     }
     Ok(classes)
+}
+
+/// Those folders that are no classes: not named as WordNet's synsets are, else not in `val`.
+fn too_many(classes: &[OsString], val: &Path) -> String {
+    let is_synset = |name: &OsString| match name.as_encoded_bytes() {
+        [b'n', digits @ ..] => digits.len() == 8 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    let mut foreign: Vec<&OsString> = classes.iter().filter(|name| !is_synset(name)).collect();
+    if foreign.is_empty() {
+        foreign = classes.iter().filter(|name| !val.join(name).exists()).collect();
+    }
+    let names: Vec<String> = foreign.iter().take(3).map(|name| format!("`{}`", name.shown())).collect();
+    if names.is_empty() { String::new() } else { format!("; {} is none", names.join(", ")) }
 }
 
 /// `part/<class>/<inner>/*`.
@@ -227,7 +164,7 @@ pub mod tests {
     fn files(images: &Images) -> &Files {
         match &images.pixels {
             Pixels::Files(files) => files,
-            Pixels::Memory(_) => panic!("these are in memory"),
+            Pixels::Memory(_) | Pixels::Floats(_) => panic!("these are in memory"),
         }
     }
 
@@ -323,6 +260,19 @@ pub mod tests {
         fs::remove_dir_all(folder.path().join("val/n00000002")).unwrap();
         let error = read(Kind::Imagenette, folder.path()).unwrap_err().to_string();
         assert!(error.starts_with("cannot read") && error.contains("n00000002"), "{error}");
+        fs::create_dir_all(folder.path().join("val/n00000002")).unwrap();
+        for (eleventh, named) in [("lost+found", true), ("n00000010", true), ("n00000002", false)] {
+            fs::create_dir_all(folder.path().join("train").join(eleventh)).unwrap();
+            let error = read(Kind::Imagenette, folder.path()).unwrap_err().to_string();
+            assert_eq!(
+                error.contains(&format!("11 folders, 10 expected, one a class; `{eleventh}` is none")),
+                named,
+                "{error}"
+            );
+            if named {
+                fs::remove_dir(folder.path().join("train").join(eleventh)).unwrap();
+            }
+        }
     }
 
     proptest! {

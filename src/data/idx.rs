@@ -1,13 +1,10 @@
 //! The IDX format of MNIST (LeCun et al. 1998) and Fashion-MNIST (Xiao et al. 2017), compressed by gzip or not.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-
 use super::error::check_labels;
-use super::{Error, Images, Kind, Pixels, source};
+use super::{Error, Images, Kind, Pixels, Targets, gzip, source};
 
 /// Type byte 8 (unsigned bytes) and the number of dimensions.
 const LABELS: u32 = 0x0801;
@@ -34,7 +31,13 @@ fn pair(kind: Kind, folder: &Path, [images, labels]: [&'static str; 2]) -> Resul
         return Err(Error::broken(&path, format!("{count} images, but {} labels beside them", labels.len())));
     }
     check_labels(&labels_path, &labels, shape.classes)?;
-    Ok(Images { pixels: Pixels::Memory(pixels), labels, shape, normalisation: kind.normalisation() })
+    Ok(Images {
+        pixels: Pixels::Memory(pixels),
+        labels,
+        targets: Targets::Classes,
+        shape,
+        normalisation: kind.normalisation(),
+    })
 }
 
 /// The two sets give their files the same names and sizes; the published labels tell them apart.
@@ -61,14 +64,8 @@ fn file(
     let Some(path) = source::find(folder, name).filter(|path| path.is_file()) else {
         return Err(Error::Missing { set: kind.name(), folder: folder.to_owned(), file: name });
     };
-    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
-    let reader = BufReader::new(File::open(&path).map_err(Error::io(&path))?);
-    let items = if is_packed {
-        items(&path, MultiGzDecoder::new(reader), magic, dims)
-    } else {
-        items(&path, reader, magic, dims)
-    };
-    Ok((path, items?))
+    let items = items(&path, gzip::open(&path).map_err(Error::io(&path))?, magic, dims)?;
+    Ok((path, items))
 }
 
 fn items(path: &Path, mut reader: impl Read, magic: u32, dims: &[usize]) -> Result<Vec<u8>, Error> {
@@ -148,7 +145,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let labels = idx(LABELS, &[2], &[9, 0]);
         write(folder.path(), &idx(IMAGES, &[2, 28, 28], &[7; 2 * 784]), &labels);
-        let members = labels.chunks(3).flat_map(gzip).collect::<Vec<u8>>();
+        let mut members = labels.chunks(3).flat_map(gzip).collect::<Vec<u8>>();
+        members.extend([0; 512]);
         std::fs::write(folder.path().join("train-labels-idx1-ubyte.gz"), members).unwrap();
         assert_eq!(read(Kind::Mnist, folder.path()).unwrap().0.labels, [9, 0]);
     }
@@ -230,10 +228,10 @@ mod tests {
     #[test]
     fn a_header_in_an_archive_that_claims_all_that_is_allowed_gets_what_is_there() {
         let lying = gzip(&idx(LABELS, &[60_000], &[0; 100]));
-        assert_eq!(frugally(flate2::read::MultiGzDecoder::new(lying.as_slice())), (None, true));
+        assert_eq!(frugally(crate::data::gzip::unpacked(lying.as_slice())), (None, true));
         // Control: of all that is allowed the memory is noticed.
         let whole = gzip(&idx(LABELS, &[60_000], &[0; 60_000]));
-        assert_eq!(frugally(flate2::read::MultiGzDecoder::new(whole.as_slice())), (Some(vec![0; 60_000]), false));
+        assert_eq!(frugally(crate::data::gzip::unpacked(whole.as_slice())), (Some(vec![0; 60_000]), false));
     }
 
     proptest! {
@@ -263,7 +261,7 @@ mod tests {
             let mut packed = gzip(&idx(LABELS, &[500], &[3; 500]));
             let at = at.index(packed.len());
             packed[at] = value;
-            prop_assert!(frugally(flate2::read::MultiGzDecoder::new(packed.as_slice())).1);
+            prop_assert!(frugally(crate::data::gzip::unpacked(packed.as_slice())).1);
         }
     }
 }

@@ -8,70 +8,84 @@ use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::{Augment, Files, Images, Pixels, augment};
+use super::{Augment, Examples, Files, Images, Normalisation, Pixels, Shape, augment};
 use crate::random::Random;
 
 /// Batches that wait for the step at most, which also bounds the memory of images that are decoded.
 const AHEAD: usize = 2;
 
-/// Images and labels of one step.
+/// What a net takes in one step, and what it shall make of it.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Normalised, `N×H×W×C`.
-    pub images: Tensor,
-    /// `N` whole numbers below the number of classes.
-    pub labels: Tensor,
+    /// Images, normalised, `N×H×W×C`; or vectors, `N×D`; or tokens, `N×T`.
+    pub inputs: Tensor,
+    /// `N` whole numbers below the number of classes; or the next tokens, `N×T`; or numbers, `N×K`.
+    pub targets: Tensor,
 }
 
 impl Batch {
     /// The same on `device`, images in `dtype`.
     pub fn to(&self, device: &Device, dtype: DType) -> Result<Self> {
-        Ok(Self { images: self.images.to_device(device)?.to_dtype(dtype)?, labels: self.labels.to_device(device)? })
+        let inputs = self.inputs.to_device(device)?;
+        let inputs = if inputs.dtype().is_float() { inputs.to_dtype(dtype)? } else { inputs };
+        Ok(Self { inputs, targets: self.targets.to_device(device)? })
     }
 }
 
 /// Training batches, epoch by epoch. Order and augmentation depend on the seed and the epoch alone.
 #[derive(Debug, Clone)]
 pub struct Loader {
-    images: Arc<Images>,
+    examples: Arc<Examples>,
     augment: Vec<Augment>,
     batch: usize,
     seed: u64,
 }
 
 impl Loader {
-    /// Batches of `batch` images; what is left over in an epoch is dropped.
+    /// Batches of `batch` images, or windows of a text that start anywhere; what is left over in an epoch is dropped.
     ///
     /// # Errors
     /// If an epoch would have no batch at all: `batch` is 0, or more than there are images. If the augmentation is not one for such
     /// images.
-    pub fn new(images: Arc<Images>, augment: &[Augment], batch: usize, seed: u64) -> Result<Self> {
-        if batch == 0 || batch > images.len() {
-            candle_core::bail!("`batch` is {batch}, from 1 to {} training images expected", images.len())
+    pub fn new(examples: Arc<Examples>, augment: &[Augment], batch: usize, seed: u64) -> Result<Self> {
+        if batch == 0 || batch > examples.len() {
+            candle_core::bail!("`batch` is {batch}, from 1 to {} training images expected", examples.len())
         }
-        augment::check(augment, matches!(images.pixels, Pixels::Files(_))).map_err(candle_core::Error::msg)?;
-        Ok(Self { images, augment: augment.to_vec(), batch, seed })
+        let are_files = examples.images().is_some_and(|images| matches!(images.pixels, Pixels::Files(_)));
+        augment::check(augment, are_files).map_err(candle_core::Error::msg)?;
+        Ok(Self { examples, augment: augment.to_vec(), batch, seed })
     }
 
     /// Batches an epoch.
     #[must_use]
     pub fn steps(&self) -> usize {
-        self.images.len() / self.batch
+        self.examples.len() / self.batch
     }
 
     /// The batches of one epoch. Dropping them early ends the threads that make them.
     pub fn epoch(&self, epoch: usize) -> Result<Batches> {
         let mut random = Random::new(self.seed, &format!("epoch/{epoch}"));
-        let mut order: Vec<usize> = (0..self.images.len()).collect();
-        random.shuffle(&mut order);
-        order.truncate(self.steps() * self.batch);
-        ahead(self.images.clone(), order, self.batch, self.augment.clone(), random)
+        let count = self.steps() * self.batch;
+        let order = match &*self.examples {
+            Examples::Images(images) => {
+                let mut order: Vec<usize> = (0..images.len()).collect();
+                random.shuffle(&mut order);
+                order.truncate(count);
+                order
+            }
+            Examples::Text(text) => (0..count).map(|_| text.anywhere(&mut random)).collect(),
+        };
+        ahead(self.examples.clone(), order, self.batch, self.augment.clone(), random)
     }
 }
 
-/// All images in order, without augmentation; the last batch may be smaller.
-pub fn eval_batches(images: &Arc<Images>, batch: usize) -> Result<Batches> {
-    ahead(images.clone(), (0..images.len()).collect(), batch.max(1), Vec::new(), Random::new(0, "evaluation"))
+/// All images or windows in order, without augmentation; the last batch may be smaller.
+pub fn eval_batches(examples: &Arc<Examples>, batch: usize) -> Result<Batches> {
+    let order = match &**examples {
+        Examples::Images(images) => (0..images.len()).collect(),
+        Examples::Text(text) => (0..text.len()).map(|i| text.start(i)).collect(),
+    };
+    ahead(examples.clone(), order, batch.max(1), Vec::new(), Random::new(0, "evaluation"))
 }
 
 /// Batches as they become ready.
@@ -89,20 +103,23 @@ impl Iterator for Batches {
 /// Makes the batches of `order` on a thread of its own, at most [`AHEAD`] of them before they are taken. Image files are decoded on
 /// as many threads as compute.
 fn ahead(
-    images: Arc<Images>,
+    examples: Arc<Examples>,
     order: Vec<usize>,
     batch: usize,
     augment: Vec<Augment>,
     mut random: Random,
 ) -> Result<Batches> {
     let (sender, receiver) = sync_channel(AHEAD);
-    let threads = match images.pixels {
-        Pixels::Memory(_) => None,
-        Pixels::Files(_) => Some(decoders()?),
+    let threads = match examples.images().map(|images| &images.pixels) {
+        Some(Pixels::Files(_)) => Some(decoders()?),
+        Some(Pixels::Memory(_) | Pixels::Floats(_)) | None => None,
     };
     let make_all = move || {
         for indices in order.chunks(batch) {
-            let batch = make(&images, indices, &augment, &mut random, threads.as_ref());
+            let batch = match &*examples {
+                Examples::Images(images) => make(images, indices, &augment, &mut random, threads.as_ref()),
+                Examples::Text(text) => text.batch(indices).map(|[inputs, targets]| Batch { inputs, targets }),
+            };
             if sender.send(batch).is_err() {
                 break;
             }
@@ -126,38 +143,59 @@ fn make(
     threads: Option<&ThreadPool>,
 ) -> Result<Batch> {
     let shape = images.shape;
-    let tables = tables(images);
     let mut values = Vec::with_capacity(indices.len() * shape.bytes());
-    let mut append = |image: &[u8]| {
-        values.extend(image.iter().zip(tables.iter().cycle()).map(|(&pixel, table)| table[usize::from(pixel)]));
-    };
     let mut labels: Vec<u32> = indices.iter().map(|&i| u32::from(images.labels[i])).collect();
     match &images.pixels {
         Pixels::Memory(pixels) => {
-            let mut image = vec![0; shape.bytes()];
-            let mut scratch = image.clone();
-            for &i in indices {
-                image.copy_from_slice(&pixels[i * shape.bytes()..(i + 1) * shape.bytes()]);
-                for augment in augment {
-                    augment.apply(&mut image, &mut scratch, shape, random);
-                }
-                append(&image);
-            }
+            let tables = tables(images);
+            augmented(pixels, indices, shape, augment, random, |image| append(&mut values, image, &tables));
+        }
+        Pixels::Floats(pixels) => {
+            let Normalisation { mean, deviation } = &images.normalisation;
+            let scales = || mean.iter().zip(deviation.iter()).cycle();
+            augmented(pixels, indices, shape, augment, random, |image| {
+                values.extend(image.iter().zip(scales()).map(|(value, (mean, deviation))| (value - mean) / deviation));
+            });
         }
         Pixels::Files(files) => {
             let decoded = decode(files, indices, images, augment, random, threads)?;
             let mut whole = decoded.iter().map(Option::is_some);
             labels.retain(|_| whole.next() == Some(true));
-            decoded.iter().flatten().for_each(|image| append(image));
+            let tables = tables(images);
+            decoded.iter().flatten().for_each(|image| append(&mut values, image, &tables));
         }
     }
     if labels.is_empty() {
         candle_core::bail!("none of the {} images of a batch can be decoded", indices.len())
     }
-    Ok(Batch {
-        images: Tensor::from_vec(values, (labels.len(), shape.height, shape.width, shape.channels), &Device::Cpu)?,
-        labels: Tensor::new(labels, &Device::Cpu)?,
-    })
+    let inputs = Tensor::from_vec(values, (labels.len(), shape.height, shape.width, shape.channels), &Device::Cpu)?;
+    let targets = images.targets.batch(&inputs, indices, labels, shape.classes)?;
+    Ok(Batch { inputs: if shape.is_vector() { inputs.flatten_from(1)? } else { inputs }, targets })
+}
+
+/// Tells `append` of every image at `indices`, augmented.
+fn augmented<T: Copy + Default>(
+    pixels: &[T],
+    indices: &[usize],
+    shape: Shape,
+    augment: &[Augment],
+    random: &mut Random,
+    mut append: impl FnMut(&[T]),
+) {
+    let mut image = vec![T::default(); shape.bytes()];
+    let mut scratch = image.clone();
+    for &i in indices {
+        image.copy_from_slice(&pixels[i * shape.bytes()..(i + 1) * shape.bytes()]);
+        for augment in augment {
+            augment.apply(&mut image, &mut scratch, shape, random);
+        }
+        append(&image);
+    }
+}
+
+/// Normalises the bytes of an image.
+fn append(values: &mut Vec<f32>, image: &[u8], tables: &[[f32; 256]]) {
+    values.extend(image.iter().zip(tables.iter().cycle()).map(|(&pixel, table)| table[usize::from(pixel)]));
 }
 
 /// The files at `indices`; nothing for those to be left out. Each image has random numbers of its own, so that it does not matter
@@ -182,7 +220,7 @@ fn decode(
 
 /// For each channel the normalised value of every byte.
 fn tables(images: &Images) -> Vec<[f32; 256]> {
-    let channels = images.normalisation.mean.iter().zip(images.normalisation.deviation);
+    let channels = images.normalisation.mean.iter().zip(images.normalisation.deviation.iter());
     channels.map(|(mean, deviation)| std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / deviation)).collect()
 }
 
@@ -191,18 +229,18 @@ mod tests {
     use super::{Batch, Loader, decoders, eval_batches, make};
     use crate::data::folder::tests::imagenette;
     use crate::data::picture::tests::jpeg_ramp;
-    use crate::data::{Augment, Images, Kind, Pixels};
+    use crate::data::{Augment, Examples, Images, Kind, Pixels};
     use crate::random::Random;
     use std::sync::Arc;
 
-    fn images() -> Arc<Images> {
-        Arc::new(crate::data::digits::read().unwrap().0)
+    fn images() -> Arc<Examples> {
+        Arc::new(Examples::Images(crate::data::digits::read().unwrap().0))
     }
 
     fn bits(batch: candle_core::Result<Batch>) -> (Vec<u32>, Vec<u32>) {
         let batch = batch.unwrap();
-        let values = batch.images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        (values.into_iter().map(f32::to_bits).collect(), batch.labels.to_vec1().unwrap())
+        let values = batch.inputs.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        (values.into_iter().map(f32::to_bits).collect(), batch.targets.to_vec1().unwrap())
     }
 
     #[test]
@@ -269,18 +307,18 @@ mod tests {
         let batches: Vec<_> = eval_batches(&images, 100).unwrap().map(|batch| bits(batch).1).collect();
         assert_eq!(batches.last().unwrap().len(), 37);
         let labels: Vec<u16> = batches.concat().into_iter().map(|label| label as u16).collect();
-        assert_eq!(labels, images.labels);
+        assert_eq!(labels, images.images().unwrap().labels);
     }
 
     #[test]
     fn the_made_up_images_are_normalised() {
-        let train = Arc::new(crate::data::synthetic::make().0);
+        let train = Arc::new(Examples::Images(crate::data::synthetic::make().0));
         let (values, _) = bits(eval_batches(&train, 256).unwrap().next().unwrap());
         let values: Vec<f32> = values.into_iter().map(f32::from_bits).collect();
         let mean = values.iter().sum::<f32>() / values.len() as f32;
         let square = values.iter().map(|value| value * value).sum::<f32>() / values.len() as f32;
         assert!(mean.abs() < 0.1 && (0.5..2.0).contains(&square), "{mean} {square}");
-        assert_eq!(Kind::Synthetic.shape(), train.shape);
+        assert_eq!(Kind::Synthetic.shape(), train.images().unwrap().shape);
     }
 
     #[test]
@@ -306,10 +344,10 @@ mod tests {
         let (mut train, _) = imagenette(folder.path(), 3);
         std::fs::write(folder.path().join("train/n00000004/1.JPEG"), b"\xff\xd8\xff\xe0").unwrap();
         let labels = |train: &Images| -> candle_core::Result<Vec<u32>> {
-            let loader = Loader::new(Arc::new(train.clone()), &[Augment::ResizedCrop], 10, 1)?;
+            let loader = Loader::new(Arc::new(Examples::Images(train.clone())), &[Augment::ResizedCrop], 10, 1)?;
             let mut labels = Vec::new();
             for batch in loader.epoch(0)? {
-                labels.extend(batch?.labels.to_vec1::<u32>()?);
+                labels.extend(batch?.targets.to_vec1::<u32>()?);
             }
             labels.sort_unstable();
             Ok(labels)

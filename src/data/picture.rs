@@ -14,16 +14,16 @@ const MOST_PIXELS: u64 = 100_000_000;
 
 /// Decodes a JPEG file, or a PNG file, of which ImageNet has one under a JPEG's name. Grey and CMYK become RGB.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
-    let text = |error: image::ImageError| error.to_string();
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => pixels(JpegDecoder::new(Cursor::new(bytes)).map_err(text)?),
+        Ok(ImageFormat::Jpeg) => pixels(JpegDecoder::new(Cursor::new(bytes)).map_err(|error| reason(&error))?),
         Ok(ImageFormat::Png) => {
             let mut limits = Limits::no_limits();
             limits.max_alloc = Some(8 * MOST_PIXELS);
-            pixels(PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(text)?)
+            pixels(PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(|error| reason(&error))?)
         }
-        _ if bytes.is_empty() => Err("it is empty".into()),
-        _ => Err("it is no JPEG file".into()),
+        Ok(other) => Err(format!("it is {other:?}, neither JPEG nor PNG")),
+        Err(_) if bytes.is_empty() => Err("it is empty".into()),
+        Err(_) => Err("it is neither JPEG nor PNG".into()),
     }
 }
 
@@ -33,7 +33,13 @@ fn pixels<'a>(decoder: impl ImageDecoder<'a>) -> Result<RgbImage, String> {
     if count == 0 || count > MOST_PIXELS {
         return Err(format!("it claims {width}×{height} pixels, at most {MOST_PIXELS} expected"));
     }
-    Ok(DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?.into_rgb8())
+    Ok(DynamicImage::from_decoder(decoder).map_err(|error| reason(&error))?.into_rgb8())
+}
+
+/// Why an image cannot be decoded. Readers say that a buffer cannot be filled, whose nobody knows.
+fn reason(error: &image::ImageError) -> String {
+    let text = error.to_string();
+    if text.contains("failed to fill whole buffer") { "it is cut short".to_owned() } else { text }
 }
 
 /// A part of an image, in pixels.
@@ -51,6 +57,11 @@ const RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
 const TRIES: usize = 10;
 
 impl Window {
+    /// The whole image.
+    pub const fn all((width, height): (u32, u32)) -> Self {
+        Self { x: 0, y: 0, width, height }
+    }
+
     /// A window of random area, ratio and place: torchvision's `RandomResizedCrop` with its defaults. If ten draws do not fit, the
     /// largest window in the middle whose ratio is allowed.
     pub fn random((width, height): (u32, u32), random: &mut Random) -> Self {
@@ -141,13 +152,38 @@ pub mod tests {
     fn what_is_wrong_with_a_file_is_said() {
         let good = jpeg(16, 16, [1, 2, 3]);
         assert_eq!(decode(&[]).unwrap_err(), "it is empty");
-        assert_eq!(decode(b"<html>").unwrap_err(), "it is no JPEG file");
-        assert!(decode(&good[..good.len() / 2]).is_err());
+        assert_eq!(decode(b"<html>").unwrap_err(), "it is neither JPEG nor PNG");
+        assert_eq!(decode(&good[..good.len() / 2]).unwrap_err(), "it is cut short");
         // The frame header holds the height at its fourth byte, the width at its sixth.
         let frame = good.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         let mut huge = good.clone();
         huge[frame + 5..frame + 9].fill(0xff);
         assert_eq!(decode(&huge).unwrap_err(), "it claims 65535×65535 pixels, at most 100000000 expected");
+    }
+
+    #[test]
+    fn every_form_of_jpeg_and_png_becomes_rgb() {
+        let read = |name: &str| {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/own/odd").join(name);
+            decode(&std::fs::read(path).unwrap())
+        };
+        let (colour, grey) = ([200, 60, 40], [103; 3]);
+        let files = [
+            ("progressive.jpg", colour),
+            ("cmyk.jpg", colour),
+            ("palette.png", colour),
+            ("alpha.png", colour),
+            ("grey.jpg", grey),
+            ("grey-16.png", grey),
+            ("grey-alpha.png", grey),
+        ];
+        for (name, expected) in files {
+            let picture = read(name).unwrap();
+            let pixel = picture.get_pixel(8, 6).0;
+            let most = pixel.iter().zip(expected).map(|(found, expected): (&u8, u8)| found.abs_diff(expected)).max();
+            assert!(picture.dimensions() == (16, 12) && most <= Some(3), "{name}: {pixel:?}");
+        }
+        assert_eq!(read("other.webp").unwrap_err(), "it is WebP, neither JPEG nor PNG");
     }
 
     #[test]

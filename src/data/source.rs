@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Kind;
 use super::digest::Sum;
+use super::{Error, Kind};
 
 /// Where a data set comes from.
 #[derive(Debug, Clone, Copy)]
@@ -69,10 +69,29 @@ pub(super) fn find(place: &Path, file: &str) -> Option<PathBuf> {
     folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))).find(|path| path.exists())
 }
 
+/// Where a set's file is missing that is not there: perhaps there is another version of the set.
+pub(super) fn missing(kind: Kind, place: PathBuf, file: &'static str) -> Error {
+    let python: &[&str] = match kind {
+        Kind::Cifar10 => &["data_batch_1", "cifar-10-batches-py"],
+        Kind::Cifar100 => &["meta", "cifar-100-python"],
+        _ => &[],
+    };
+    match python.iter().map(|name| place.join(name)).find(|path| path.exists()) {
+        Some(path) => Error::Python { set: kind.name(), path },
+        None => Error::Missing { set: kind.name(), folder: place, file },
+    }
+}
+
 /// Where `kind` comes from; nothing for a set that needs no files.
 const fn of(kind: Kind) -> Option<&'static Source> {
     match kind {
-        Kind::Digits | Kind::Synthetic => None,
+        Kind::Digits
+        | Kind::Synthetic
+        | Kind::Shakespeare
+        | Kind::Folder
+        | Kind::Arrays
+        | Kind::Parquet
+        | Kind::Text => None,
         Kind::Cifar10 => Some(&CIFAR10),
         Kind::Cifar100 => Some(&CIFAR100),
         Kind::Mnist => Some(&MNIST),

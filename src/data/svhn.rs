@@ -1,7 +1,8 @@
 //! Street View house numbers (Netzer et al. 2011), cropped digits: MATLAB files of level 5, each with the variables `X`,
 //! `32×32×3×N` bytes in column order, and `y`, `N` classes of which 10 means the digit 0.
 //!
-//! Of the format no more is read than these files use: little-endian, elements compressed or not, numbers as bytes or doubles.
+//! Of the format no more is read than these files use, or what SciPy makes of them: little-endian, elements compressed or not, classes of
+//! any type of numbers, in a column or a row.
 
 use std::fs::File;
 use std::io::{BufReader, Read, copy, sink};
@@ -9,11 +10,19 @@ use std::path::Path;
 
 use flate2::read::ZlibDecoder;
 
-use super::{Error, Images, Kind, Pixels};
+use super::{Error, Images, Kind, Pixels, Targets};
 
 /// Types of data elements (MAT-File Format, table 1-1).
+const SIGNED_BYTES: u32 = 1;
 const BYTES: u32 = 2;
+const SHORTS: u32 = 3;
+const UNSIGNED_SHORTS: u32 = 4;
+const INTEGERS: u32 = 5;
+const UNSIGNED_INTEGERS: u32 = 6;
+const SINGLES: u32 = 7;
 const DOUBLES: u32 = 9;
+const LONGS: u32 = 12;
+const UNSIGNED_LONGS: u32 = 13;
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
 /// Text, version and byte order before the first element.
@@ -40,6 +49,9 @@ pub fn read(folder: &Path) -> Result<(Images, Images), Error> {
 fn images(mut reader: impl Read, most: usize) -> Result<Images, String> {
     let mut header = [0; HEADER];
     fill(&mut reader, &mut header)?;
+    if header.starts_with(b"MATLAB 7.3") || header.starts_with(b"\x89HDF") {
+        return Err("it is a file of MATLAB 7.3 (HDF5), and those up to 7 are read: save it by `save -v7`, or by scipy.io.savemat".into());
+    }
     if &header[HEADER - 2..] != b"IM" {
         return Err("it is no little-endian MATLAB file of level 5".into());
     }
@@ -73,7 +85,7 @@ fn images(mut reader: impl Read, most: usize) -> Result<Images, String> {
     if pixels.len() != labels.len() * shape.bytes() {
         return Err(format!("{} images, but {} labels beside them", pixels.len() / shape.bytes(), labels.len()));
     }
-    Ok(Images { pixels: Pixels::Memory(pixels), labels, shape, normalisation })
+    Ok(Images { pixels: Pixels::Memory(pixels), labels, targets: Targets::Classes, shape, normalisation })
 }
 
 enum Variable {
@@ -103,7 +115,10 @@ fn pixels(reader: &mut impl Read, dims: &[usize], most: usize) -> Result<Vec<u8>
         return Err(format!("dimensions {dims:?}, 32×32×3×N expected"));
     };
     let bytes = EDGE * EDGE * 3;
-    numbers(reader, BYTES, count, bytes, most)?;
+    let kind = numbers(reader, count, bytes, most)?;
+    if kind != BYTES {
+        return Err(format!("numbers of type {kind}, bytes ({BYTES}) expected"));
+    }
     let mut columns = vec![0; bytes];
     let mut pixels = Vec::new();
     for _ in 0..count {
@@ -115,15 +130,14 @@ fn pixels(reader: &mut impl Read, dims: &[usize], most: usize) -> Result<Vec<u8>
 }
 
 fn labels(reader: &mut impl Read, dims: &[usize], most: usize) -> Result<Vec<u16>, String> {
-    let &[count, 1] = dims else {
+    // SciPy writes a vector as a row.
+    let (&[count, 1] | &[1, count]) = dims else {
         return Err(format!("dimensions {dims:?}, N×1 expected"));
     };
-    let width = if numbers(reader, DOUBLES, count, 1, most)? == DOUBLES { 8 } else { 1 };
+    let kind = numbers(reader, count, 1, most)?;
     let mut labels = Vec::new();
     for i in 0..count {
-        let mut bytes = [0; 8];
-        fill(reader, &mut bytes[..width])?;
-        let class = if width == 8 { f64::from_le_bytes(bytes) } else { f64::from(bytes[0]) };
+        let class = class(reader, kind)?;
         if !(1.0..=10.0).contains(&class) || class.fract() != 0.0 {
             return Err(format!("label {class} of image {i} is out of range, 1 to 10 expected"));
         }
@@ -132,17 +146,47 @@ fn labels(reader: &mut impl Read, dims: &[usize], most: usize) -> Result<Vec<u16
     Ok(labels)
 }
 
-/// The tag before `count` items of `each` numbers: their type, which is bytes or `other`.
-fn numbers(reader: &mut impl Read, other: u32, count: usize, each: usize, most: usize) -> Result<u32, String> {
+/// One number of type `kind`. An integer that a float64 cannot hold is no class either way.
+fn class(reader: &mut impl Read, kind: u32) -> Result<f64, String> {
+    let mut bytes = [0; 8];
+    fill(reader, &mut bytes[..width(kind).unwrap_or(1)])?;
+    let [a, b, c, d, ..] = bytes;
+    Ok(match kind {
+        SIGNED_BYTES => f64::from(i8::from_le_bytes([a])),
+        SHORTS => f64::from(i16::from_le_bytes([a, b])),
+        UNSIGNED_SHORTS => f64::from(u16::from_le_bytes([a, b])),
+        INTEGERS => f64::from(i32::from_le_bytes([a, b, c, d])),
+        UNSIGNED_INTEGERS => f64::from(u32::from_le_bytes([a, b, c, d])),
+        SINGLES => f64::from(f32::from_le_bytes([a, b, c, d])),
+        DOUBLES => f64::from_le_bytes(bytes),
+        LONGS => i64::from_le_bytes(bytes) as f64,
+        UNSIGNED_LONGS => u64::from_le_bytes(bytes) as f64,
+        _ => f64::from(a),
+    })
+}
+
+/// Bytes of a number of type `kind`, if it is one.
+const fn width(kind: u32) -> Option<usize> {
+    match kind {
+        SIGNED_BYTES | BYTES => Some(1),
+        SHORTS | UNSIGNED_SHORTS => Some(2),
+        INTEGERS | UNSIGNED_INTEGERS | SINGLES => Some(4),
+        DOUBLES | LONGS | UNSIGNED_LONGS => Some(8),
+        _ => None,
+    }
+}
+
+/// The tag before `count` items of `each` numbers: their type.
+fn numbers(reader: &mut impl Read, count: usize, each: usize, most: usize) -> Result<u32, String> {
     let (kind, length) = (number(reader)?, number(reader)?);
     if count == 0 || count > most {
         return Err(format!("it claims {count} items, from 1 to {most} expected"));
     }
     // Up to four bytes are packed into the tag itself, which only files of a few labels have: they are none of ours.
-    if kind != BYTES && kind != other {
-        return Err(format!("numbers of type {kind}, {BYTES} or {other} expected"));
-    }
-    let expected = count * each * if kind == DOUBLES { 8 } else { 1 };
+    let Some(width) = width(kind) else {
+        return Err(format!("an element of type {kind}, numbers expected"));
+    };
+    let expected = count * each * width;
     if length as usize != expected {
         return Err(format!("{length} bytes of numbers, {expected} expected of {count} items"));
     }
@@ -271,6 +315,47 @@ mod tests {
         assert!(message(&file(&[matrix("X", &[32, 31, 3, 6], 2, &[])])).contains("32×32×3×N expected"));
         let big_endian = [&good[..126], b"MI", &good[128..]].concat();
         assert_eq!(message(&big_endian), "it is no little-endian MATLAB file of level 5");
+    }
+
+    #[test]
+    fn classes_may_be_of_any_type_and_in_a_row() {
+        type Bytes = fn(u8) -> Vec<u8>;
+        let types: [(u32, Bytes); 9] = [
+            (1, |label| vec![label]),
+            (3, |label| i16::from(label).to_le_bytes().to_vec()),
+            (4, |label| u16::from(label).to_le_bytes().to_vec()),
+            (5, |label| i32::from(label).to_le_bytes().to_vec()),
+            (6, |label| u32::from(label).to_le_bytes().to_vec()),
+            (7, |label| f32::from(label).to_le_bytes().to_vec()),
+            (9, |label| f64::from(label).to_le_bytes().to_vec()),
+            (12, |label| i64::from(label).to_le_bytes().to_vec()),
+            (13, |label| u64::from(label).to_le_bytes().to_vec()),
+        ];
+        for (kind, bytes) in types {
+            let y = |labels: &[u8]| {
+                matrix(
+                    "y",
+                    &[1, labels.len() as u32],
+                    kind,
+                    &labels.iter().flat_map(|&label| bytes(label)).collect::<Vec<_>>(),
+                )
+            };
+            let read = images(file(&[x(6), y(&LABELS)]).as_slice(), 6).unwrap();
+            assert_eq!(read.labels, [1, 0, 3, 9, 2, 5], "type {kind}");
+            let error = images(file(&[x(6), y(&[1, 2, 3, 4, 11, 5])]).as_slice(), 6).unwrap_err();
+            assert_eq!(error, "`y`: label 11 of image 4 is out of range, 1 to 10 expected");
+        }
+        let negative = matrix("y", &[1, 6], 1, &[1, 2, 255, 4, 5, 6]);
+        assert!(images(file(&[x(6), negative]).as_slice(), 6).unwrap_err().contains("label -1 of image 2"));
+    }
+
+    #[test]
+    fn a_newer_version_of_the_format_is_named() {
+        let mut newer = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".to_vec();
+        newer.resize(600, 0);
+        for file in [newer.as_slice(), &[b"\x89HDF\r\n\x1a\n".as_slice(), &[0; 600]].concat()] {
+            assert!(images(file, 6).unwrap_err().starts_with("it is a file of MATLAB 7.3 (HDF5)"));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Made-up images in the shape of CIFAR: each class is a grating of its own direction and colour, moved at random and drowned in
 //! noise. They can be learned, need no files, and are the same everywhere.
 
-use super::{Images, Kind, Pixels};
+use super::{Images, Kind, Pixels, Targets};
 use crate::random::Random;
 
 /// Standard deviation of the noise, and height of the waves, in levels of 255.
@@ -32,5 +32,11 @@ fn images(count: usize, purpose: &str) -> Images {
             }
         }
     }
-    Images { pixels: Pixels::Memory(pixels), labels, shape, normalisation: Kind::Synthetic.normalisation() }
+    Images {
+        pixels: Pixels::Memory(pixels),
+        labels,
+        targets: Targets::Classes,
+        shape,
+        normalisation: Kind::Synthetic.normalisation(),
+    }
 }

@@ -1,12 +1,15 @@
 //! Archives: tar in gzip, and zip. Only folders and plain files are unpacked, and only below the folder they are meant for.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::{Component, Path, PathBuf};
 
-use flate2::read::{DeflateDecoder, MultiGzDecoder};
+use flate2::read::DeflateDecoder;
 use flate2::{Crc, CrcReader};
 use zip::CompressionMethod;
+
+use super::gzip;
+use crate::text::Shown;
 
 /// Unpacks `archive` below `into`, by the ending of its name; `on_file` hears of every file.
 pub fn unpack(archive: &Path, into: &Path, on_file: &mut dyn FnMut()) -> io::Result<()> {
@@ -19,8 +22,8 @@ pub fn is_archive(name: &str) -> bool {
     [".zip", ".tgz", ".tar.gz"].iter().any(|ending| name.ends_with(ending))
 }
 
-fn tar_gz(reader: impl Read, into: &Path, on_file: &mut dyn FnMut()) -> io::Result<()> {
-    for entry in tar::Archive::new(MultiGzDecoder::new(reader)).entries()? {
+fn tar_gz(reader: impl BufRead, into: &Path, on_file: &mut dyn FnMut()) -> io::Result<()> {
+    for entry in tar::Archive::new(gzip::unpacked(reader)).entries()? {
         let mut entry = entry?;
         let path = inside(into, &entry.path()?)?;
         match entry.header().entry_type() {
@@ -30,7 +33,7 @@ fn tar_gz(reader: impl Read, into: &Path, on_file: &mut dyn FnMut()) -> io::Resu
                 on_file();
             }
             tar::EntryType::XGlobalHeader => {}
-            other => return Err(refused(format!("`{}` is neither file nor folder ({other:?})", path.display()))),
+            other => return Err(refused(format!("`{}` is neither file nor folder ({other:?})", path.shown()))),
         }
     }
     Ok(())
@@ -47,18 +50,11 @@ fn zip(reader: impl Read + Seek, into: &Path, on_file: &mut dyn FnMut()) -> io::
             std::fs::create_dir_all(path)?;
             continue;
         }
-        if !entry.is_file() || entry.encrypted() {
-            return Err(refused(format!("`{name}` is neither file nor folder, or encrypted")));
+        if !entry.is_file() {
+            return Err(refused(format!("`{name}` is neither file nor folder")));
         }
-        let (expected, method) = ((entry.crc32(), entry.size()), entry.compression());
-        let found = match method {
-            CompressionMethod::Stored => write(&path, &mut entry)?,
-            CompressionMethod::DEFLATE => {
-                write(&path, &mut DeflateDecoder::new(&mut entry).take(expected.1.saturating_add(1)))?
-            }
-            other => return Err(refused(format!("`{name}` is compressed by {other}"))),
-        };
-        if found != expected {
+        let expected = (entry.crc32(), entry.size());
+        if write(&path, content(&mut entry)?)? != expected {
             return Err(refused(format!("`{name}` is damaged")));
         }
         on_file();
@@ -66,8 +62,21 @@ fn zip(reader: impl Read + Seek, into: &Path, on_file: &mut dyn FnMut()) -> io::
     Ok(())
 }
 
+/// What a file in a zip holds, no more than a byte longer than its header says.
+pub fn content<'a, R: Read>(entry: &'a mut zip::read::ZipFile<'_, R>) -> io::Result<Box<dyn Read + 'a>> {
+    if entry.encrypted() {
+        return Err(refused(format!("`{}` is encrypted", entry.name()?)));
+    }
+    let limit = entry.size().saturating_add(1);
+    match entry.compression() {
+        CompressionMethod::Stored => Ok(Box::new(entry)),
+        CompressionMethod::DEFLATE => Ok(Box::new(DeflateDecoder::new(entry).take(limit))),
+        other => Err(refused(format!("`{}` is compressed by {other}", entry.name()?))),
+    }
+}
+
 /// Writes a new file; its checksum (CRC-32) and length.
-fn write(path: &Path, reader: &mut impl Read) -> io::Result<(u32, u64)> {
+fn write(path: &Path, reader: impl Read) -> io::Result<(u32, u64)> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -85,7 +94,7 @@ fn inside(folder: &Path, name: &Path) -> io::Result<PathBuf> {
         match part {
             Component::Normal(part) => path.push(part),
             Component::CurDir => {}
-            _ => return Err(refused(format!("`{}` leads out of the folder", name.display()))),
+            _ => return Err(refused(format!("`{}` leads out of the folder", name.shown()))),
         }
     }
     Ok(path)

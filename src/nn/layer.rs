@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor, Var};
 
 use super::Pass;
 use super::op::window::Window;
-use super::op::{concat, conv, gelu, grouped, layer_norm, norm, pool, relu};
+use super::op::{concat, conv, gelu, grouped, layer_norm, norm, pool, relu, sigmoid};
 use super::store::{Affine, Grouped, Store};
 
 /// A part of a net, from tensor to tensor.
@@ -84,9 +84,14 @@ impl Layer for GroupedConv2d {
 pub struct Linear(Affine);
 
 impl Linear {
-    /// With a bias, as everywhere in the zoo.
+    /// With a bias.
     pub fn new(store: &Store, inputs: usize, outputs: usize) -> Result<Self> {
         Ok(Self(store.linear(inputs, outputs, true)?))
+    }
+
+    /// Without one.
+    pub fn without_bias(store: &Store, inputs: usize, outputs: usize) -> Result<Self> {
+        Ok(Self(store.linear(inputs, outputs, false)?))
     }
 }
 
@@ -130,7 +135,7 @@ impl BatchNorm {
 
     fn remember(&self, statistics: &norm::Statistics, count: usize) -> Result<()> {
         if count < 2 {
-            candle_core::bail!("batch norm needs more than one value a channel in training, found {count}")
+            candle_core::bail!("batch norm needs more than one value per channel in training (got {count})")
         }
         let unbiased = (&statistics.variance * (count as f64 / (count as f64 - 1.0)))?;
         for (running, new) in [(&self.mean, &statistics.mean), (&self.variance, &unbiased)] {
@@ -149,29 +154,28 @@ impl Layer for BatchNorm {
             return Ok(y);
         }
         let scale = ((self.variance.as_detached_tensor() + Self::EPSILON)?.sqrt()?.recip()? * gamma)?;
-        let shift = (beta - (self.mean.as_detached_tensor() * &scale)?)?;
-        norm::affine(x, &scale, &shift, self.rectified)
+        norm::affine(x, [&self.mean.as_detached_tensor(), &scale, &beta], self.rectified)
     }
 }
 
-/// Layer normalisation over the last axis: ε = 1e-6, as in vision transformers.
+/// Layer normalisation over the last axis.
 pub struct LayerNorm {
     gamma: Var,
     beta: Var,
+    epsilon: f64,
 }
 
 impl LayerNorm {
-    const EPSILON: f64 = 1e-6;
-
     /// Scale one, shift zero.
-    pub fn new(store: &Store, channels: usize) -> Result<Self> {
-        Ok(Self { gamma: store.vector("weight", channels, 1.0)?, beta: store.vector("bias", channels, 0.0)? })
+    pub fn new(store: &Store, channels: usize, epsilon: f64) -> Result<Self> {
+        let (gamma, beta) = (store.vector("weight", channels, 1.0)?, store.vector("bias", channels, 0.0)?);
+        Ok(Self { gamma, beta, epsilon })
     }
 }
 
 impl Layer for LayerNorm {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        layer_norm::layer_norm(x, &pass.read(&self.gamma), &pass.read(&self.beta), Self::EPSILON)
+        layer_norm::layer_norm(x, &pass.read(&self.gamma), &pass.read(&self.beta), self.epsilon)
     }
 }
 
@@ -181,6 +185,15 @@ pub struct Gelu;
 impl Layer for Gelu {
     fn forward(&self, x: &Tensor, _pass: &Pass) -> Result<Tensor> {
         gelu::gelu(x)
+    }
+}
+
+/// `1/(1 + e^(−x))`.
+pub struct Sigmoid;
+
+impl Layer for Sigmoid {
+    fn forward(&self, x: &Tensor, _pass: &Pass) -> Result<Tensor> {
+        sigmoid::sigmoid(x)
     }
 }
 
@@ -220,11 +233,11 @@ impl Layer for GlobalAveragePool {
     }
 }
 
-/// `N×H×W×C` to `N×(C·H·W)`, channels slowest, so that the weights behind it are PyTorch's.
+/// `N×H×W×C` to `N×(C·H·W)`, channels slowest, so that the weights behind it are PyTorch's; vectors stay as they are.
 pub struct Flatten;
 
 impl Layer for Flatten {
     fn forward(&self, x: &Tensor, _pass: &Pass) -> Result<Tensor> {
-        concat::flatten(x)
+        if x.rank() == 2 { Ok(x.clone()) } else { concat::flatten(x) }
     }
 }

@@ -1,6 +1,6 @@
 //! Nets: layers over candle tensors, their parameters and initialisation, and the zoo of models.
 //!
-//! A net turns `N×H×W×C` images into `N×K` logits. It knows nothing of optimizers: its layers hand second moments to
+//! A net turns `N×H×W×C` images or `N×D` vectors into `N×K` logits, or `N×T` tokens into `N×T×K`. It knows nothing of optimizers: its layers hand second moments to
 //! whoever opened a [`Tap`](crate::param::Tap) on the [`Pass`].
 
 pub mod layer;
@@ -12,7 +12,8 @@ pub mod zoo;
 
 pub use layer::{Layer, Sequential};
 pub use op::backward;
-pub use op::loss::{cross_entropy, softmax};
+pub use op::loss::{bernoulli, cross_entropy, softmax, squared};
+pub use op::sigmoid::sigmoid;
 pub use pass::Pass;
 pub use store::{Init, Store};
 
@@ -32,8 +33,8 @@ impl Net {
         Self { params: store.params(), root: Box::new(root) }
     }
 
-    /// Logits, `N×K`, of `images`, `N×H×W×C`.
-    pub fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.root.forward(images, pass)
+    /// What the net makes of `inputs`, which are as its [`zoo::Shape`] says.
+    pub fn forward(&self, inputs: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.root.forward(inputs, pass)
     }
 }

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::conv::Engine;
+use crate::kernel::Engine;
 use crate::param::{Block, BlockId, Layout, Param, ParamId, Params};
 use crate::random::Random;
 
@@ -20,7 +20,17 @@ pub enum Init {
     Torch,
     /// He et al. 2015: normal, variance 2/fan_out for convolutions and 2/fan_in for linear layers; biases zero.
     Kaiming,
+    /// Radford et al. 2019: normal, deviation 0.02, embeddings too; biases zero. What ends one of the 2·layers residual branches of `gpt` has
+    /// 0.02/√(2·layers).
+    Gpt2,
+    /// Martens 2010: fifteen inputs of each unit, drawn at random, have normal weights, deviation 1, all others zero; biases zero.
+    Sparse,
 }
+
+/// Inputs of a unit that are not zero under [`Init::Sparse`].
+const SPARSE: usize = 15;
+/// Deviation under [`Init::Gpt2`].
+const GPT2: f64 = 0.02;
 
 /// Where the values of one parameter come from.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +40,31 @@ enum Fill {
     Uniform(f64),
     /// Normal with this standard deviation.
     Normal(f64),
+    /// Standard normal for so many inputs of each output, zero for the others.
+    Sparse(usize),
+}
+
+impl Fill {
+    /// A tensor's values; outputs are its last axis.
+    fn values(self, dims: &[usize], random: &mut Random) -> Vec<f64> {
+        let count = dims.iter().product();
+        match self {
+            Self::Constant(value) => vec![value; count],
+            Self::Uniform(bound) => (0..count).map(|_| bound * (2.0 * random.uniform() - 1.0)).collect(),
+            Self::Normal(deviation) => (0..count).map(|_| deviation * random.normal()).collect(),
+            Self::Sparse(inputs) => {
+                let outputs = dims[dims.len() - 1];
+                let (mut values, mut rows) = (vec![0.0; count], (0..count / outputs).collect::<Vec<_>>());
+                for output in 0..outputs {
+                    random.shuffle(&mut rows);
+                    for row in rows.iter().take(inputs) {
+                        values[row * outputs + output] = random.normal();
+                    }
+                }
+                values
+            }
+        }
+    }
 }
 
 /// A builder of parameters at some place in the tree of names. Copies share what they build.
@@ -39,6 +74,8 @@ pub struct Store {
     prefix: String,
     seed: u64,
     init: Init,
+    /// What weights are multiplied by under [`Init::Gpt2`].
+    share: f64,
     dtype: DType,
     device: Device,
     engine: Engine,
@@ -53,9 +90,10 @@ impl Store {
             prefix: String::new(),
             seed,
             init,
+            share: 1.0,
             dtype,
             device: device.clone(),
-            engine: Engine::Auto,
+            engine: Engine::AUTO,
         }
     }
 
@@ -63,6 +101,12 @@ impl Store {
     #[must_use]
     pub fn with_engine(self, engine: Engine) -> Self {
         Self { engine, ..self }
+    }
+
+    /// The store for layers whose weights are `share` as large at the start, under [`Init::Gpt2`].
+    #[must_use]
+    pub fn damped(&self, share: f64) -> Self {
+        Self { share, ..self.clone() }
     }
 
     /// The store one level down, for the layer `name`.
@@ -87,6 +131,8 @@ impl Store {
         let weight = match self.init {
             Init::Torch => Fill::Uniform(1.0 / (inputs as f64).sqrt()),
             Init::Kaiming => Fill::Normal((2.0 / inputs as f64).sqrt()),
+            Init::Gpt2 => Fill::Normal(GPT2 * self.share),
+            Init::Sparse => Fill::Sparse(SPARSE),
         };
         self.affine(Layout::Linear, &[inputs, outputs], weight, bias)
     }
@@ -103,6 +149,12 @@ impl Store {
     /// A trained tensor of normal numbers with this deviation, such as a token; the same layout in PyTorch, and without a block.
     pub fn normal(&self, name: &str, dims: &[usize], deviation: f64) -> Result<Var> {
         self.trained(name, Layout::Vector, dims, Fill::Normal(deviation))
+    }
+
+    /// A table of embeddings, a row each; the same layout in PyTorch, and without a block.
+    pub fn embedding(&self, name: &str, dims: [usize; 2]) -> Result<Var> {
+        let deviation = if self.init == Init::Gpt2 { GPT2 } else { 1.0 };
+        self.normal(name, &dims, deviation)
     }
 
     /// A trained vector of one value, such as a norm's scale.
@@ -122,6 +174,8 @@ impl Store {
         match self.init {
             Init::Torch => Fill::Uniform(1.0 / ((taps * inputs) as f64).sqrt()),
             Init::Kaiming => Fill::Normal((2.0 / (taps * outputs) as f64).sqrt()),
+            Init::Gpt2 => Fill::Normal(GPT2 * self.share),
+            Init::Sparse => Fill::Sparse(SPARSE),
         }
     }
 
@@ -138,7 +192,7 @@ impl Store {
         let bias = if bias {
             let fill = match self.init {
                 Init::Torch => Fill::Uniform(1.0 / (rows as f64).sqrt()),
-                Init::Kaiming => Fill::Constant(0.0),
+                Init::Kaiming | Init::Gpt2 | Init::Sparse => Fill::Constant(0.0),
             };
             Some(self.param("bias", Layout::Vector, &[outputs], fill)?)
         } else {
@@ -169,12 +223,7 @@ impl Store {
     fn param(&self, name: &str, layout: Layout, dims: &[usize], fill: Fill) -> Result<Param> {
         let name = self.path(name);
         let mut random = Random::new(self.seed, &format!("init/{name}"));
-        let mut draw = || match fill {
-            Fill::Constant(value) => value,
-            Fill::Uniform(bound) => bound * (2.0 * random.uniform() - 1.0),
-            Fill::Normal(deviation) => deviation * random.normal(),
-        };
-        let values: Vec<f64> = (0..dims.iter().product()).map(|_| draw()).collect();
+        let values = fill.values(dims, &mut random);
         let value = Tensor::from_vec(values, dims, &self.device)?.to_dtype(self.dtype)?;
         Ok(Param { name, var: Var::from_tensor(&value)?, layout })
     }
@@ -199,4 +248,21 @@ pub struct Grouped {
     pub weight: Var,
     pub groups: usize,
     pub engine: Engine,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Init, Store};
+    use candle_core::{DType, Device};
+
+    #[test]
+    fn a_sparse_start_gives_each_unit_fifteen_inputs() {
+        let store = Store::new(1, Init::Sparse, DType::F64, &Device::Cpu);
+        for (inputs, expected) in [(40, 15), (6, 6)] {
+            let weight = store.at(inputs).linear(inputs, 9, true).unwrap().weight;
+            let columns = weight.t().unwrap().to_vec2::<f64>().unwrap();
+            assert!(columns.iter().all(|column| column.iter().filter(|value| **value != 0.0).count() == expected));
+            assert!(columns[0].iter().zip(&columns[1]).any(|(a, b)| (*a == 0.0) != (*b == 0.0)) == (inputs > expected));
+        }
+    }
 }

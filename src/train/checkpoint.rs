@@ -59,7 +59,7 @@ pub struct Keeper {
 pub const EXTENSION: &str = "checkpoint";
 
 /// Of the state's names and meaning; a checkpoint of another version is not gone on from.
-const VERSION: usize = 1;
+const VERSION: usize = 2;
 
 /// Checkpoints kept of a trial: the one before the last is there should the last be damaged.
 const KEPT: usize = 2;
@@ -67,7 +67,7 @@ const KEPT: usize = 2;
 /// Between two steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Position {
-    /// Whole epochs before it.
+    /// Whole epochs before it, or stretches between evaluations.
     pub epoch: usize,
     /// Steps of the started epoch before it.
     pub step: usize,
@@ -196,7 +196,7 @@ impl Trial<'_> {
     fn load(&mut self, mut state: State) -> candle_core::Result<Position> {
         let at = Position { epoch: state.take_count("epoch")?, step: state.take_count("step")? };
         self.steps = state.take_count("steps")?;
-        if at.epoch > self.config.epochs || at.step > self.loader.steps() {
+        if at.epoch > self.config.rounds() || at.step > self.config.evaluation_steps() {
             candle_core::bail!("epoch {}, step {} is behind the end", at.epoch, at.step)
         }
         self.lr = state.take_number("lr")?;
@@ -210,7 +210,7 @@ impl Trial<'_> {
             state::restore(&param.var, &name, &value)?;
         }
         self.optimizer.load(state.take_part("optimizer"), &self.net.params)?;
-        self.tally = Tally::load(state.take_part("tally"), self.device)?;
+        self.tally = Tally::load(self.task, state.take_part("tally"), self.device)?;
         self.recorder = Recorder::load(state.take_part("recorder"))?;
         state.finish()?;
         Ok(at)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Schedule;
 use crate::data::DataConfig;
-use crate::kernel::conv::Engine;
+use crate::kernel::Engine;
 use crate::nn::zoo::ModelConfig;
 use crate::optim::OptimizerConfig;
 
@@ -16,8 +16,20 @@ use crate::optim::OptimizerConfig;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    pub epochs: usize,
-    /// Images a step.
+    /// Epochs to train for; 0.5 is half of one. Either this or `steps`.
+    #[serde(default, with = "super::length", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<f64>", range(min = 0))]
+    pub epochs: Option<f64>,
+    /// Steps to train for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+    /// Training seconds after which a trial ends even if epochs or steps are left. How far it comes then depends on the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seconds: Option<f64>,
+    /// Steps between evaluations; an epoch, unless it is said. Wherever results count epochs, they then count these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluate_every: Option<usize>,
+    /// Images, or windows of a text, a step.
     pub batch: usize,
     /// Parts of equal size in which a batch goes through the net, one after the other, with its gradients and moments summed: for
     /// batches that do not fit into memory. Only batch norms see the parts.
@@ -32,16 +44,46 @@ pub struct Config {
     pub dtype: Dtype,
     #[serde(default)]
     pub label_smoothing: f64,
+    /// What is minimised: `cross-entropy` of classes and tokens; of numbers `squared`, or `bernoulli`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
     /// Start from these weights (safetensors or a checkpoint, PyTorch's names) instead of random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
     /// Written only where it is not the default, so that it changes no name of a trial.
-    #[serde(default, skip_serializing_if = "EngineConfig::is_default")]
-    pub engine: EngineConfig,
+    #[serde(default, skip_serializing_if = "Engine::is_auto")]
+    pub engine: Engine,
     pub data: DataConfig,
     pub model: ModelConfig,
     pub schedule: Schedule,
     pub optimizer: OptimizerConfig,
+}
+
+impl Config {
+    /// Steps an epoch: what is left over of a batch is dropped.
+    #[must_use]
+    pub fn steps_per_epoch(&self) -> usize {
+        (self.data.train_len() / self.batch.max(1)).max(1)
+    }
+
+    /// Steps in all.
+    #[must_use]
+    pub fn total_steps(&self) -> usize {
+        let of_epochs = |epochs: f64| (epochs * self.steps_per_epoch() as f64).round() as usize;
+        self.steps.or_else(|| self.epochs.map(of_epochs)).unwrap_or_default().max(1)
+    }
+
+    /// Steps between evaluations.
+    #[must_use]
+    pub fn evaluation_steps(&self) -> usize {
+        self.evaluate_every.unwrap_or_else(|| self.steps_per_epoch()).max(1)
+    }
+
+    /// Stretches of training with an evaluation behind each: epochs, unless `evaluate_every` says otherwise.
+    #[must_use]
+    pub fn rounds(&self) -> usize {
+        self.total_steps().div_ceil(self.evaluation_steps())
+    }
 }
 
 const fn first_seed() -> u64 {
@@ -52,18 +94,34 @@ const fn one() -> usize {
     1
 }
 
-/// How the CPU computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EngineConfig {
-    /// How convolutions and linear layers, their gradients and their moments are computed in float32.
-    #[serde(default)]
-    pub conv: Engine,
+/// What is minimised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    CrossEntropy,
+    Squared,
+    Bernoulli,
 }
 
-impl EngineConfig {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
+impl Loss {
+    /// Whether it is one for the data; says why not, and what to do.
+    pub fn check(self, data: &DataConfig) -> Result<(), (String, &'static str)> {
+        let (numbers, [least, largest]) = (data.numbers().is_some(), data.range());
+        match self {
+            Self::CrossEntropy if numbers => Err((
+                "is `cross-entropy`, but numbers are to be given".to_owned(),
+                "`squared` and `bernoulli` are losses of numbers",
+            )),
+            Self::Squared | Self::Bernoulli if !numbers => Err((
+                format!("is `{}`, but classes are told", if self == Self::Squared { "squared" } else { "bernoulli" }),
+                "`cross-entropy` is the loss of classes; target = \"input\" in `data` has the input given back instead",
+            )),
+            Self::Bernoulli if !(least >= 0.0 && largest <= 1.0) => Err((
+                format!("is `bernoulli`, for numbers from 0 to 1, and here they are from {least} to {largest}"),
+                "`squared` takes any numbers; images in bytes are scaled to [0, 1]",
+            )),
+            Self::CrossEntropy | Self::Squared | Self::Bernoulli => Ok(()),
+        }
     }
 }
 

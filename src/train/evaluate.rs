@@ -5,41 +5,49 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::tally::{Score, Tally};
+use super::tally::Tally;
+use super::task::{Score, Task};
 use super::{Config, shape};
-use crate::data::{Images, eval_batches};
+use crate::data::{Examples, eval_batches};
 use crate::nn::weights::{self, Anew};
-use crate::nn::{Net, Pass, cross_entropy};
+use crate::nn::{Net, Pass};
 
-/// The mean loss (without smoothing) and accuracy of `net` on `images`.
-pub fn score(net: &Net, images: &Arc<Images>, batch: usize, dtype: DType, device: &Device) -> Result<Score> {
-    let mut tally = Tally::default();
-    for batch in eval_batches(images, batch)? {
+/// The mean loss (without smoothing) of `net` on `examples`, and what its task is judged by.
+pub fn score(
+    task: Task,
+    net: &Net,
+    examples: &Arc<Examples>,
+    batch: usize,
+    dtype: DType,
+    device: &Device,
+) -> Result<Score> {
+    let mut tally = Tally::new(task);
+    for batch in eval_batches(examples, batch)? {
         let batch = batch?.to(device, dtype)?;
-        let logits = net.forward(&batch.images, &Pass::Evaluation)?;
-        tally.add(&cross_entropy(&logits, &batch.labels, 0.0)?, &logits, &batch.labels)?;
+        let outputs = net.forward(&batch.inputs, &Pass::Evaluation)?;
+        tally.add(&task.loss(&outputs, &batch.targets, 0.0)?, &outputs, &batch.targets)?;
     }
     tally.score()
 }
 
-/// What a net makes of images.
+/// What a net makes of examples.
 #[derive(Debug)]
 pub struct Evaluation {
     pub score: Score,
-    /// As the net saw them: normalised, `N×H×W×C`.
-    pub images: Tensor,
-    pub labels: Tensor,
-    /// `N×K`.
-    pub logits: Tensor,
+    /// As the net saw them: images normalised, `N×H×W×C`, or vectors, `N×D`, or tokens, `N×T`.
+    pub inputs: Tensor,
+    pub targets: Tensor,
+    /// `N×K`, or `N×T×K`.
+    pub outputs: Tensor,
     /// What is worth saying of the weights.
     pub remarks: Vec<String>,
 }
 
-/// Evaluates `config`'s net with the weights in a file on `images`.
+/// Evaluates `config`'s net with the weights in a file on `examples`.
 pub fn evaluate(
     config: &Config,
     path: &Path,
-    images: &Arc<Images>,
+    examples: &Arc<Examples>,
     device: &Device,
 ) -> std::result::Result<Evaluation, weights::Error> {
     let dtype = config.dtype.candle();
@@ -48,16 +56,17 @@ pub fn evaluate(
     if let Some(Anew { theirs, ours, .. }) = loaded.anew {
         return Err(weights::Error::Classes { path: path.to_owned(), theirs, ours });
     }
-    let (mut tally, mut seen) = (Tally::default(), [Vec::new(), Vec::new(), Vec::new()]);
-    for batch in eval_batches(images, config.batch)? {
+    let task = Task::of(config);
+    let (mut tally, mut seen) = (Tally::new(task), [Vec::new(), Vec::new(), Vec::new()]);
+    for batch in eval_batches(examples, config.batch)? {
         let batch = batch?.to(device, dtype)?;
-        let logits = net.forward(&batch.images, &Pass::Evaluation)?;
-        tally.add(&cross_entropy(&logits, &batch.labels, 0.0)?, &logits, &batch.labels)?;
-        for (seen, tensor) in seen.iter_mut().zip([batch.images, batch.labels, logits]) {
+        let outputs = net.forward(&batch.inputs, &Pass::Evaluation)?;
+        tally.add(&task.loss(&outputs, &batch.targets, 0.0)?, &outputs, &batch.targets)?;
+        for (seen, tensor) in seen.iter_mut().zip([batch.inputs, batch.targets, outputs]) {
             seen.push(tensor);
         }
     }
-    let [images, labels, logits] = seen.map(|tensors| Tensor::cat(&tensors, 0));
+    let [inputs, targets, outputs] = seen.map(|tensors| Tensor::cat(&tensors, 0));
     let remarks = loaded.remarks(path);
-    Ok(Evaluation { score: tally.score()?, images: images?, labels: labels?, logits: logits?, remarks })
+    Ok(Evaluation { score: tally.score()?, inputs: inputs?, targets: targets?, outputs: outputs?, remarks })
 }

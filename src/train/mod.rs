@@ -7,27 +7,31 @@ mod checkpoint;
 mod config;
 mod curvature;
 mod evaluate;
+mod length;
 pub mod memory;
+mod observer;
 mod recorder;
 pub mod schedule;
+mod start;
 mod tally;
+mod task;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
 pub use checkpoint::{CheckpointConfig, EXTENSION, Keeper, Position};
-pub use config::{Config, Dtype, EngineConfig};
+pub use config::{Config, Dtype, Loss};
 pub use evaluate::{Evaluation, evaluate};
+pub use observer::{Note, Observer, Progress};
 pub use schedule::Schedule;
-pub use tally::Score;
+pub use start::start;
+pub use task::{Score, Task, shape};
 
 use crate::cause;
 use crate::clock::{Clock, Phase};
-use crate::data::{Batch, DataConfig, Dataset, Loader};
-use crate::nn::zoo::Shape;
-use crate::nn::{self, Net, Pass, cross_entropy, weights};
+use crate::data::{Batch, Batches, Dataset, Loader};
+use crate::nn::{self, Net, Pass, weights};
 use crate::optim::{self, Optimizer, Step};
 use crate::param::{Params, Updates};
 use crate::random::Random;
@@ -36,48 +40,11 @@ use recorder::Recorder;
 use schedule::Moment;
 use tally::Tally;
 
-/// How far a trial is, after a step.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress {
-    pub epoch: usize,
-    /// The step within the epoch, counted from 1.
-    pub step: usize,
-    /// Steps an epoch.
-    pub steps: usize,
-    /// The last loss that was looked at.
-    pub loss: f64,
-    /// Training seconds so far.
-    pub seconds: f64,
-}
-
-/// Who is told how far a trial is. Called outside the clock.
-pub trait Observer {
-    /// Every few steps.
-    fn step(&mut self, progress: &Progress);
-    /// After an epoch's evaluation.
-    fn epoch(&mut self, epoch: usize, train: Score, test: Score);
-    /// Something worth a line.
-    fn note(&mut self, note: &Note<'_>) {
-        let _ = note;
-    }
-}
-
-/// What happens to a trial beside its training.
-#[derive(Debug, Clone, Copy)]
-pub enum Note<'a> {
-    /// It goes on from a checkpoint behind so many steps, which was made `elsewhere` if not on a machine like this.
-    Resumed { step: usize, elsewhere: Option<&'a str> },
-    /// A checkpoint cannot be read and is thrown away.
-    Unreadable { path: &'a Path, message: &'a str },
-    /// A checkpoint could not be written.
-    NotSaved { folder: &'a Path, message: &'a str },
-    /// The weights that it starts from are not taken just as they are.
-    Weights { message: &'a str },
-}
-
 /// Why a trial cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error("group {group} of `optimizer.groups` takes no parameter of `{model}`")]
+    Group { group: usize, model: &'static str },
     #[error(transparent)]
     Weights(#[from] weights::Error),
     #[error(transparent)]
@@ -93,7 +60,7 @@ pub struct Outcome {
     /// Why it diverged.
     pub reason: Option<String>,
     pub rows: Vec<Row>,
-    /// The net's parameters at the end.
+    /// The net's parameters at the end, those that were evaluated.
     pub params: Params,
 }
 
@@ -127,10 +94,10 @@ pub fn train(
         observer.note(&Note::Weights { message });
     }
     let mut ended = None;
-    for epoch in start.epoch..config.epochs {
+    for epoch in start.epoch..config.rounds() {
         let first = if epoch == start.epoch { start.step } else { 0 };
         ended = match trial.epoch(Position { epoch, step: first }, &mut keeper, observer)? {
-            Epoch::Whole => None,
+            Epoch::Whole | Epoch::Spent => None,
             Epoch::Diverged(reason) => Some(reason),
             Epoch::Stopped { saved } => return Ok(Ending::Stopped { step: trial.steps, saved }),
         };
@@ -142,15 +109,18 @@ pub fn train(
             break;
         }
         let (validation, test) = trial.evaluate(data)?;
-        trial.recorder.epoch(&trial.clock, trial.lr, train, validation, test);
-        trial.tally = Tally::default();
+        trial.recorder.epoch(trial.task, &trial.clock, trial.lr, [train, test], validation);
+        trial.tally = Tally::new(trial.task);
         observer.epoch(epoch, train, test);
         if !test.loss.is_finite() {
             ended = Some(format!("test loss is {} after epoch {}", test.loss, epoch + 1));
             break;
         }
+        if trial.is_spent() {
+            break;
+        }
         let end = Position { epoch: epoch + 1, step: 0 };
-        if let Some(keeper) = keeper.as_mut().filter(|_| end.epoch < config.epochs) {
+        if let Some(keeper) = keeper.as_mut().filter(|_| end.epoch < config.rounds()) {
             let stops = keeper.stops();
             let saved = (stops || keeper.is_due_after(epoch)) && keeper.save(&trial, end, observer);
             if stops {
@@ -160,20 +130,16 @@ pub fn train(
     }
     trial.recorder.broken(data.broken().len());
     trial.recorder.end(&trial.clock, data.train.len(), trial.net.params.count(), &trial.optimizer.factors());
+    trial.go_to_evaluated()?;
     let status = if ended.is_some() { Status::Diverged } else { Status::Finished };
     Ok(Ending::Ended(Outcome { status, reason: ended, rows: trial.recorder.rows, params: trial.net.params }))
-}
-
-/// What the net is to take and give for the data of a trial.
-#[must_use]
-pub fn shape(data: &DataConfig) -> Shape {
-    let crate::data::Shape { channels, height, width, classes } = data.kind.shape();
-    Shape { channels, height, width, classes }
 }
 
 /// How an epoch of training ended.
 enum Epoch {
     Whole,
+    /// In the middle, because there was no more time.
+    Spent,
     /// Why.
     Diverged(String),
     /// In the middle, because somebody asked for it.
@@ -187,10 +153,13 @@ const LOOK_EVERY: usize = 10;
 
 struct Trial<'a> {
     config: &'a Config,
+    task: Task,
     device: &'a Device,
     net: Net,
     optimizer: Optimizer,
     loader: Loader,
+    /// Those of the epoch that is under way.
+    batches: Option<Batches>,
     clock: Arc<Clock>,
     recorder: Recorder,
     tally: Tally,
@@ -204,12 +173,7 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     fn new(config: &'a Config, data: &Dataset, device: &'a Device) -> Result<Self, Error> {
-        let shape = shape(&config.data);
-        let net = config.model.build_for(shape, config.seed, config.dtype.candle(), device, config.engine.conv)?;
-        let mut remarks = Vec::new();
-        if let Some(path) = &config.init_from {
-            remarks = weights::load(&net.params, path)?.remarks(path);
-        }
+        let (net, remarks) = start(config, device)?;
         let mut optimizer = Optimizer::new(&config.optimizer, &net.params);
         if config.probe {
             optimizer.probe();
@@ -219,7 +183,9 @@ impl<'a> Trial<'a> {
             loader: Loader::new(data.train.clone(), &config.data.augment, config.batch, config.seed)?,
             clock: Arc::new(Clock::new(device)),
             recorder: Recorder::default(),
-            tally: Tally::default(),
+            tally: Tally::new(Task::of(config)),
+            task: Task::of(config),
+            batches: None,
             steps: 0,
             lr: 0.0,
             remarks,
@@ -229,31 +195,25 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// One epoch of training, from a step on.
+    /// One epoch of training, or what lies between two evaluations, from a step on.
     fn epoch(
         &mut self,
         start: Position,
         keeper: &mut Option<&mut Keeper>,
         observer: &mut dyn Observer,
     ) -> Result<Epoch, optim::Error> {
-        let (epoch, steps) = (start.epoch, self.loader.steps());
+        let (epoch, every, total) = (start.epoch, self.config.evaluation_steps(), self.config.total_steps());
+        let steps = every.min(total - epoch * every);
         let clock = self.clock.clone();
+        self.catch_up()?;
         let mut running = clock.start();
-        let mut batches = self.loader.epoch(epoch)?;
-        if start.step > 0 {
-            drop(running);
-            for _ in 0..start.step {
-                batches.next().transpose()?;
-            }
-            running = clock.start();
-        }
         for step in start.step..steps {
-            let Some(batch) = self.next(&mut batches)? else {
-                return Err(candle_core::Error::msg(format!("batches ended at step {step} of {steps}")).into());
-            };
-            self.lr = self.config.schedule.lr(Moment { epoch, epochs: self.config.epochs, step, steps });
-            let (loss, gradients) = self.differentiate(&batch)?;
-            let samples = batch.labels.dim(0)?;
+            let batch = self.next()?;
+            let of_epoch = self.loader.steps();
+            self.lr = self.config.schedule.lr(Moment { step: self.steps, of_epoch, total });
+            let (loss, mut gradients) = self.differentiate(&batch)?;
+            observer.gradients(&mut gradients);
+            let samples = self.task.terms(&batch.targets);
             let context = Step { index: self.steps, lr: self.lr, samples, params: &self.net.params, clock: &clock };
             match self.optimizer.step(gradients, &context) {
                 Err(error @ optim::Error::NotInvertible { .. }) => return Ok(Epoch::Diverged(error.to_string())),
@@ -272,8 +232,13 @@ impl<'a> Trial<'a> {
                     return Ok(Epoch::Diverged(format!("loss is {loss} in step {}", self.steps)));
                 }
                 drop(running);
-                observer.step(&Progress { epoch, step: step + 1, steps, loss, seconds: clock.total() });
+                let seconds = clock.total();
+                self.recorder.loss(loss);
+                observer.step(&Progress { epoch, step: step + 1, steps: every, loss, seconds });
                 running = clock.start();
+            }
+            if self.is_spent() {
+                return Ok(Epoch::Spent);
             }
             let Some(keeper) = keeper.as_mut().filter(|keeper| keeper.stops() || keeper.is_due()) else { continue };
             drop(running);
@@ -287,17 +252,42 @@ impl<'a> Trial<'a> {
         Ok(Epoch::Whole)
     }
 
-    fn next(
-        &self,
-        batches: &mut impl Iterator<Item = candle_core::Result<Batch>>,
-    ) -> candle_core::Result<Option<Batch>> {
+    /// Whether it has trained for as long as it may.
+    fn is_spent(&self) -> bool {
+        self.config.max_seconds.is_some_and(|most| self.clock.total() >= most)
+    }
+
+    /// In the middle of an epoch of the data, passes over what was seen of it.
+    fn catch_up(&mut self) -> candle_core::Result<()> {
+        let (epoch, seen) = (self.steps / self.loader.steps(), self.steps % self.loader.steps());
+        if self.batches.is_none() && seen > 0 {
+            let mut batches = self.loader.epoch(epoch)?;
+            for _ in 0..seen {
+                batches.next().transpose()?;
+            }
+            self.batches = Some(batches);
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> candle_core::Result<Batch> {
+        let of_epoch = self.loader.steps();
+        let mut batches = match self.batches.take() {
+            Some(batches) => batches,
+            None => self.loader.epoch(self.steps / of_epoch)?,
+        };
         let _data = self.clock.phase(Phase::Data);
-        batches.next().map(|batch| batch?.to(self.device, self.config.dtype.candle())).transpose()
+        let Some(batch) = batches.next() else {
+            candle_core::bail!("batches ended at step {} of {of_epoch}", self.steps % of_epoch)
+        };
+        // The last one ends its epoch.
+        self.batches = Some(batches).filter(|_| !(self.steps + 1).is_multiple_of(of_epoch));
+        batch?.to(self.device, self.config.dtype.candle())
     }
 
     /// The mean loss of a batch and its gradients, moments captured on the way where the optimizer listens.
     fn differentiate(&mut self, batch: &Batch) -> candle_core::Result<(Tensor, Updates)> {
-        let images = batch.labels.dim(0)?;
+        let images = batch.targets.dim(0)?;
         // A batch that misses images may not divide evenly, or hold less than one image a part.
         let parts = self.config.accumulate.min(images);
         let mut random = Random::new(self.config.seed, &format!("fisher/{}", self.steps));
@@ -305,8 +295,8 @@ impl<'a> Trial<'a> {
         for part in 0..parts {
             let start = part * images / parts;
             let size = (part + 1) * images / parts - start;
-            let part =
-                Batch { images: batch.images.narrow(0, start, size)?, labels: batch.labels.narrow(0, start, size)? };
+            let [inputs, targets] = [&batch.inputs, &batch.targets].map(|all| all.narrow(0, start, size));
+            let part = Batch { inputs: inputs?, targets: targets? };
             let (loss, gradients) = self.differentiate_part(&part, images, &mut random)?;
             sum = Some(match sum {
                 Some((losses, sums)) => ((losses + loss)?, sums.add(&gradients)?),
@@ -328,18 +318,19 @@ impl<'a> Trial<'a> {
         let pass = Pass::Training { tap, clock: self.clock.clone() };
         let (logits, loss) = {
             let _forward = self.clock.phase(Phase::Forward);
-            let logits = self.net.forward(&batch.images, &pass)?;
-            let loss = cross_entropy(&logits, &batch.labels, self.config.label_smoothing)?;
+            let logits = self.net.forward(&batch.inputs, &pass)?;
+            let loss = self.task.loss(&logits, &batch.targets, self.config.label_smoothing)?;
             (logits, loss)
         };
         if let Some((tap, fisher)) = &listener {
             // The zoo's nets use each layer once.
             tap.set_whole(self.config.accumulate == 1);
-            curvature::capture(tap, *fisher, &logits, images, random, &self.clock)?;
+            tap.set_terms(self.task.terms(&batch.targets) / batch.targets.dim(0)?);
+            curvature::capture(self.task, tap, *fisher, &logits, images, random, &self.clock)?;
         }
         let _backward = self.clock.phase(Phase::Backward);
-        self.tally.add(&loss, &logits, &batch.labels)?;
-        let part = batch.labels.dim(0)?;
+        self.tally.add(&loss, &logits, &batch.targets)?;
+        let part = batch.targets.dim(0)?;
         let loss = if part == images { loss } else { (loss * (part as f64 / images as f64))? };
         let gradients = self.net.params.gradients(&nn::backward(&loss)?)?;
         let value = loss.detach();
@@ -348,11 +339,26 @@ impl<'a> Trial<'a> {
         Ok((value, gradients))
     }
 
-    /// Scores on the validation and test images, outside the clock.
+    /// Scores on the validation and test images, outside the clock, at the point that the optimizer has evaluated.
     fn evaluate(&self, data: &Dataset) -> candle_core::Result<(Option<Score>, Score)> {
-        let score =
-            |images| evaluate::score(&self.net, images, self.config.batch, self.config.dtype.candle(), self.device);
+        let dtype = self.config.dtype.candle();
+        let score = |examples| evaluate::score(self.task, &self.net, examples, self.config.batch, dtype, self.device);
+        let trained = self.go_to_evaluated()?;
         let validation = data.validation.as_ref().map(score).transpose()?;
-        Ok((validation, score(&data.test)?))
+        let test = score(&data.test)?;
+        if let Some(trained) = trained {
+            self.net.params.set(&trained)?;
+        }
+        Ok((validation, test))
+    }
+
+    /// Moves the net to the point that the optimizer has evaluated, if that is another one; gives back where it was.
+    fn go_to_evaluated(&self) -> candle_core::Result<Option<Vec<Tensor>>> {
+        let params = &self.net.params;
+        let Some(point) = self.optimizer.evaluated(params)? else { return Ok(None) };
+        let trained = params.params.iter().map(|param| param.var.as_detached_tensor().copy());
+        let trained = trained.collect::<candle_core::Result<_>>()?;
+        params.set(&point)?;
+        Ok(Some(trained))
     }
 }

@@ -8,7 +8,7 @@ use crate::record::{Metric, Row, Scope};
 use crate::state::State;
 
 use super::memory;
-use super::tally::Score;
+use super::task::{Score, Task};
 
 /// The rows of one trial so far.
 #[derive(Debug, Default)]
@@ -34,16 +34,21 @@ impl Recorder {
         self.push(Scope::Step, Metric::StepSeconds, took);
     }
 
-    /// After an epoch, counted from 0, and its evaluation.
-    pub fn epoch(&mut self, clock: &Clock, lr: f64, train: Score, validation: Option<Score>, test: Score) {
+    /// That of the last step's batch.
+    pub fn loss(&mut self, loss: f64) {
+        self.push(Scope::Step, Metric::Loss, loss);
+    }
+
+    /// After an epoch, counted from 0, and its evaluation: scores in training, and on the validation and the test set.
+    pub fn epoch(&mut self, task: Task, clock: &Clock, lr: f64, [train, test]: [Score; 2], validation: Option<Score>) {
         self.seconds = clock.total();
-        self.score(Scope::Train, train);
+        self.score(task, &Scope::Train, train);
         self.push(Scope::Train, Metric::Lr, lr);
         self.phases(clock);
         if let Some(validation) = validation {
-            self.score(Scope::Validation, validation);
+            self.score(task, &Scope::Validation, validation);
         }
-        self.score(Scope::Test, test);
+        self.score(task, &Scope::Test, test);
     }
 
     /// Image files that were left out, if there were any.
@@ -111,9 +116,10 @@ impl Recorder {
         self.last_epoch = seconds;
     }
 
-    fn score(&mut self, scope: Scope, score: Score) {
-        self.push(scope.clone(), Metric::Loss, score.loss);
-        self.push(scope, Metric::Accuracy, score.accuracy);
+    fn score(&mut self, task: Task, scope: &Scope, score: Score) {
+        for (metric, value) in task.metrics(score) {
+            self.push(scope.clone(), metric, value);
+        }
     }
 
     fn push(&mut self, scope: Scope, metric: Metric, value: f64) {
@@ -127,6 +133,7 @@ const fn metric(quantity: Quantity) -> Metric {
     match quantity {
         Quantity::Branch => Metric::Branch,
         Quantity::Residual => Metric::Residual,
+        Quantity::StaleResidual => Metric::StaleResidual,
         Quantity::Drift => Metric::Drift,
         Quantity::MaxEigenvalue => Metric::MaxEigenvalue,
         Quantity::Damping => Metric::Damping,
@@ -135,6 +142,10 @@ const fn metric(quantity: Quantity) -> Metric {
         Quantity::Seconds => Metric::RefreshSeconds,
         Quantity::Cosine => Metric::Cosine,
         Quantity::KlStep => Metric::KlStep,
+        Quantity::OffDiagonal => Metric::OffDiagonal,
+        Quantity::SmallestSingularValue => Metric::SmallestSingularValue,
+        Quantity::LargestSingularValue => Metric::LargestSingularValue,
+        Quantity::Distance => Metric::EvaluatedDistance,
     }
 }
 

@@ -1,36 +1,37 @@
-//! Sums of loss and hits over batches, kept on the device until somebody asks.
+//! Sums of loss and of what a task is judged by, over batches, kept on the device until somebody asks.
 
-use candle_core::{D, DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
+use super::task::{Score, Task};
 use crate::state::State;
 
-/// Loss and accuracy over the images seen so far.
-#[derive(Debug, Default)]
+/// What was seen so far.
+#[derive(Debug)]
 pub struct Tally {
-    /// Sum of losses and number of hits.
+    task: Task,
+    /// Of losses, and of what the task is judged by.
     sums: Option<[Tensor; 2]>,
-    images: usize,
-}
-
-/// Means over a set of images.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Score {
-    pub loss: f64,
-    /// The share of images whose label has the largest logit.
-    pub accuracy: f64,
+    terms: usize,
 }
 
 impl Tally {
+    /// Nothing seen.
+    #[must_use]
+    pub const fn new(task: Task) -> Self {
+        Self { task, sums: None, terms: 0 }
+    }
+
     /// Adds a batch with its mean `loss`.
-    pub fn add(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<()> {
-        let batch = labels.dim(0)?;
-        let hits = logits.detach().argmax(D::Minus1)?.eq(labels)?.to_dtype(DType::F64)?.sum_all()?;
-        let loss = (loss.detach().to_dtype(DType::F64)? * batch as f64)?;
+    pub fn add(&mut self, loss: &Tensor, outputs: &Tensor, targets: &Tensor) -> Result<()> {
+        let terms = self.task.terms(targets);
+        let measure = self.task.measure(outputs, targets)?;
+        let loss = (loss.detach().to_dtype(DType::F64)? * terms as f64)?;
+        let measure = measure.unwrap_or_else(|| loss.clone());
         self.sums = Some(match self.sums.take() {
-            Some([losses, all_hits]) => [(losses + loss)?, (all_hits + hits)?],
-            None => [loss, hits],
+            Some([losses, measures]) => [(losses + loss)?, (measures + measure)?],
+            None => [loss, measure],
         });
-        self.images += batch;
+        self.terms += terms;
         Ok(())
     }
 
@@ -38,23 +39,24 @@ impl Tally {
     pub fn state(&self) -> State {
         let mut state = State::new();
         state.put_all("sums", self.sums.iter().flatten());
-        state.put_number("images", self.images as f64);
+        state.put_number("images", self.terms as f64);
         state
     }
 
     /// What [`Tally::state`] gave away, on `device`.
-    pub fn load(mut state: State, device: &Device) -> Result<Self> {
+    pub fn load(task: Task, mut state: State, device: &Device) -> Result<Self> {
         state.to_device(device)?;
         let sums = state.take_all("sums", 2)?.try_into().ok();
-        let tally = Self { sums, images: state.take_count("images")? };
+        let tally = Self { task, sums, terms: state.take_count("images")? };
         state.finish()?;
         Ok(tally)
     }
 
-    /// The means so far; NaN over no images.
+    /// The means so far; NaN over nothing.
     pub fn score(&self) -> Result<Score> {
-        let Some([losses, hits]) = &self.sums else { return Ok(Score { loss: f64::NAN, accuracy: f64::NAN }) };
-        let mean = |sum: &Tensor| Ok::<f64, candle_core::Error>(sum.to_scalar::<f64>()? / self.images as f64);
-        Ok(Score { loss: mean(losses)?, accuracy: mean(hits)? })
+        let goal = self.task.goal();
+        let Some([losses, measures]) = &self.sums else { return Ok(Score { loss: f64::NAN, value: f64::NAN, goal }) };
+        let mean = |sum: &Tensor| Ok::<f64, candle_core::Error>(sum.to_scalar::<f64>()? / self.terms as f64);
+        Ok(Score { loss: mean(losses)?, value: mean(measures)?, goal })
     }
 }

@@ -120,7 +120,7 @@ mod tests {
     use super::{backward, order};
     use crate::clock::Clock;
     use crate::nn::op::{loss::cross_entropy, relu::relu};
-    use crate::nn::zoo::{ModelConfig, Shape, Wide};
+    use crate::nn::zoo::{Images, ModelConfig, Wide};
     use crate::nn::{Init, Pass};
     use candle_core::{DType, Device, Result, Tensor, Var};
     use std::sync::Arc;
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn nets_are_made_of_our_operations_alone_and_both_ways_agree() -> Result<()> {
         let wide = Wide { width: 2, init: Init::Torch };
-        let shape = Shape { channels: 3, height: 32, width: 32, classes: 5 };
+        let shape = Images { channels: 3, height: 32, width: 32, classes: 5 };
         let models = [
             ModelConfig::Lenet { init: Init::Torch },
             ModelConfig::Resnet18(wide),

@@ -11,8 +11,8 @@ use candle_core::{D, DType, Result, Tensor};
 use super::host::{self, Kernel, Real};
 use super::{Operation, Value, apply, window::Window};
 use crate::clock::{Clock, Phase};
-use crate::kernel::{self, conv::Engine};
-use crate::param::{BlockId, Capture, Demand, Tap};
+use crate::kernel::{self, Engine};
+use crate::param::{BlockId, Capture, Tap};
 
 /// What a layer needs to hand its second moments on.
 #[derive(Debug, Clone)]
@@ -83,10 +83,11 @@ impl Rows {
         window.fold(&slices?, height, width)
     }
 
-    /// One input row an image, the mean of its rows, with a one appended for a bias: `N × d_in (+ 1)`.
+    /// One input row an example, the mean of its rows, with a one appended for a bias: `N × d_in (+ 1)`.
     fn pooled(self, x: &Tensor, bias: bool) -> Result<Tensor> {
         let rows = match self {
-            Self::Plain => self.of(x)?,
+            Self::Plain if x.rank() > 2 => x.flatten(1, x.rank() - 2)?.mean(1)?,
+            Self::Plain => x.clone(),
             Self::Patches(window) => {
                 let means = window.slices(x, 0.0)?.into_iter().map(|slice| slice.mean((1, 2)));
                 Tensor::cat(&means.collect::<Result<Vec<_>>>()?, 1)?
@@ -95,12 +96,9 @@ impl Rows {
         with_ones(&at_least_f32(&rows)?, bias)
     }
 
-    /// One gradient row an image, the sum of its rows: `N × d_out`.
-    fn added_up(self, grad: &Tensor) -> Result<Tensor> {
-        let rows = match self {
-            Self::Plain => grad.reshape(((), grad.dim(D::Minus1)?))?,
-            Self::Patches(_) => grad.sum((1, 2))?,
-        };
+    /// One gradient row an example, the sum of its rows: `N × d_out`.
+    fn added_up(grad: &Tensor) -> Result<Tensor> {
+        let rows = if grad.rank() > 2 { grad.flatten(1, grad.rank() - 2)?.sum(1)? } else { grad.clone() };
         at_least_f32(&rows)
     }
 
@@ -199,36 +197,37 @@ impl Affine {
     /// Reduces input rows and gradient rows to second moments, if this pass is to capture any.
     fn record(&self, x: &Tensor, grad: &Tensor, bias: bool) -> Result<()> {
         let Some(Recorder { block, tap, clock }) = &self.recorder else { return Ok(()) };
-        let demand = tap.demand();
-        if demand == Demand::Nothing {
+        let [takes_inputs, takes_output_grads] = tap.takes();
+        if !takes_inputs && !takes_output_grads {
             return Ok(());
         }
         let _moments = clock.phase(Phase::Moments);
         let outputs = grad.dim(D::Minus1)?;
         let kernel = Kernel::of(x);
-        let inputs = (demand == Demand::Moments).then(|| match kernel {
+        let inputs = takes_inputs.then(|| match kernel {
             _ if tap.pools() => self.rows.pooled(x, bias),
             Kernel::Single => self.host_inputs::<f32>(x, outputs, bias),
             Kernel::Double => self.host_inputs::<f64>(x, outputs, bias),
             Kernel::None => self.portable_inputs(x, bias),
         });
-        let output_grads = match kernel {
-            _ if tap.pools() => self.rows.added_up(grad)?,
-            Kernel::Single => host_gram::<f32>(grad)?,
-            Kernel::Double => host_gram::<f64>(grad)?,
-            Kernel::None => gram(&at_least_f32(&grad.reshape(((), outputs))?)?)?,
-        };
+        let output_grads = takes_output_grads.then(|| match kernel {
+            _ if tap.pools() => Rows::added_up(grad),
+            Kernel::Single => host_gram::<f32>(grad),
+            Kernel::Double => host_gram::<f64>(grad),
+            Kernel::None => gram(&at_least_f32(&grad.reshape(((), outputs))?)?),
+        });
         let count = grad.elem_count() / outputs;
         let samples = match self.rows {
-            Rows::Plain => count,
-            Rows::Patches(_) => x.dim(0)?,
+            Rows::Plain if !tap.pools() => count,
+            _ => x.dim(0)?,
         };
         tap.send(Capture {
             block: *block,
             inputs: inputs.transpose()?,
-            output_grads,
+            output_grads: output_grads.transpose()?,
             samples,
             positions: count / samples,
+            terms: tap.terms(),
             whole: tap.is_whole(),
         })
     }
@@ -326,7 +325,7 @@ mod tests {
             batch in 1usize..4,
         ) {
             let window = Window { kernel, stride, padding };
-            let affine = Affine { rows: Rows::Patches(window), recorder: None, engine: Engine::Auto };
+            let affine = Affine { rows: Rows::Patches(window), recorder: None, engine: Engine::AUTO };
             let args = [random(&[batch, height, width, inputs]), random(&[kernel, kernel, inputs, outputs]), random(&[outputs])];
             let theirs = affine.portable(&args).unwrap();
             let Value::Host(ours, _) = affine.on_host::<f64>(&args).unwrap() else { panic!("not a kernel's value") };
@@ -364,19 +363,19 @@ mod tests {
                 check::random(&[kernel, kernel, inputs, outputs], 2),
                 check::random(&[outputs], 3),
             ];
-            check::gradients(&args, |args| conv2d(&args[0], &args[1], Some(&args[2]), window, None, Engine::Auto));
+            check::gradients(&args, |args| conv2d(&args[0], &args[1], Some(&args[2]), window, None, Engine::AUTO));
             let args = [
                 check::random(&[2, height, inputs], 1),
                 check::random(&[inputs, outputs], 2),
                 check::random(&[outputs], 3),
             ];
-            check::gradients(&args, |args| linear(&args[0], &args[1], Some(&args[2]), None, Engine::Auto));
+            check::gradients(&args, |args| linear(&args[0], &args[1], Some(&args[2]), None, Engine::AUTO));
         }
     }
 
     #[test]
     fn nothing_is_computed_for_what_is_not_tracked() {
-        let affine = Affine { rows: Rows::Plain, recorder: None, engine: Engine::Auto };
+        let affine = Affine { rows: Rows::Plain, recorder: None, engine: Engine::AUTO };
         let (x, weight) = (random(&[3, 4]), Var::from_tensor(&random(&[4, 5])).unwrap());
         let grads = affine.host_backward::<f64>(&[&x, weight.as_tensor()], &random(&[3, 5])).unwrap();
         assert!(grads[0].is_none() && grads[1].is_some());

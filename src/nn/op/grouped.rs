@@ -7,7 +7,7 @@ use candle_core::{D, Result, Tensor};
 
 use super::host::{self, Kernel, Real};
 use super::{Operation, Value, apply, window::Window};
-use crate::kernel::{Geometry, conv::Engine, grouped as kernel};
+use crate::kernel::{Engine, Geometry, grouped as kernel};
 
 /// Convolution of `x`, `N×H×W×C_in`, with `weight`, `k×k×(C_in/groups)×C_out`: `N×H'×W'×C_out`.
 pub fn grouped_conv2d(x: &Tensor, weight: &Tensor, window: Window, groups: usize, engine: Engine) -> Result<Tensor> {
@@ -149,7 +149,7 @@ mod tests {
             kernel in 1usize..5, stride in 1usize..4, padding in 0usize..3, height in 4usize..9, width in 4usize..9,
             (groups, inputs, outputs) in prop_oneof![(1usize..12, 1usize..4, 1usize..4), (2usize..20, Just(1), Just(1))],
         ) {
-            let operation = Grouped { window: Window { kernel, stride, padding }, groups, engine: Engine::Auto };
+            let operation = Grouped { window: Window { kernel, stride, padding }, groups, engine: Engine::AUTO };
             let args = [random(&[2, height, width, groups * inputs], 1), random(&[kernel, kernel, inputs, groups * outputs], 2)];
             let theirs = operation.portable(&args).unwrap();
             let Value::Host(ours, _) = operation.on_host::<f64>(&args).unwrap() else { panic!("not a kernel's value") };
@@ -170,7 +170,7 @@ mod tests {
         ) {
             let window = Window { kernel, stride, padding };
             let args = [random(&[2, 5, 6, groups * inputs], 1), random(&[kernel, kernel, inputs, groups * outputs], 2)];
-            check::gradients(&args, |args| grouped_conv2d(&args[0], &args[1], window, groups, Engine::Auto));
+            check::gradients(&args, |args| grouped_conv2d(&args[0], &args[1], window, groups, Engine::AUTO));
         }
     }
 
@@ -179,7 +179,7 @@ mod tests {
         let window = Window { kernel: 1, stride: 1, padding: 0 };
         let refused = |inputs: usize, weight: [usize; 2], groups| {
             let (x, weight) = (random(&[1, 2, 2, inputs], 1), random(&[1, 1, weight[0], weight[1]], 2));
-            grouped_conv2d(&x, &weight, window, groups, Engine::Auto).is_err()
+            grouped_conv2d(&x, &weight, window, groups, Engine::AUTO).is_err()
         };
         assert!(!refused(4, [2, 6], 2));
         assert!(refused(4, [2, 5], 2) && refused(5, [2, 6], 2) && refused(4, [1, 6], 2) && refused(4, [2, 6], 0));

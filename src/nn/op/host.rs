@@ -5,6 +5,7 @@ use candle_core::{DType, Result, Shape, Tensor};
 use super::Value;
 use super::window::Window;
 use crate::kernel::Geometry;
+use crate::linalg::has_kernels;
 pub use crate::linalg::{Real, read};
 
 /// What kernels can compute in, if they can at all: elsewhere, and in other types, candle operations do it.
@@ -18,7 +19,7 @@ pub enum Kernel {
 impl Kernel {
     /// For operations on tensors like this one.
     pub fn of(x: &Tensor) -> Self {
-        match (x.device().is_cpu(), x.dtype()) {
+        match (has_kernels(x), x.dtype()) {
             (true, DType::F32) => Self::Single,
             (true, DType::F64) => Self::Double,
             _ => Self::None,

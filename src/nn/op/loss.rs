@@ -1,27 +1,43 @@
-//! Softmax cross-entropy, averaged over the batch, with label smoothing as in PyTorch.
+//! Losses: softmax cross-entropy, averaged over the batch and its tokens, with label smoothing as in PyTorch; and those of numbers, summed
+//! over an example's and averaged over the batch.
 
 use candle_core::{D, Result, Tensor};
 
+use super::sigmoid::sigmoid;
 use super::{Operation, Value, apply};
 
-/// The mean loss of `logits`, `N×K`, under `labels`, `N` whole numbers below K: a scalar.
+/// The mean loss of `logits`, `…×K`, under `labels`, `…` whole numbers below K: a scalar. There is a term a label: one an image, or one a
+/// token.
 ///
 /// With smoothing ε the target puts `1 − ε + ε/K` on the label and `ε/K` on every other class.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor> {
-    let classes = logits.dim(1)?;
+    let classes = logits.dim(D::Minus1)?;
     let target = one_hot(labels, classes, logits)?.affine(1.0 - smoothing, smoothing / classes as f64)?;
     apply(CrossEntropy { target }, &[logits])
 }
 
-/// `softmax(logits)` by rows, detached.
+/// Half the sum of squared errors of `outputs`, `N×K`, the mean over N: up to a constant the negative logarithm of a normal density of
+/// variance 1.
+pub fn squared(outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let errors = (outputs - targets.to_dtype(outputs.dtype())?)?;
+    errors.sqr()?.sum_all()?.affine(0.5 / outputs.dim(0)? as f64, 0.0)
+}
+
+/// Sigmoid cross-entropy of `logits`, `N×K`, under `targets` in [0, 1], summed over K, the mean over N:
+/// `−t log σ(z) − (1 − t) log σ(−z)`.
+pub fn bernoulli(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    apply(Bernoulli { targets: targets.to_dtype(logits.dtype())? }, &[logits])
+}
+
+/// `softmax(logits)` over the last axis, detached.
 pub fn softmax(logits: &Tensor) -> Result<Tensor> {
     log_softmax(&logits.detach())?.exp()
 }
 
-/// `N×K` with a one at each label, in the type and place of `like`.
+/// `…×K` with a one at each label, in the type and place of `like`.
 pub fn one_hot(labels: &Tensor, classes: usize, like: &Tensor) -> Result<Tensor> {
     let columns = Tensor::arange(0u32, classes as u32, like.device())?;
-    labels.unsqueeze(1)?.broadcast_eq(&columns.unsqueeze(0)?)?.to_dtype(like.dtype())
+    labels.unsqueeze(D::Minus1)?.broadcast_eq(&columns)?.to_dtype(like.dtype())
 }
 
 fn log_softmax(logits: &Tensor) -> Result<Tensor> {
@@ -32,26 +48,54 @@ struct CrossEntropy {
     target: Tensor,
 }
 
+impl CrossEntropy {
+    /// How many terms the mean is taken over.
+    fn terms(&self) -> Result<f64> {
+        Ok((self.target.elem_count() / self.target.dim(D::Minus1)?) as f64)
+    }
+}
+
 impl Operation for CrossEntropy {
     fn name(&self) -> &'static str {
         "cross-entropy"
     }
 
     fn forward(&self, args: &[Tensor]) -> Result<Value> {
-        let batch = args[0].dim(0)? as f64;
-        Ok(Value::Tensor(((&self.target * log_softmax(&args[0])?)?.sum_all()? * (-1.0 / batch))?))
+        Ok(Value::Tensor(((&self.target * log_softmax(&args[0])?)?.sum_all()? * (-1.0 / self.terms()?))?))
     }
 
     fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
-        let batch = args[0].dim(0)? as f64;
-        let slope = ((softmax(args[0])? - &self.target)? / batch)?;
+        let slope = ((softmax(args[0])? - &self.target)? / self.terms()?)?;
+        Ok(vec![Some(slope.broadcast_mul(grad)?)])
+    }
+}
+
+struct Bernoulli {
+    targets: Tensor,
+}
+
+impl Operation for Bernoulli {
+    fn name(&self) -> &'static str {
+        "bernoulli"
+    }
+
+    fn forward(&self, args: &[Tensor]) -> Result<Value> {
+        let z = &args[0];
+        // max(z, 0) − tz + log(1 + e^(−|z|)), which does not overflow.
+        let terms = ((z.relu()? - (z * &self.targets)?)? + (z.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
+        Ok(Value::Tensor((terms.sum(D::Minus1)?.sum_all()? / z.dim(0)? as f64)?))
+    }
+
+    fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let z = args[0].detach();
+        let slope = ((sigmoid(&z)? - &self.targets)? / z.dim(0)? as f64)?;
         Ok(vec![Some(slope.broadcast_mul(grad)?)])
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::cross_entropy;
+    use super::{bernoulli, cross_entropy, squared};
     use crate::nn::op::check::{self, random};
     use candle_core::{Device, Result, Tensor};
     use proptest::prelude::*;
@@ -65,6 +109,24 @@ mod tests {
             let labels = Tensor::new(labels, &Device::Cpu).unwrap();
             check::gradients(&[random(&[batch, classes], 1)], |args| cross_entropy(&args[0], &labels, smoothing));
         }
+    }
+
+    #[test]
+    fn gradients_of_losses_of_numbers_are_those_of_finite_differences() {
+        let targets = Tensor::new(&[[0.0, 0.3, 1.0], [1.0, 0.0, 0.9]], &Device::Cpu).unwrap();
+        check::gradients(&[random(&[2, 3], 1)], |args| bernoulli(&args[0], &targets));
+        check::gradients(&[random(&[2, 3], 2)], |args| squared(&args[0], &targets));
+    }
+
+    #[test]
+    fn large_logits_do_not_overflow() -> Result<()> {
+        let loss = |z: f64, t: f64| -> Result<f64> {
+            bernoulli(&Tensor::new(&[[z]], &Device::Cpu)?, &Tensor::new(&[[t]], &Device::Cpu)?)?.to_scalar()
+        };
+        assert_eq!((loss(800.0, 0.0)?, loss(-800.0, 1.0)?, loss(800.0, 1.0)?), (800.0, 800.0, 0.0));
+        let by_hand = -(0.25 * (1.0 / (1.0 + (-2f64).exp())).ln() + 0.75 * (1.0 / (1.0 + 2f64.exp())).ln());
+        assert!((loss(2.0, 0.25)? - by_hand).abs() < 1e-12 && (loss(2.0, 0.26)? - by_hand).abs() > 1e-3);
+        Ok(())
     }
 
     /// Two classes: `−log p` of the label weighs 1 − ε/2, that of the other ε/2.

@@ -4,11 +4,13 @@
 //! one [`Operation`] over whole tensors. This is the seam for fast kernels too: an operation may compute on slices or in candle
 //! operations, its callers cannot tell. Activations are `N×H×W×C` throughout.
 
+pub mod attention;
 mod backward;
 #[cfg(test)]
 mod check;
 pub mod concat;
 pub mod conv;
+pub mod embedding;
 pub mod gelu;
 pub mod grouped;
 mod host;
@@ -17,7 +19,7 @@ pub mod loss;
 pub mod norm;
 pub mod pool;
 pub mod relu;
-pub mod softmax;
+pub mod sigmoid;
 pub mod window;
 
 use std::sync::{Arc, Mutex, PoisonError};

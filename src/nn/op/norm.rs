@@ -30,18 +30,17 @@ pub fn batch_norm(
     Ok((y, read(&saved)?))
 }
 
-/// `x · scale + shift`, channel by channel, no less than zero if `rectified`: detached.
-pub fn affine(x: &Tensor, scale: &Tensor, shift: &Tensor, rectified: bool) -> Result<Tensor> {
-    fn on_host<T: Real>(x: &Tensor, scale: &Tensor, shift: &Tensor, rectified: bool) -> Result<Tensor> {
-        let y =
-            host::read(&[x, scale, shift], |slices| kernel::affine::<T>(slices[0], slices[1], slices[2], rectified))?;
-        host::tensor(y, x.shape(), x)
+/// `(x − mean) · scale + shift`, channel by channel, no less than zero if `rectified`: detached.
+pub fn affine(x: &Tensor, [mean, scale, shift]: [&Tensor; 3], rectified: bool) -> Result<Tensor> {
+    fn on_host<T: Real>(args: [&Tensor; 4], rectified: bool) -> Result<Tensor> {
+        let of = |slices: &[&[T]]| kernel::affine(slices[0], [slices[1], slices[2], slices[3]], rectified);
+        host::tensor(host::read(&args, of)?, args[0].shape(), args[0])
     }
     match Kernel::of(x) {
-        Kernel::Single => on_host::<f32>(x, scale, shift, rectified),
-        Kernel::Double => on_host::<f64>(x, scale, shift, rectified),
+        Kernel::Single => on_host::<f32>([x, mean, scale, shift], rectified),
+        Kernel::Double => on_host::<f64>([x, mean, scale, shift], rectified),
         Kernel::None => {
-            let y = x.detach().broadcast_mul(scale)?.broadcast_add(shift)?;
+            let y = x.detach().broadcast_sub(mean)?.broadcast_mul(scale)?.broadcast_add(shift)?;
             if rectified { y.relu() } else { Ok(y) }
         }
     }
@@ -165,6 +164,20 @@ mod tests {
 
     fn close(ours: &[f64], theirs: &[f64]) -> bool {
         ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-10)
+    }
+
+    #[test]
+    fn a_channel_of_equal_numbers_becomes_its_shift_however_large_they_are() {
+        let large = [3.7e6f32, -1.1e-3, 9.3e20];
+        let x = Tensor::new(&large, &Device::Cpu).unwrap().broadcast_as((4, 7, 7, 3)).unwrap().contiguous().unwrap();
+        let [gamma, beta] = [[2f32, 2.0, 2.0], [0.3, -0.2, 0.1]].map(|row| Tensor::new(&row, &Device::Cpu).unwrap());
+        let (y, statistics) = batch_norm(&x, &gamma, &beta, 1e-5, false).unwrap();
+        assert_eq!(statistics.variance.to_vec1::<f32>().unwrap(), [0.0; 3]);
+        let rows = y.reshape(((), 3)).unwrap().to_vec2::<f32>().unwrap();
+        assert!(rows.iter().all(|row| row == &[0.3, -0.2, 0.1]), "{rows:?}");
+        // Control: with the mean taken into the shift nothing is left of it.
+        let scale = 2.0 / 1e-5f32.sqrt();
+        assert!(large[0] * scale + (0.3 - large[0] * scale) != 0.3);
     }
 
     proptest! {

@@ -1,24 +1,28 @@
+//! Why weights cannot be had.
+
 use std::fmt::{self, Display};
 use std::io;
 use std::path::PathBuf;
 
+use crate::text::Shown;
+
 /// Why weights cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot write `{}`: {source}", path.display())]
+    #[error("cannot write `{}`: {source}", path.shown())]
     Write { path: PathBuf, source: io::Error },
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {source}", path.shown())]
     Read { path: PathBuf, source: io::Error },
-    #[error("`{}` is neither safetensors nor a PyTorch checkpoint: {message}", path.display())]
+    #[error("`{}` is neither safetensors nor a PyTorch checkpoint: {message}", path.shown())]
     Format { path: PathBuf, message: String },
-    #[error("`{}` is a PyTorch checkpoint, but {message}\nhint: {hint}", path.display())]
+    #[error("`{}` is a PyTorch checkpoint, but {message}\nhint: {hint}", path.shown())]
     Checkpoint { path: PathBuf, message: String, hint: String },
-    #[error("`{}` does not fit: {misfit}\nhint: these weights belong to another model", path.display())]
+    #[error("`{}` does not fit: {misfit}\nhint: these weights belong to another model", path.shown())]
     Misfit { path: PathBuf, misfit: Misfit },
-    #[error("`{}` has {theirs} classes, {ours} expected\nhint: evaluate it on the data set that it was trained on", path.display())]
+    #[error("`{}` has {theirs} classes, not {ours}\nhint: evaluate it on the data set that it was trained on", path.shown())]
     Classes { path: PathBuf, theirs: usize, ours: usize },
     /// Each with its count of bad values and of all.
-    #[error("`{}` holds NaN or infinite values: {}\nhint: the run that saved them had diverged", path.display(), some(tensors))]
+    #[error("`{}` holds NaN or infinite values: {}\nhint: the run that saved them had diverged", path.shown(), some(tensors))]
     NotFinite { path: PathBuf, tensors: Vec<String> },
     #[error("{}", crate::cause::message(.0))]
     Candle(#[from] candle_core::Error),

@@ -39,7 +39,7 @@ pub fn fit<'a>(
             None => misfit.missing.push(quoted(&param.name)),
             Some(theirs) if theirs.dims() == ours => fitting.push((param, convert(param, theirs)?)),
             Some(theirs) => {
-                misfit.shapes.push(format!("`{}` is {:?}, {ours:?} expected", param.name, theirs.dims()));
+                misfit.shapes.push(format!("`{}` is {:?}, not {ours:?}", param.name, theirs.dims()));
             }
         }
     }

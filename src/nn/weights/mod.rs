@@ -19,6 +19,7 @@ pub use error::{Error, Misfit};
 pub use fit::Anew;
 
 use crate::param::{Param, Params};
+use crate::text::Shown;
 
 /// Writes every parameter and running statistic, whole or not at all.
 pub fn save(params: &Params, path: &Path) -> Result<(), Error> {
@@ -61,7 +62,7 @@ impl Loaded {
     /// A line each.
     #[must_use]
     pub fn remarks(&self, path: &Path) -> Vec<String> {
-        let path = path.display();
+        let path = path.shown();
         let key = self.key.as_ref().map(|key| format!("`{path}`: reading the tensors under `{key}`"));
         let prefix = Some(&self.prefix).filter(|prefix| !prefix.is_empty());
         let prefix = prefix.map(|prefix| format!("`{path}`: names are read without `{prefix}`"));

@@ -1,6 +1,6 @@
 use super::{Anew, Loaded, load, save, set, write};
 use crate::nn::Net;
-use crate::nn::zoo::{ModelConfig, Shape};
+use crate::nn::zoo::{Images, ModelConfig};
 use allocation_counter::measure;
 use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ const AS_THEY_ARE: Loaded = Loaded { key: None, prefix: String::new(), anew: Non
 
 fn net(hidden: &[usize], classes: usize, seed: u64) -> Net {
     let model: ModelConfig = serde_json::from_value(serde_json::json!({ "mlp": { "hidden": hidden } })).unwrap();
-    let shape = Shape { channels: 1, height: 2, width: 3, classes };
+    let shape = Images { channels: 1, height: 2, width: 3, classes };
     model.build(shape, seed, DType::F32, &Device::Cpu).unwrap()
 }
 
@@ -74,12 +74,11 @@ fn weights_of_another_net_change_nothing_and_all_that_differs_is_named() {
     assert_eq!(
         says(&net(&[5], 5, 2)),
         format!(
-            "`fc1.weight` is [4, 6], [5, 6] expected, `fc1.bias` is [4], [5] expected, `fc2.weight` is [5, 4], [5, 5] expected{ends}"
+            "`fc1.weight` is [4, 6], not [5, 6], `fc1.bias` is [4], not [5], `fc2.weight` is [5, 4], not [5, 5]{ends}"
         )
     );
     assert_eq!(says(&net(&[], 5, 2)), format!("this model has no `fc2.bias`, `fc2.weight`{ends}"));
-    let lacks =
-        "it lacks `fc3.weight`, `fc3.bias`; `fc2.weight` is [5, 4], [4, 4] expected, `fc2.bias` is [5], [4] expected";
+    let lacks = "it lacks `fc3.weight`, `fc3.bias`; `fc2.weight` is [5, 4], not [4, 4], `fc2.bias` is [5], not [4]";
     assert_eq!(says(&net(&[4, 4], 5, 2)), format!("{lacks}{ends}"));
     let many = refused(&net(&[4], 5, 2), |tensors| tensors.extend((10..23).map(|i| (format!("x{i}"), zeros(&[1])))));
     assert!(many.contains("this model has no `x10`, `x11`") && many.contains(", `x19` and 3 more\nhint"), "{many}");
@@ -93,10 +92,10 @@ fn a_classifier_is_never_half_loaded() {
             tensors.iter_mut().filter(|(found, _)| found == name).for_each(|(_, t)| *t = zeros(shape));
         })
     };
-    assert!(set("fc2.bias", &[7]).contains("`fc2.weight` is [5, 4], [7, 4] expected\n"));
-    assert!(set("fc2.bias", &[6]).contains("`fc2.weight` is [5, 4], [7, 4] expected, `fc2.bias` is [6], [7] expected"));
+    assert!(set("fc2.bias", &[7]).contains("`fc2.weight` is [5, 4], not [7, 4]\n"));
+    assert!(set("fc2.bias", &[6]).contains("`fc2.weight` is [5, 4], not [7, 4], `fc2.bias` is [6], not [7]"));
     let without = refused(&tuned, |tensors| tensors.retain(|(name, _)| name != "fc2.bias"));
-    assert!(without.contains("it lacks `fc2.bias`; `fc2.weight` is [5, 4], [7, 4] expected"), "{without}");
+    assert!(without.contains("it lacks `fc2.bias`; `fc2.weight` is [5, 4], not [7, 4]"), "{without}");
 }
 
 #[test]

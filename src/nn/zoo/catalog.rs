@@ -1,12 +1,23 @@
 //! What can be named.
 
+use super::{Input, Shape};
 use crate::catalog::Entry;
+
+/// Whether the net of this name takes and gives this.
+pub fn fits(name: &str, Shape { input, outputs }: Shape) -> bool {
+    match (name, input) {
+        ("autoencoder", Input::Images { .. } | Input::Vectors { .. }) => outputs == input.size(),
+        ("gpt", Input::Tokens { .. }) | ("mlp", Input::Images { .. } | Input::Vectors { .. }) => true,
+        ("gpt", _) | (_, Input::Tokens { .. } | Input::Vectors { .. }) => false,
+        (_, Input::Images { .. }) => true,
+    }
+}
 
 /// Every model there is.
 pub const CATALOG: &[Entry] = &[
     Entry {
         name: "mlp",
-        help: "fully connected, ReLU between layers",
+        help: "fully connected, ReLU between layers; takes images and vectors",
         example: r#"model = { kind = "mlp", hidden = [64, 32] }"#,
     },
     Entry { name: "lenet", help: "LeNet-5 with ReLU and max pooling", example: r#"model = { kind = "lenet" }"# },
@@ -124,5 +135,15 @@ pub const CATALOG: &[Entry] = &[
         name: "vit-small",
         help: "vision transformer, 12 blocks of 6 heads, 384 wide; patch = 4 for 32×32, 16 for 224×224",
         example: r#"model = { kind = "vit-small", patch = 4 }"#,
+    },
+    Entry {
+        name: "gpt",
+        help: "decoder-only transformer for text, after GPT-2; takes tokens",
+        example: r#"model = { kind = "gpt", layers = 4, heads = 4, width = 128 }"#,
+    },
+    Entry {
+        name: "autoencoder",
+        help: "fully connected down to a code and back, sigmoids between layers; gives back images and vectors",
+        example: r#"model = { kind = "autoencoder", hidden = [1000, 500, 250, 30] }"#,
     },
 ];

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::Shape;
+use super::Images;
 use crate::nn::layer::{AveragePool, BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, Sequential};
 use crate::nn::op::concat::concat;
 use crate::nn::op::window::Window;
@@ -20,7 +20,7 @@ const SQUARE: Window = Window { kernel: 3, stride: 1, padding: 1 };
 const POOL: Window = Window { kernel: 2, stride: 2, padding: 0 };
 
 /// A densely connected net.
-pub fn build(store: &Store, depth: Depth, width: usize, shape: Shape) -> Result<Net> {
+pub fn build(store: &Store, depth: Depth, width: usize, shape: Images) -> Result<Net> {
     let growth = width / 2;
     let mut channels = 2 * growth;
     let mut root = Sequential::new().then(Conv2d::new(&store.at("conv1"), shape.channels, channels, SQUARE, false)?);

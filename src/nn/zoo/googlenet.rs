@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::Shape;
+use super::Images;
 use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, MaxPool, Sequential};
 use crate::nn::op::concat::concat;
 use crate::nn::op::window::Window;
@@ -32,7 +32,7 @@ const SQUARE: Window = Window { kernel: 3, stride: 1, padding: 1 };
 const HALVE: Window = Window { kernel: 3, stride: 2, padding: 1 };
 
 /// GoogLeNet, every branch scaled by `width`/64.
-pub fn build(store: &Store, width: usize, shape: Shape) -> Result<Net> {
+pub fn build(store: &Store, width: usize, shape: Images) -> Result<Net> {
     let scaled = |channels: usize| channels * width / 64;
     let stem = store.at("pre_layers");
     let mut root = conv_norm(Sequential::new(), &stem, 0, [shape.channels, scaled(192)], SQUARE)?;

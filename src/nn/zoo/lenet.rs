@@ -2,7 +2,7 @@
 
 use candle_core::Result;
 
-use super::Shape;
+use super::Images;
 use crate::nn::layer::{Conv2d, Flatten, Linear, MaxPool, Relu, Sequential};
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Store};
@@ -19,7 +19,7 @@ const fn left(size: usize) -> usize {
 }
 
 /// LeNet-5 for images of any shape from 16×16 on.
-pub fn build(store: &Store, shape: Shape) -> Result<Net> {
+pub fn build(store: &Store, shape: Images) -> Result<Net> {
     let features = 16 * left(shape.height) * left(shape.width);
     let root = Sequential::new()
         .then(Conv2d::new(&store.at("conv1"), shape.channels, 6, CONV, true)?)

@@ -3,7 +3,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::Shape;
+use super::Images;
 use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, GroupedConv2d, Layer, Linear, Relu, Sequential};
 use crate::nn::op::relu::add;
 use crate::nn::op::window::Window;
@@ -23,7 +23,7 @@ const fn square(stride: usize) -> Window {
 }
 
 /// The net with every layer's channels times `width`/64.
-pub fn build(store: &Store, width: usize, shape: Shape) -> Result<Net> {
+pub fn build(store: &Store, width: usize, shape: Images) -> Result<Net> {
     let scaled = |channels: usize| channels * width / 64;
     let mut inputs = scaled(32);
     let mut root = conv_norm(Sequential::new(), store, 1, [shape.channels, inputs], square(1))?.then(Relu);

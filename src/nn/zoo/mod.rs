@@ -1,13 +1,18 @@
 //! The model zoo: nets as the public pytorch-cifar collection builds and names them, with a `width`.
 
+mod autoencoder;
+mod batch;
 mod catalog;
 mod densenet;
 mod googlenet;
+mod gpt;
 mod lenet;
 mod mlp;
 mod mobilenet;
 mod preact;
 mod resnet;
+mod shape;
+mod transformer;
 mod vgg;
 mod vit;
 
@@ -15,19 +20,13 @@ use candle_core::{DType, Device, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use autoencoder::Autoencoder;
 pub use catalog::CATALOG;
+pub use gpt::Gpt;
+pub use shape::{Images, Input, Shape};
 
 use super::{Init, Net, Store};
-use crate::kernel::conv::Engine;
-
-/// What a net takes and gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
-    pub channels: usize,
-    pub height: usize,
-    pub width: usize,
-    pub classes: usize,
-}
+use crate::kernel::Engine;
 
 /// A model as an experiment file names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -66,6 +65,8 @@ pub enum ModelConfig {
     Resnet152Imagenet(Wide),
     VitTiny(Vit),
     VitSmall(Vit),
+    Gpt(Gpt),
+    Autoencoder(Autoencoder),
 }
 
 /// A model that comes in any width.
@@ -89,12 +90,32 @@ pub struct Vit {
     /// Channels of an attention head; 64 is the published size.
     #[serde(default = "published_width")]
     pub width: usize,
+    /// Written only where it is not the default, so that it changed no name of a trial.
+    #[serde(default, skip_serializing_if = "Pool::is_token")]
+    pub pool: Pool,
     #[serde(default)]
     pub init: Init,
 }
 
+/// What the head of a vision transformer sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pool {
+    /// A class token, which is put before the patches.
+    #[default]
+    Token,
+    /// The mean of the patches; there is no class token.
+    Mean,
+}
+
+impl Pool {
+    const fn is_token(&self) -> bool {
+        matches!(self, Self::Token)
+    }
+}
+
 impl Vit {
-    fn check(&self, shape: Shape) -> std::result::Result<(), String> {
+    fn check(&self, shape: Images) -> std::result::Result<(), String> {
         let (height, width, patch) = (shape.height, shape.width, self.patch);
         if patch == 0 || !height.is_multiple_of(patch) || !width.is_multiple_of(patch) {
             return Err(format!("images of {height}×{width} cannot be cut into patches of {patch}×{patch}"));
@@ -111,7 +132,7 @@ impl Wide {
     fn check(&self, narrowest: usize) -> std::result::Result<(), String> {
         match self.width {
             width if (narrowest..=4096).contains(&width) => Ok(()),
-            width => Err(format!("a width of {width}, from {narrowest} to 4096 expected")),
+            width => Err(format!("`width` must be from {narrowest} to 4096 (got {width})")),
         }
     }
 }
@@ -150,6 +171,8 @@ impl ModelConfig {
             Self::Resnet152Imagenet(_) => "resnet152-imagenet",
             Self::VitTiny(_) => "vit-tiny",
             Self::VitSmall(_) => "vit-small",
+            Self::Gpt(_) => "gpt",
+            Self::Autoencoder(_) => "autoencoder",
         }
     }
 
@@ -159,27 +182,53 @@ impl ModelConfig {
         matches!(self, Self::MobilenetV2(_) | Self::Resnext50(_))
     }
 
-    /// Whether this net can be built for images of this shape; says why not.
-    pub fn check(&self, shape: Shape) -> std::result::Result<(), String> {
-        if shape.classes == 0 || shape.channels == 0 || shape.height.min(shape.width) == 0 {
-            return Err("there is nothing in the images, or no class".into());
+    /// Whether this net can be built for inputs of this shape; says why not.
+    pub fn check(&self, shape: impl Into<Shape>) -> std::result::Result<(), String> {
+        let shape = shape.into();
+        if shape.input.size() == 0 || shape.outputs == 0 {
+            return Err(format!("there is nothing in the {}, or no class", shape.input.kind()));
         }
-        match self {
-            Self::Mlp { hidden, .. } if hidden.iter().any(|size| !(1..=65_536).contains(size)) => {
-                Err(format!("hidden layers {hidden:?}, sizes from 1 to 65536 expected"))
+        if !catalog::fits(self.name(), shape) {
+            return Err(self.misfit(shape));
+        }
+        match (self, shape.images()) {
+            (Self::Mlp { hidden, .. }, _) => mlp::check(hidden),
+            (Self::Gpt(gpt), _) => gpt.check(),
+            (Self::Autoencoder(autoencoder), _) => autoencoder.check(),
+            (_, Some(images)) => self.check_images(images),
+            (_, None) => Ok(()),
+        }
+    }
+
+    fn misfit(&self, shape: Shape) -> String {
+        let others = CATALOG.iter().map(|entry| entry.name).filter(|name| catalog::fits(name, shape));
+        let others: Vec<&str> = others.collect();
+        let others = others.join(", ");
+        match (self, shape.input) {
+            (Self::Autoencoder(_), Input::Images { .. } | Input::Vectors { .. }) => {
+                let (size, outputs) = (shape.input.size(), shape.outputs);
+                format!(
+                    "`autoencoder` gives back the {size} numbers of its input, not {outputs}, unless `data.target` is \"input\"; these nets do: {others}"
+                )
             }
+            _ => format!("`{}` takes no {}; these nets do: {others}", self.name(), shape.input.kind()),
+        }
+    }
+
+    fn check_images(&self, shape: Images) -> std::result::Result<(), String> {
+        match self {
             Self::Lenet { .. } if shape.height.min(shape.width) < lenet::SMALLEST => Err(format!(
                 "images of {}×{} are too small for `lenet`, which needs {2}×{2}",
                 shape.height,
                 shape.width,
                 lenet::SMALLEST
             )),
-            Self::Mlp { .. } | Self::Lenet { .. } => Ok(()),
+            Self::Mlp { .. } | Self::Lenet { .. } | Self::Gpt(_) | Self::Autoencoder(_) => Ok(()),
             Self::Vgg11(wide) | Self::Vgg13(wide) | Self::Vgg16(wide) | Self::Vgg19(wide) => {
                 if ![shape.height, shape.width].iter().all(|edge| vgg::EDGES.contains(edge)) {
                     let (height, width, name) = (shape.height, shape.width, self.name());
                     return Err(format!(
-                        "images of {height}×{width} do not fit `{name}`, edges from 32 to 63 expected"
+                        "`{name}` takes images with edges from 32 to 63 pixels (got {height}×{width})"
                     ));
                 }
                 wide.check(1)
@@ -204,7 +253,7 @@ impl ModelConfig {
             | Self::Resnet152Imagenet(wide) => wide.check(1),
             Self::MobilenetV2(wide) => wide.check(mobilenet::NARROWEST),
             Self::Resnext50(Wide { width, .. }) if !width.is_multiple_of(resnet::OF_GROUP) => {
-                Err(format!("a width of {width}, a multiple of {} expected", resnet::OF_GROUP))
+                Err(format!("`width` must be a multiple of {} (got {width})", resnet::OF_GROUP))
             }
             Self::Resnext50(wide) => wide.check(resnet::OF_GROUP),
             Self::VitTiny(vit) | Self::VitSmall(vit) => vit.check(shape),
@@ -212,61 +261,67 @@ impl ModelConfig {
     }
 
     /// The net with its starting values, which depend on `seed` and on the names of its parameters alone.
-    pub fn build(&self, shape: Shape, seed: u64, dtype: DType, device: &Device) -> Result<Net> {
-        self.build_for(shape, seed, dtype, device, Engine::Auto)
+    pub fn build(&self, shape: impl Into<Shape>, seed: u64, dtype: DType, device: &Device) -> Result<Net> {
+        self.build_for(shape.into(), seed, dtype, device, Engine::AUTO)
     }
 
     /// [`build`](Self::build), with layers that compute their products by `engine`.
     pub fn build_for(&self, shape: Shape, seed: u64, dtype: DType, device: &Device, engine: Engine) -> Result<Net> {
+        if !catalog::fits(self.name(), shape) {
+            return Err(candle_core::Error::msg(self.misfit(shape)));
+        }
         let store = |init| Store::new(seed, init, dtype, device).with_engine(engine);
+        let images = || shape.images().ok_or_else(|| candle_core::Error::msg(self.misfit(shape)));
         match self {
             Self::Mlp { hidden, init } => mlp::build(&store(*init), hidden, shape),
-            Self::Lenet { init } => lenet::build(&store(*init), shape),
+            Self::Lenet { init } => lenet::build(&store(*init), images()?),
             Self::Resnet18(wide) => {
-                resnet::build(&store(wide.init), &resnet::DEPTH_18, resnet::SMALL, wide.width, shape)
+                resnet::build(&store(wide.init), &resnet::DEPTH_18, resnet::SMALL, wide.width, images()?)
             }
             Self::Resnet34(wide) => {
-                resnet::build(&store(wide.init), &resnet::DEPTH_34, resnet::SMALL, wide.width, shape)
+                resnet::build(&store(wide.init), &resnet::DEPTH_34, resnet::SMALL, wide.width, images()?)
             }
             Self::Resnet50(wide) => {
-                resnet::build(&store(wide.init), &resnet::DEPTH_50, resnet::SMALL, wide.width, shape)
+                resnet::build(&store(wide.init), &resnet::DEPTH_50, resnet::SMALL, wide.width, images()?)
             }
             Self::Resnet101(wide) => {
-                resnet::build(&store(wide.init), &resnet::DEPTH_101, resnet::SMALL, wide.width, shape)
+                resnet::build(&store(wide.init), &resnet::DEPTH_101, resnet::SMALL, wide.width, images()?)
             }
             Self::Resnet152(wide) => {
-                resnet::build(&store(wide.init), &resnet::DEPTH_152, resnet::SMALL, wide.width, shape)
+                resnet::build(&store(wide.init), &resnet::DEPTH_152, resnet::SMALL, wide.width, images()?)
             }
-            Self::Vgg11(wide) => vgg::build(&store(wide.init), vgg::PLAN_11, wide.width, shape),
-            Self::Vgg13(wide) => vgg::build(&store(wide.init), vgg::PLAN_13, wide.width, shape),
-            Self::Vgg16(wide) => vgg::build(&store(wide.init), vgg::PLAN_16, wide.width, shape),
-            Self::Vgg19(wide) => vgg::build(&store(wide.init), vgg::PLAN_19, wide.width, shape),
-            Self::Densenet121(wide) => densenet::build(&store(wide.init), densenet::DEPTH_121, wide.width, shape),
-            Self::Densenet169(wide) => densenet::build(&store(wide.init), densenet::DEPTH_169, wide.width, shape),
-            Self::Densenet201(wide) => densenet::build(&store(wide.init), densenet::DEPTH_201, wide.width, shape),
-            Self::Googlenet(wide) => googlenet::build(&store(wide.init), wide.width, shape),
-            Self::PreactResnet18(wide) => preact::build(&store(wide.init), wide.width, shape),
-            Self::MobilenetV2(wide) => mobilenet::build(&store(wide.init), wide.width, shape),
+            Self::Vgg11(wide) => vgg::build(&store(wide.init), vgg::PLAN_11, wide.width, images()?),
+            Self::Vgg13(wide) => vgg::build(&store(wide.init), vgg::PLAN_13, wide.width, images()?),
+            Self::Vgg16(wide) => vgg::build(&store(wide.init), vgg::PLAN_16, wide.width, images()?),
+            Self::Vgg19(wide) => vgg::build(&store(wide.init), vgg::PLAN_19, wide.width, images()?),
+            Self::Densenet121(wide) => densenet::build(&store(wide.init), densenet::DEPTH_121, wide.width, images()?),
+            Self::Densenet169(wide) => densenet::build(&store(wide.init), densenet::DEPTH_169, wide.width, images()?),
+            Self::Densenet201(wide) => densenet::build(&store(wide.init), densenet::DEPTH_201, wide.width, images()?),
+            Self::Googlenet(wide) => googlenet::build(&store(wide.init), wide.width, images()?),
+            Self::PreactResnet18(wide) => preact::build(&store(wide.init), wide.width, images()?),
+            Self::MobilenetV2(wide) => mobilenet::build(&store(wide.init), wide.width, images()?),
             Self::Resnext50(wide) => {
-                resnet::build(&store(wide.init), &resnet::grouped_50(wide.width), resnet::SMALL, wide.width, shape)
+                resnet::build(&store(wide.init), &resnet::grouped_50(wide.width), resnet::SMALL, wide.width, images()?)
             }
             Self::Resnet18Imagenet(wide) => {
-                resnet::build(&store(wide.init), &resnet::DEPTH_18, resnet::IMAGENET, wide.width, shape)
+                resnet::build(&store(wide.init), &resnet::DEPTH_18, resnet::IMAGENET, wide.width, images()?)
             }
             Self::Resnet34Imagenet(wide) => {
-                resnet::build(&store(wide.init), &resnet::DEPTH_34, resnet::IMAGENET, wide.width, shape)
+                resnet::build(&store(wide.init), &resnet::DEPTH_34, resnet::IMAGENET, wide.width, images()?)
             }
             Self::Resnet50Imagenet(wide) => {
-                resnet::build(&store(wide.init), &resnet::DEPTH_50, resnet::IMAGENET, wide.width, shape)
+                resnet::build(&store(wide.init), &resnet::DEPTH_50, resnet::IMAGENET, wide.width, images()?)
             }
             Self::Resnet101Imagenet(wide) => {
-                resnet::build(&store(wide.init), &resnet::DEPTH_101, resnet::IMAGENET, wide.width, shape)
+                resnet::build(&store(wide.init), &resnet::DEPTH_101, resnet::IMAGENET, wide.width, images()?)
             }
             Self::Resnet152Imagenet(wide) => {
-                resnet::build(&store(wide.init), &resnet::DEPTH_152, resnet::IMAGENET, wide.width, shape)
+                resnet::build(&store(wide.init), &resnet::DEPTH_152, resnet::IMAGENET, wide.width, images()?)
             }
-            Self::VitTiny(vit) => vit::build(&store(vit.init), vit::TINY, *vit, shape),
-            Self::VitSmall(vit) => vit::build(&store(vit.init), vit::SMALL, *vit, shape),
+            Self::VitTiny(vit) => vit::build(&store(vit.init), vit::TINY, *vit, images()?),
+            Self::VitSmall(vit) => vit::build(&store(vit.init), vit::SMALL, *vit, images()?),
+            Self::Gpt(gpt) => gpt::build(&store(gpt.init), *gpt, shape),
+            Self::Autoencoder(autoencoder) => autoencoder.build(&store(autoencoder.init), shape.input.size()),
         }
     }
 }

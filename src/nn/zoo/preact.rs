@@ -3,14 +3,14 @@
 
 use candle_core::{Result, Tensor};
 
-use super::Shape;
+use super::Images;
 use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, Layer, Linear, Sequential};
 use crate::nn::op::relu::add;
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Pass, Store};
 
 /// PreAct-ResNet-18: four stages of two blocks, `width` channels in the first stage, twice as many in each further one.
-pub fn build(store: &Store, width: usize, shape: Shape) -> Result<Net> {
+pub fn build(store: &Store, width: usize, shape: Images) -> Result<Net> {
     let mut root = Sequential::new().then(Conv2d::new(&store.at("conv1"), shape.channels, width, square(1), false)?);
     let mut inputs = width;
     for stage in 0..4 {

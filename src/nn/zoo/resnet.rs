@@ -3,7 +3,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::Shape;
+use super::Images;
 use crate::nn::layer::{BatchNorm, Conv2d, GlobalAveragePool, GroupedConv2d, Layer, Linear, MaxPool, Sequential};
 use crate::nn::op::relu::add_relu;
 use crate::nn::op::window::Window;
@@ -56,7 +56,7 @@ pub const IMAGENET: Style =
     Style { stem: square(7, 2), pool: Some(square(3, 2)), shortcut: "downsample", classifier: "fc" };
 
 /// A residual net with `width` channels in its first stage, twice as many in each further one.
-pub fn build(store: &Store, depth: &Depth, style: Style, width: usize, shape: Shape) -> Result<Net> {
+pub fn build(store: &Store, depth: &Depth, style: Style, width: usize, shape: Images) -> Result<Net> {
     let mut root = Sequential::new()
         .then(Conv2d::new(&store.at("conv1"), shape.channels, width, style.stem, false)?)
         .then(BatchNorm::new(&store.at("bn1"), width)?.then_relu());

@@ -2,7 +2,7 @@
 
 use candle_core::Result;
 
-use super::Shape;
+use super::Images;
 use crate::nn::layer::{BatchNorm, Conv2d, Flatten, Linear, MaxPool, Sequential};
 use crate::nn::op::window::Window;
 use crate::nn::{Net, Store};
@@ -22,7 +22,7 @@ const POOL: Window = Window { kernel: 2, stride: 2, padding: 0 };
 pub const EDGES: std::ops::Range<usize> = 32..64;
 
 /// Layers are numbered as in PyTorch's `features`, poolings and rectifiers counted.
-pub fn build(store: &Store, plan: Plan, width: usize, shape: Shape) -> Result<Net> {
+pub fn build(store: &Store, plan: Plan, width: usize, shape: Images) -> Result<Net> {
     let (mut root, mut inputs, mut index) = (Sequential::new(), shape.channels, 0);
     let features = store.at("features");
     for &multiple in plan {
