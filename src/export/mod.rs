@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 use polars::prelude::{DataFrame, PolarsError, PolarsResult};
 
 use crate::record::{self, Names, Skipped, csv};
+use crate::text::Shown;
 
 /// Why results cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
     Record(#[from] record::Error),
-    #[error("cannot write `{}`: {source}", path.display())]
+    #[error("cannot write `{}`: {source}", path.shown())]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("cannot export `{}`: {source}", path.display())]
+    #[error("cannot export `{}`: {source}", path.shown())]
     Query { path: PathBuf, source: PolarsError },
 }
 

@@ -5,31 +5,70 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 
 use super::gather::{Lines, Member};
-use super::{Data, Error, counts, group, ink, summary, texts};
+use super::{Data, Error, Round, counts, group, ink, sums, texts};
 use crate::catalog;
+use crate::record::Goal;
 use crate::stats::{self, Paired, Verdict};
 
 /// What lines are compared by.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Measure {
-    /// Its column in the sums of a trial.
-    pub name: &'static str,
-    pub title: &'static str,
-    /// What a difference is in: points or seconds.
+    /// Its name for programs, that of the table's CSV.
+    pub name: String,
+    pub title: String,
+    /// What its values are in.
     pub unit: &'static str,
+    /// What a difference is in: points, nats, seconds or milliseconds.
+    pub points: &'static str,
     /// How many of these units make one.
     pub units: f64,
+    /// Decimals that are shown.
+    pub decimals: usize,
+    /// Whether it is a time, which is compared as a ratio.
+    pub is_time: bool,
     /// Whether more is better.
     pub more: bool,
+    /// Where it is among the sums of a trial.
+    place: usize,
 }
 
-/// Every measure, the one that matters most first.
-pub const MEASURES: [Measure; 5] = [
-    Measure { name: "final_accuracy", title: "final test accuracy", unit: "points", units: 100.0, more: true },
-    Measure { name: "best_accuracy", title: "best test accuracy", unit: "points", units: 100.0, more: true },
-    Measure { name: "train_seconds", title: "training time", unit: "s", units: 1.0, more: false },
-    Measure { name: "epoch_seconds", title: "time per epoch", unit: "s", units: 1.0, more: false },
-    Measure { name: "inverse_seconds", title: "damping and inversion", unit: "s", units: 1.0, more: false },
+impl Measure {
+    /// Every measure of trials that are judged by `goal` after each `round`, the one that matters most first.
+    #[must_use]
+    pub fn all(goal: Goal, round: Round) -> Vec<Self> {
+        let places = |name: &str| sums::MEASURES.iter().position(|known| *known == name);
+        let of_goal = |which: &str| Self {
+            name: goal.key(which),
+            title: format!("{which} test {}", goal.title),
+            unit: goal.unit,
+            points: goal.points,
+            units: goal.units,
+            decimals: goal.decimals,
+            is_time: false,
+            more: goal.more,
+            place: places(which).unwrap_or_default(),
+        };
+        let time = |(name, title, unit, units): (&str, &str, &'static str, f64)| Self {
+            name: name.to_owned(),
+            title: title.replace("epoch", &round.to_string()),
+            unit,
+            points: unit,
+            units,
+            decimals: 2,
+            is_time: true,
+            more: false,
+            place: places(name).unwrap_or_default(),
+        };
+        ["final", "best"].into_iter().map(of_goal).chain(TIMES.into_iter().map(time)).collect()
+    }
+}
+
+/// Times: name, title, unit, and how many of it make a second.
+const TIMES: [(&str, &str, &str, f64); 4] = [
+    ("train_seconds", "training time", "s", 1.0),
+    ("epoch_seconds", "time per epoch", "s", 1.0),
+    ("added_step_seconds", "added per step", "ms", 1e3),
+    ("inverse_seconds", "damping and inversion", "s", 1.0),
 ];
 
 /// One measure of both lines, over the seeds that finished in both.
@@ -54,12 +93,26 @@ pub struct Comparison {
     pub seeds: Vec<u64>,
     /// How many trials have no partner: diverged, or of a seed that the other line has not.
     pub unpaired: usize,
-    /// In the order of [`MEASURES`].
+    /// In the order of [`Measure::all`].
     pub differences: Vec<Difference>,
 }
 
 impl Comparison {
-    /// Compares the lines labelled `a` and `b`.
+    /// Compares the lines labelled `a` and `b` in each problem that has both, with the problem's name where there are several.
+    ///
+    /// # Errors
+    /// There is no such line in any of them: the message names the nearest or all.
+    pub fn of_each_problem(data: &Data, a: &str, b: &str) -> Result<Vec<(Option<String>, Self)>, Error> {
+        let compared: Vec<_> = data.problems().map(|(name, part)| (name, Self::new(part, a, b))).collect();
+        if compared.iter().all(|(_, compared)| compared.is_err()) {
+            return compared.into_iter().map(|(_, compared)| compared.map(|compared| (None, compared))).collect();
+        }
+        let named =
+            |(name, compared): (Option<&str>, Result<Self, Error>)| Some((name.map(str::to_owned), compared.ok()?));
+        Ok(compared.into_iter().filter_map(named).collect())
+    }
+
+    /// Compares the lines labelled `a` and `b` of one problem.
     ///
     /// # Errors
     /// There is no such line: the message names the nearest or all.
@@ -69,22 +122,23 @@ impl Comparison {
         let labels = texts(&lines, "label").map_err(query)?;
         let (a, b) = (place_of(&labels, a)?, place_of(&labels, b)?);
         let names = [a, b].map(|place| labels[place].clone());
-        let trials = [of_line(data, &lines, a)?, of_line(data, &lines, b)?];
+        let measures = Measure::all(data.goal, data.round);
+        let trials = [of_line(data, &lines, a, &measures)?, of_line(data, &lines, b, &measures)?];
         let [a_trials, b_trials] = &trials;
         let seeds: Vec<u64> = a_trials.0.keys().filter(|seed| b_trials.0.contains_key(seed)).copied().collect();
         let unpaired = trials.iter().map(|(_, all)| all - seeds.len()).sum();
-        let difference = |(i, &measure): (usize, &Measure)| {
-            let values = |of: &BTreeMap<u64, [f64; MEASURES.len()]>| -> Vec<f64> {
+        let difference = |(i, measure): (usize, Measure)| {
+            let values = |of: &BTreeMap<u64, Vec<f64>>| -> Vec<f64> {
                 seeds.iter().map(|seed| measure.units * of[seed][i]).collect()
             };
             let (a, b) = (values(&a_trials.0), values(&b_trials.0));
             let differences: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
             let ratios: Vec<f64> = a.iter().zip(&b).map(|(a, b)| (a / b).ln()).collect();
-            let is_time = !measure.more && !ratios.is_empty() && ratios.iter().all(|ratio| ratio.is_finite());
-            let ratio = is_time.then(|| Paired::new(&ratios));
+            let has_ratio = measure.is_time && !ratios.is_empty() && ratios.iter().all(|ratio| ratio.is_finite());
+            let ratio = has_ratio.then(|| Paired::new(&ratios));
             Difference { measure, a: stats::mean(&a), b: stats::mean(&b), paired: Paired::new(&differences), ratio }
         };
-        let differences = MEASURES.iter().enumerate().map(difference).collect();
+        let differences = measures.into_iter().enumerate().map(difference).collect();
         let [a, b] = names;
         Ok(Self { a, b, seeds, unpaired, differences })
     }
@@ -114,9 +168,14 @@ impl Difference {
 
     /// Size and interval of a difference.
     fn points(&self) -> (String, String) {
-        let (unit, paired) = (self.measure.unit, &self.paired);
-        let size = format!("{} by {:.2} {unit}", if paired.mean < 0.0 { "lower" } else { "higher" }, paired.mean.abs());
-        let interval = paired.student.map(|of| format!(", 95 % interval {:+.2} to {:+.2} {unit}", of.low, of.high));
+        let (paired, decimals) = (&self.paired, self.measure.decimals);
+        let unit = if self.measure.points.is_empty() { String::new() } else { format!(" {}", self.measure.points) };
+        let size = match paired.mean {
+            0.0 => "equal".to_owned(),
+            mean => format!("{} by {:.decimals$}{unit}", if mean < 0.0 { "lower" } else { "higher" }, mean.abs()),
+        };
+        let interval =
+            paired.student.map(|of| format!(", 95 % interval {:+.decimals$} to {:+.decimals$}{unit}", of.low, of.high));
         (size, interval.unwrap_or_default())
     }
 }
@@ -140,16 +199,16 @@ fn of_line(
     data: &Data,
     lines: &DataFrame,
     place: usize,
-) -> Result<(BTreeMap<u64, [f64; MEASURES.len()]>, usize), Error> {
+    measures: &[Measure],
+) -> Result<(BTreeMap<u64, Vec<f64>>, usize), Error> {
     let query = |source| Error::Query { figure: "compare", source };
     let line = counts(lines, "line").map_err(query)?[place] as u32;
     let lines = Lines::new(lines).map_err(query)?;
     let mut members = lines.members(data).map_err(query)?;
     members.retain(|member| member.line == line);
     let row = |member: &Member| {
-        let measures = data.sums[member.place].measures();
-        let of = |measure: &Measure| summary::MEASURES.iter().position(|known| *known == measure.name);
-        (member.seed, MEASURES.each_ref().map(|measure| of(measure).and_then(|i| measures[i]).unwrap_or(f64::NAN)))
+        let sums = data.sums[member.place].measures();
+        (member.seed, measures.iter().map(|measure| sums[measure.place].unwrap_or(f64::NAN)).collect())
     };
     Ok((members.iter().filter(|member| member.finished).map(row).collect(), members.len()))
 }

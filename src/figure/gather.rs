@@ -13,6 +13,9 @@ use crate::stats;
 pub struct Member<'a> {
     pub line: u32,
     pub label: &'a str,
+    /// Its arm and its point of the sweep, for looks.
+    pub arm: u32,
+    pub point: u32,
     /// The value of the axis, if the lines have one.
     pub at: Option<f64>,
     pub seed: u64,
@@ -46,11 +49,12 @@ impl Number<'_> {
     }
 }
 
-/// Lines of trials (`trial, line, label, at`) that are alive for as long as their members.
+/// Lines of trials (`trial, line, label, arm, point, at`) that are alive for as long as their members.
 pub struct Lines {
     ids: Vec<String>,
     labels: Vec<String>,
     places: Vec<usize>,
+    looks: Vec<(u32, u32)>,
     ats: Vec<Option<f64>>,
 }
 
@@ -61,6 +65,11 @@ impl Lines {
             ids: texts(lines, "trial")?,
             labels: texts(lines, "label")?,
             places: counts(lines, "line")?,
+            looks: counts(lines, "arm")?
+                .into_iter()
+                .zip(counts(lines, "point")?)
+                .map(|(arm, point)| (arm as u32, point as u32))
+                .collect(),
             ats: lines.column("at")?.f64()?.iter().collect(),
         })
     }
@@ -74,6 +83,8 @@ impl Lines {
             Some(Member {
                 line: self.places[i] as u32,
                 label: &self.labels[i],
+                arm: self.looks[i].0,
+                point: self.looks[i].1,
                 at: self.ats[i],
                 seed: seeds.get(place).unwrap_or_default(),
                 finished: states.get(place) == Some(Status::Finished.name()),

@@ -15,10 +15,10 @@ impl Figure for Memory {
         Entry { name: "memory", help: "peak resident memory", example: "nkfac-bench figure results/quickstart memory" }
     }
 
-    /// `line, label, seeds, peak_rss_bytes, peak_rss_bytes_sd, omitted`.
+    /// `line, label, seeds, peak_rss_bytes, peak_rss_bytes_sd, left_out`.
     fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
-        let columns = ["line", "label", "seeds", "peak_rss_bytes", "peak_rss_bytes_sd", "omitted"];
-        summary::by_line(data, &summary::leading(data, None)?)?.select(columns)
+        let columns = ["line", "label", "seeds", "peak_rss_bytes", "peak_rss_bytes_sd", "left_out"];
+        summary::by_line(data, &summary::leading(data)?)?.select(columns)
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {

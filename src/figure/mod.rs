@@ -4,9 +4,13 @@
 //! drawing of that table. A figure knows the names of columns and metrics, not how a trial came about.
 //!
 //! Throughout, a *line* is a set of trials that are alike in everything but the seed: one arm at one point of the sweep.
-//! Means and standard deviations are over its finished trials; diverged ones are counted and named, never averaged.
+//! Means and standard deviations are over its finished trials; diverged ones are counted and named, never averaged. A *problem* is a data set and a
+//! net: lines of different problems are never in one panel.
+
+mod data;
 
 mod group;
+mod guard;
 
 mod gather;
 
@@ -22,6 +26,8 @@ mod pareto;
 
 mod phases;
 
+mod overhead;
+
 mod step_times;
 
 mod memory;
@@ -31,37 +37,52 @@ mod ablation;
 mod heatmap;
 mod newton_convergence;
 
+mod inverse_quality;
 mod inverters;
 
 mod drift;
 
 mod residuals;
 
+mod tuning;
+
+mod sums;
 mod table;
+mod terminal;
+
+mod tables;
+mod trial;
 
 mod compare;
 
 mod ink;
 
+mod render;
+
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use polars::prelude::*;
-use rayon::prelude::*;
 
-use crate::catalog::{self, Entry};
-use crate::record::Results;
-pub use compare::{Comparison, Difference, MEASURES, Measure};
-pub use group::{Differences, differences, short};
+use crate::catalog::Entry;
+use crate::record::Goal;
+use crate::text::Shown;
+pub use compare::{Comparison, Difference, Measure};
+pub use data::{Data, Round, View};
+pub use group::{Differences, differences};
+pub use guard::unequal;
+use ink::style::Look;
 pub use ink::style::{COLUMN, PAGE, hue};
 pub use ink::{Canvas, Theme, escape, svg};
-pub use summary::Sums;
+pub use render::{FOLDER, Style, render};
+pub use summary::drawn;
+pub use sums::Sums;
 pub use table::{Best, Cell, Column, Table, digits, markdown};
+pub use tables::Tables;
 pub use time_to_target::{TimeToTarget, target};
+pub use trial::{compare as compare_values, short};
 
 /// One figure.
 pub trait Figure: Sync {
@@ -70,6 +91,16 @@ pub trait Figure: Sync {
 
     /// The numbers to draw, from all results of an experiment.
     fn query(&self, data: &Data) -> PolarsResult<DataFrame>;
+
+    /// Which results it is about: these, or the tuning trials behind them.
+    fn of<'a>(&self, data: &'a Data) -> &'a Data {
+        data
+    }
+
+    /// Whether it is about several problems together; otherwise each has a drawing of its own.
+    fn pools(&self) -> bool {
+        false
+    }
 
     /// The drawing of these numbers in so many points; of none, a drawing that says so.
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas>;
@@ -82,49 +113,18 @@ pub const ALL: &[&dyn Figure] = &[
     &performance_profile::PerformanceProfile,
     &pareto::Pareto,
     &phases::Phases,
+    &overhead::Overhead,
     &step_times::StepTimes,
     &memory::Memory,
     &ablation::Ablation,
     &heatmap::Heatmap,
+    &tuning::Tuning,
     &newton_convergence::NewtonConvergence,
     &inverters::Inverters,
+    &inverse_quality::InverseQuality,
     &drift::Drift,
     &residuals::Residuals,
 ];
-
-/// Results with what every figure asks of them: each trial summed up and its configuration read, once.
-pub struct Data {
-    pub results: Results,
-    /// In the order of the trials.
-    pub sums: Vec<Sums>,
-    trials: Vec<group::Trial>,
-    /// Where a trial's id is.
-    places: HashMap<String, usize>,
-}
-
-impl Data {
-    /// Sums everything up.
-    pub fn new(results: Results) -> PolarsResult<Self> {
-        let ids = texts(&results.trials, "trial")?;
-        let places = ids.into_iter().enumerate().map(|(place, id)| (id, place)).collect();
-        let sums = results.rows.par_iter().map(Sums::new).collect::<PolarsResult<_>>()?;
-        Ok(Self { sums, trials: group::trials(&results)?, places, results })
-    }
-}
-
-/// How figures are drawn.
-#[derive(Debug, Clone, Copy)]
-pub struct Style {
-    /// In points: [`PAGE`] or [`COLUMN`].
-    pub width: f64,
-    pub theme: Theme,
-}
-
-impl Default for Style {
-    fn default() -> Self {
-        Self { width: PAGE, theme: Theme::Light }
-    }
-}
 
 /// Why figures cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -133,86 +133,91 @@ pub enum Error {
     Unknown { name: String, hint: String },
     #[error("no arm is called `{name}` here\nhint: {hint}")]
     UnknownLine { name: String, hint: String },
+    #[error("two arms would be called `{name}`\nhint: `--label OLD=NEW` gives each arm a name of its own")]
+    SameName { name: String },
     #[error("cannot make figure `{figure}` from these results: {source}")]
     Query { figure: &'static str, source: PolarsError },
-    #[error("cannot write `{}`: {source}\nhint: no result is touched; `nkfac-bench figure` draws once there is room", path.display())]
+    #[error("cannot write `{}`: {source}\nhint: no result is touched; `nkfac-bench figure` draws once there is room", path.shown())]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("cannot write `{}`: {source}", path.display())]
-    Png { path: PathBuf, source: anyhow::Error },
+    #[error("cannot draw `{}`: {source}", path.shown())]
+    Ink { path: PathBuf, source: anyhow::Error },
 }
 
-/// Draws the named figures, or all that have something to show if none is named, into `folder/figures`, and the table beside them. Returns
-/// what was written.
-pub fn render(folder: &Path, data: &Data, names: &[String], style: Style) -> Result<Vec<PathBuf>, Error> {
-    let figures = select(names)?;
-    let folder = folder.join("figures");
-    fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
-    let mut drawn = Vec::with_capacity(figures.len());
-    for figure in figures {
-        drawn.push((figure.entry().name, draw(figure, data, style.width)?));
-    }
-    if names.is_empty() {
-        let first = drawn.iter().position(|(_, canvas)| canvas.notice.is_none()).unwrap_or_default();
-        let first = drawn[first].0;
-        drawn.retain(|(name, canvas)| *name == first || canvas.notice.is_none());
-    }
-    let mut written = Vec::new();
-    for (name, canvas) in drawn {
-        let file = |extension: &str| folder.join(name).with_extension(extension);
-        write_text(file("svg"), &svg(&canvas, style.theme), &mut written)?;
-        let path = file("png");
-        ink::write_png(&canvas, style.theme, &path).map_err(|source| Error::Png { path: path.clone(), source })?;
-        written.push(path);
-    }
-    let table = Table::new(data).map_err(|source| Error::Query { figure: "table", source })?;
-    write_text(folder.join("table.md"), &table.markdown(), &mut written)?;
-    write_text(folder.join("table.csv"), &table.csv(), &mut written)?;
-    if names.is_empty() {
-        remove_stale(&folder, &written)?;
-    }
-    Ok(written)
-}
-
-/// Removes figures of an earlier drawing that these results have no more: whoever opens the folder sees one state of it.
-fn remove_stale(folder: &Path, written: &[PathBuf]) -> Result<(), Error> {
-    let all =
-        ALL.iter().flat_map(|figure| ["svg", "png"].map(|end| folder.join(figure.entry().name).with_extension(end)));
-    for path in all.filter(|path| !written.contains(path)) {
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(Error::Write { path, source }),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// One figure of these results.
+/// One figure of these results in so many points; of several problems one below the other, each with its own axes.
 pub fn draw(figure: &dyn Figure, data: &Data, width: f64) -> Result<Canvas, Error> {
-    let canvas = figure.query(data).and_then(|numbers| figure.draw(&numbers, width));
-    canvas.map_err(|source| Error::Query { figure: figure.entry().name, source })
+    draw_in(figure, data, [width]).map(|[canvas]| canvas)
 }
 
-fn select(names: &[String]) -> Result<Vec<&'static dyn Figure>, Error> {
-    if names.is_empty() {
-        return Ok(ALL.to_vec());
+/// The same in several widths, of numbers that are gathered once.
+fn draw_in<const N: usize>(figure: &dyn Figure, data: &Data, widths: [f64; N]) -> Result<Drawn<N>, Error> {
+    inked(figure, &gathered(figure, data)?, widths)
+}
+
+/// A figure in several widths.
+type Drawn<const N: usize> = [Canvas; N];
+
+/// The same, and of figures that have one the other view: with the test error on a logarithmic axis, or without it.
+pub fn draw_both<const N: usize>(
+    figure: &dyn Figure,
+    data: &Data,
+    widths: [f64; N],
+) -> Result<(Drawn<N>, Option<Drawn<N>>), Error> {
+    let mut numbers = gathered(figure, data)?;
+    let drawn = inked(figure, &numbers, widths)?;
+    if drawn.iter().any(|canvas| canvas.notice.is_some())
+        || !numbers.iter().all(|(_, of)| of.schema().contains("error"))
+    {
+        return Ok((drawn, None));
     }
-    let known: Vec<&'static str> = ALL.iter().map(|figure| figure.entry().name).collect();
-    let find = |name: &String| {
-        ALL.iter().copied().find(|figure| figure.entry().name == name).ok_or_else(|| {
-            let hint = match catalog::nearest(name, known.iter().copied()) {
-                Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => format!("there are `{}`", known.join("`, `")),
-            };
-            Error::Unknown { name: name.clone(), hint }
-        })
-    };
-    names.iter().map(find).collect()
+    for (_, of) in &mut numbers {
+        let other = !shows_error(of).map_err(failed(figure))?;
+        let column = polars::prelude::Column::new("error".into(), vec![other; of.height()]);
+        of.with_column(column).map_err(failed(figure))?;
+    }
+    Ok((drawn, Some(inked(figure, &numbers, widths)?)))
 }
 
-fn write_text(path: PathBuf, text: &str, written: &mut Vec<PathBuf>) -> Result<(), Error> {
-    fs::write(&path, text).map_err(|source| Error::Write { path: path.clone(), source })?;
-    written.push(path);
-    Ok(())
+/// A figure's numbers, by problem.
+type Numbers<'a> = Vec<(Option<&'a str>, DataFrame)>;
+
+fn gathered<'a>(figure: &dyn Figure, data: &'a Data) -> Result<Numbers<'a>, Error> {
+    if figure.pools() {
+        return Ok(vec![(None, figure.query(data).map_err(failed(figure))?)]);
+    }
+    figure.of(data).problems().map(|(name, part)| Ok((name, figure.query(part).map_err(failed(figure))?))).collect()
+}
+
+fn inked<const N: usize>(figure: &dyn Figure, numbers: &Numbers<'_>, widths: [f64; N]) -> Result<[Canvas; N], Error> {
+    let in_width = |width: f64| {
+        let drawn = numbers.iter().map(|(name, numbers)| Ok((*name, figure.draw(numbers, width)?)));
+        let mut canvas = Canvas::below_each_other(drawn.collect::<PolarsResult<_>>()?, width);
+        figure.entry().help.clone_into(&mut canvas.label);
+        Ok(canvas)
+    };
+    let drawn = widths.map(in_width).into_iter().collect::<PolarsResult<Vec<_>>>().map_err(failed(figure))?;
+    drawn.try_into().map_err(|_| failed(figure)(polars_err!(ComputeError: "not as many canvases as widths")))
+}
+
+fn failed(figure: &dyn Figure) -> impl Fn(PolarsError) -> Error {
+    let figure = figure.entry().name;
+    move |source| Error::Query { figure, source }
+}
+
+/// What the trials of these numbers are judged by; accuracy of none.
+fn goal(frame: &DataFrame) -> PolarsResult<Goal> {
+    let metric = frame.column("goal")?.str()?.iter().next().flatten();
+    Ok(metric.and_then(Goal::named).unwrap_or(Goal::ACCURACY))
+}
+
+/// Whether what is left to the best value is drawn in place of the value.
+fn shows_error(frame: &DataFrame) -> PolarsResult<bool> {
+    Ok(frame.column("error")?.bool()?.iter().next().flatten() == Some(true))
+}
+
+/// How each row's line looks, by `arm` and `point`.
+fn looks(frame: &DataFrame) -> PolarsResult<Vec<Look>> {
+    let points = counts(frame, "point")?;
+    Ok(counts(frame, "arm")?.into_iter().zip(points).map(|(arm, point)| Look::new(arm, point)).collect())
 }
 
 /// A column of numbers; what is missing is NaN.

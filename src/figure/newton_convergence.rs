@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 
 use super::gather::{self, Lines, Member, Number};
-use super::ink::style::Look;
 use super::ink::{Canvas, Grid, Key, Legend, Panel, Point, Scale, Swatch};
-use super::{Data, Figure, counts, group, numbers, texts};
+use super::{Data, Figure, counts, group, looks, numbers, texts};
 use crate::catalog::Entry;
 use crate::record::{Metric, Scope};
 use crate::stats;
@@ -33,7 +32,7 @@ impl Figure for NewtonConvergence {
     }
 }
 
-/// `at, line, label, epoch, milliseconds, residual`: means of time and medians of residuals over seeds, `at` the perturbation and `epoch` the number of rounds.
+/// `at, line, label, arm, point, epoch, milliseconds, residual`: the least time and the median of residuals over seeds, `at` the perturbation and `epoch` the number of rounds.
 pub fn residuals(data: &Data) -> PolarsResult<DataFrame> {
     let lines = Lines::new(&group::lines(data, Some("perturbation"))?)?;
     let members = lines.members(data)?;
@@ -54,8 +53,8 @@ pub fn residuals(data: &Data) -> PolarsResult<DataFrame> {
         for (epoch, (seconds, values)) in rounds {
             of_group.push(group[0]);
             epochs.push(epoch);
-            milliseconds.push(1e3 * stats::mean(&seconds));
-            // Residuals span many powers of ten, where one seed would make the mean.
+            // Other work beside it only makes a time longer; residuals span powers of ten, where one seed would make the mean.
+            milliseconds.push(1e3 * seconds.into_iter().fold(f64::INFINITY, f64::min));
             residuals.push(stats::median(&values));
         }
     }
@@ -63,6 +62,8 @@ pub fn residuals(data: &Data) -> PolarsResult<DataFrame> {
         "at" => of_group.iter().map(|trial| trial.at).collect::<Vec<_>>(),
         "line" => of_group.iter().map(|trial| trial.line).collect::<Vec<_>>(),
         "label" => of_group.iter().map(|trial| trial.label).collect::<Vec<_>>(),
+        "arm" => of_group.iter().map(|trial| trial.arm).collect::<Vec<_>>(),
+        "point" => of_group.iter().map(|trial| trial.point).collect::<Vec<_>>(),
         "epoch" => epochs,
         "milliseconds" => milliseconds,
         "residual" => residuals
@@ -78,12 +79,12 @@ pub fn panels(frame: &DataFrame, width: f64, x_name: &str, x: &str) -> PolarsRes
     }
     let mut places: Vec<f64> = at.clone();
     places.dedup_by(|a, b| a.to_bits() == b.to_bits());
-    let mut keys: Vec<(usize, &str)> = lines.iter().copied().zip(labels.iter().map(String::as_str)).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let swatch = |&(line, text): &(usize, &str)| Key { swatch: Swatch::Line(Look::new(line)), text: text.into() };
-    let note = Some("median over seeds".to_owned());
-    let legend = Legend::new(keys.iter().map(swatch).collect(), note, width);
+    let looks = looks(frame)?;
+    // Each line's first row.
+    let keys: BTreeMap<usize, usize> = lines.iter().copied().enumerate().rev().map(|(row, line)| (line, row)).collect();
+    let swatch = |&row: &usize| Key { swatch: Swatch::Line(looks[row]), text: labels[row].clone() };
+    let note = Some("median over seeds; times: the least".to_owned());
+    let legend = Legend::new(keys.values().map(swatch).collect(), note, width);
     let grid = Grid::new(width, places.len());
     let below = grid.below(places.len());
     let mut canvas = Canvas::new(width, below + legend.height());
@@ -91,15 +92,20 @@ pub fn panels(frame: &DataFrame, width: f64, x_name: &str, x: &str) -> PolarsRes
         let rows: Vec<usize> = (0..at.len()).filter(|&row| at[row].to_bits() == place.to_bits()).collect();
         let of = |values: &[f64]| rows.iter().map(|&row| values[row]).collect::<Vec<f64>>();
         let largest = of(&xs).into_iter().fold(0.0, f64::max);
-        let x = if x == "epoch" { Scale::counts(largest) } else { Scale::from_zero(&[largest]) };
+        let x = if x == "epoch" { Scale::counts(largest) } else { Scale::logarithmic(&of(&xs)) };
         let panel = Panel { frame: grid.frame(i), x, y: Scale::fitting(&of(&residuals)) };
+        let is_shown = |row: &&usize| x_name == "rounds" || xs[**row] > 0.0;
         let name = if place.is_nan() { "residual".to_owned() } else { format!("residual, perturbed by {place}") };
         panel.axes(&mut canvas, x_name, &name);
-        for &(line, _) in &keys {
-            let points: Vec<Point> =
-                rows.iter().filter(|&&row| lines[row] == line).map(|&row| (xs[row], residuals[row])).collect();
-            panel.line(&mut canvas, &points, &Look::new(line));
-            points.iter().for_each(|&point| panel.mark(&mut canvas, point, &Look::new(line)));
+        for (&line, &first) in &keys {
+            let points: Vec<Point> = rows
+                .iter()
+                .filter(|&&row| lines[row] == line)
+                .filter(is_shown)
+                .map(|&row| (xs[row], residuals[row]))
+                .collect();
+            panel.line(&mut canvas, &points, &looks[first]);
+            points.iter().for_each(|&point| panel.mark(&mut canvas, point, &looks[first]));
         }
     }
     legend.draw(&mut canvas, (width / 2.0, below));

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use polars::prelude::*;
 
-use super::ink::style::Look;
 use super::ink::{Canvas, Grid, Key, Legend, Panel, Scale, Swatch};
 use super::time_to_target::{runs, target};
-use super::{Data, Figure, counts, group, summary, table, texts};
+use super::{Data, Figure, counts, goal, group, looks, summary, table, texts};
 use crate::catalog::Entry;
 
 /// For each solver the share of problems that it solves within a factor τ of the fastest solver's time.
@@ -22,39 +21,60 @@ impl Figure for PerformanceProfile {
         }
     }
 
-    /// `line, label, problems, target, tau, share, omitted`: `share` of `problems` are solved within `tau` times the best time. A problem
-    /// is a seed, a net and data that every solver was run on; to solve it is to reach the target.
+    /// `line, label, arm, point, problems, goal, target, tau, share, left_out`: `share` of `problems` are solved within `tau` times the best time. A
+    /// problem is a seed, a net and data that every solver was run on; to solve it is to reach the target, which is missing, as the
+    /// goal is, where data sets and nets have different ones.
     fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
-        let (target, _) = target(data)?;
-        let runs = runs(data, target)?;
-        let contests = group::contests(data)?;
-        let solvers = texts(&contests, "solver")?;
-        let mut names: BTreeMap<usize, &str> = BTreeMap::new();
+        let mut runs_by_trial = HashMap::new();
+        let mut targets = Vec::new();
+        for (_, part) in data.problems() {
+            let (target, _) = target(part)?;
+            targets.push((part.goal, target));
+            runs_by_trial.extend(runs(part, target)?);
+        }
+        let common = targets.windows(2).all(|pair| pair[0] == pair[1]).then(|| targets[0]);
+        let (goal, target) = (common.map(|(goal, _)| goal.metric.name()), common.map(|(_, target)| target));
+        let chosen = summary::chosen(data)?;
+        let contests = group::contests(data, chosen.as_ref())?;
+        let (solvers, arms, points) =
+            (texts(&contests, "solver")?, counts(&contests, "arm")?, counts(&contests, "point")?);
+        let mut first: BTreeMap<usize, usize> = BTreeMap::new();
         let mut problems: HashMap<String, HashMap<usize, f64>> = HashMap::new();
         let (trials, ranks) = (texts(&contests, "trial")?, counts(&contests, "solver_rank")?);
         for (i, problem) in texts(&contests, "problem")?.into_iter().enumerate() {
-            names.insert(ranks[i], &solvers[i]);
-            let time =
-                runs.get(&trials[i]).filter(|run| run.outcome == "reached").map_or(f64::INFINITY, |run| run.seconds);
-            problems.entry(problem).or_default().insert(ranks[i], time);
+            first.entry(ranks[i]).or_insert(i);
+            let run = runs_by_trial.get(&trials[i]).filter(|run| run.outcome == "reached");
+            problems.entry(problem).or_default().insert(ranks[i], run.map_or(f64::INFINITY, |run| run.seconds));
         }
-        problems.retain(|_, times| times.len() == names.len());
+        problems.retain(|_, times| times.len() == first.len());
         let mut steps = Vec::new();
         // Profiles of many solvers cannot be read: the first ones stay.
-        for (&line, &label) in names.iter().take(summary::MOST_LINES) {
-            steps.extend(profile(line, &problems).into_iter().map(|(tau, share)| (line as u32, label, tau, share)));
+        for (&line, &place) in first.iter().take(summary::MOST_LINES) {
+            steps.extend(profile(line, &problems).into_iter().map(|(tau, share)| (line as u32, place, tau, share)));
         }
         let count = steps.len();
-        let omitted = names.len().saturating_sub(summary::MOST_LINES) as u32;
+        let many = first.len() > summary::MOST_LINES;
+        let left_out = match chosen {
+            _ if many => Some(format!("the first {} of {} solvers", summary::MOST_LINES, first.len())),
+            Some(_) => Some("each arm at its best point of each problem; `--all` draws all".to_owned()),
+            None => None,
+        };
         df!(
             "line" => steps.iter().map(|step| step.0).collect::<Vec<_>>(),
-            "label" => steps.iter().map(|step| step.1).collect::<Vec<_>>(),
+            "label" => steps.iter().map(|step| solvers[step.1].as_str()).collect::<Vec<_>>(),
+            "arm" => steps.iter().map(|step| arms[step.1] as u32).collect::<Vec<_>>(),
+            "point" => steps.iter().map(|step| points[step.1] as u32).collect::<Vec<_>>(),
             "problems" => vec![problems.len() as u32; count],
+            "goal" => vec![goal; count],
             "target" => vec![target; count],
             "tau" => steps.iter().map(|step| step.2).collect::<Vec<_>>(),
             "share" => steps.iter().map(|step| step.3).collect::<Vec<_>>(),
-            "omitted" => vec![omitted; count]
+            "left_out" => vec![left_out; count]
         )
+    }
+
+    fn pools(&self) -> bool {
+        true
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
@@ -75,11 +95,18 @@ impl Figure for PerformanceProfile {
         let end = 1.1 * largest.max(1.1);
         let points: Vec<(usize, f64, f64)> = (0..lines.len()).map(|i| (i, taus[i], 100.0 * shares[i])).collect();
         let profiles: Vec<&[(usize, f64, f64)]> = points.chunk_by(|a, b| lines[a.0] == lines[b.0]).collect();
+        let looks = looks(numbers)?;
         let key = |profile: &&[(usize, f64, f64)]| {
             let first = profile[0].0;
-            Key { swatch: Swatch::Line(Look::new(lines[first])), text: labels[first].clone() }
+            Key { swatch: Swatch::Line(looks[first]), text: labels[first].clone() }
         };
-        let what = format!("{problems} problems (seeds), solved at {} % test accuracy", table::digits(100.0 * target));
+        let at = if target.is_nan() {
+            "the target of each data set and net".to_owned()
+        } else {
+            let goal = goal(numbers)?;
+            goal.reached(&table::digits(goal.units * target))
+        };
+        let what = format!("{problems} problems (seeds, data, nets), solved at {at}");
         let legend = Legend::new(profiles.iter().map(key).collect(), summary::caption(numbers, Some(what))?, width);
         let grid = Grid::new(width, 1);
         let below = grid.below(1);
@@ -87,7 +114,7 @@ impl Figure for PerformanceProfile {
         let panel = Panel { frame: grid.frame(0), x: Scale::fitting(&[1.0, end]), y: Scale::from_zero(&[100.0]) };
         panel.axes(&mut canvas, "time as a multiple of the fastest, τ", "problems solved (%)");
         for profile in profiles {
-            let look = Look::new(lines[profile[0].0]);
+            let look = looks[profile[0].0];
             let mut path: Vec<(f64, f64)> = Vec::new();
             for &(_, tau, share) in profile {
                 let before = path.last().map_or(0.0, |last| last.1);

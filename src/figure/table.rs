@@ -2,32 +2,43 @@
 
 use std::collections::BTreeMap;
 
+use super::gather::Lines;
+use super::sums::MEASURES;
+use super::{Data, Sums, counts, group, guard, numbers, summary, texts};
+use crate::record::{Beside, Goal};
+use crate::stats::{self, Paired, Verdict};
+use crate::text::{self, plain};
 use polars::prelude::{DataFrame, PolarsResult};
 
-use super::gather::Lines;
-use super::summary::MEASURES;
-use super::{Data, Sums, counts, group, numbers, summary, texts};
-use crate::record::csv;
-use crate::stats::{self, Paired, Verdict};
-use crate::text::plain;
-
-/// One row for each line of trials: final and best test accuracy, seconds an epoch and peak memory, as means over finished
+/// One row for each line of trials: final and best value of the goal on the test set, seconds an epoch and peak memory, as means over finished
 /// trials with standard deviations, and how many trials finished and diverged.
 #[derive(Debug)]
 pub struct Table {
-    /// As a program wants it: `label, seeds, diverged`, means, standard deviations as `…_sd`, the 95 % interval of the
-    /// final accuracy as `…_low` and `…_high`.
+    /// As a program wants it: `label, seeds, diverged`, means (`final_accuracy` or `final_loss`, …), standard deviations as `…_sd`, the 95 % interval of the
+    /// final value as `…_low` and `…_high`, what a step adds to forward and backward pass as a share of their mean over all trials (`overhead`), and the problem: `dataset, model`.
     frame: DataFrame,
     /// As a reader wants it, labels first.
     pub columns: Vec<Column>,
-    /// Whether the best epochs were chosen on validation images; otherwise on the test images, which flatters.
+    /// Whether the best epochs were chosen on a validation set; otherwise on the test set, which flatters.
     pub validated: bool,
+    /// What the trials are judged by.
+    pub goal: Goal,
+    /// What the dagger behind times stands for, if there is one.
+    pub disturbed: Option<String>,
 }
+
+/// Behind the times of a line some of whose trials did not have the machine to themselves.
+const DISTURBED: char = '†';
+
+/// The head of the column with the interval of the final value.
+pub(super) const INTERVAL: &str = "95 % interval";
 
 /// A column as a reader wants it.
 #[derive(Debug)]
 pub struct Column {
-    pub head: &'static str,
+    /// Its name for programs, that of the CSV where it has one there.
+    pub key: String,
+    pub head: String,
     /// Whether more or less is better; neither where that makes no sense.
     pub best: Option<Best>,
     pub cells: Vec<Cell>,
@@ -49,6 +60,10 @@ pub struct Cell {
 }
 
 impl Column {
+    fn new(key: &str, head: &str, best: Option<Best>, cells: Vec<Cell>) -> Self {
+        Self { key: key.to_owned(), head: head.to_owned(), best, cells }
+    }
+
     /// The place of the best cell, if there is one. A single seed is no evidence: where one leads, nothing is called the best.
     #[must_use]
     pub fn best(&self) -> Option<usize> {
@@ -80,31 +95,16 @@ impl Column {
 }
 
 impl Table {
-    /// Sums up all results of an experiment.
+    /// Sums up all results of a problem.
     pub fn new(data: &Data) -> PolarsResult<Self> {
         let lines = group::lines(data, None)?;
-        let mut frame = summary::by_line(data, &lines)?;
-        let intervals = intervals(data, &lines)?;
-        let places = counts(&frame, "line")?;
-        for (name, end) in [("final_accuracy_low", 0), ("final_accuracy_high", 1)] {
-            let values: Vec<Option<f64>> =
-                places.iter().map(|line| intervals.get(line).copied().flatten().map(|ends| ends[end])).collect();
-            frame.with_column(polars::prelude::Column::new(name.into(), values))?;
-        }
-        let validated = data.sums.iter().any(Sums::is_validated);
-        let (seeds, diverged) = (counts(&frame, "seeds")?, counts(&frame, "diverged")?);
+        let base = summary::base(data)?;
+        let frame = summed_up(data, &lines, base)?;
         let seen = Seen { frame: &frame, by_line: by_seed(data, &lines)? };
-        let columns = vec![
-            Column { head: "arm", best: None, cells: texts(&frame, "label")?.into_iter().map(Cell::text).collect() },
-            accuracies(&seen, "final acc. (%)", "final_accuracy")?,
-            interval_column(&frame)?,
-            accuracies(&seen, if validated { "best acc. (%, by val.)" } else { "best acc. (%)" }, "best_accuracy")?,
-            sizes(&seen, "epoch (s)", "epoch_seconds", 1.0)?,
-            sizes(&seen, "peak memory (MiB)", "peak_rss_bytes", f64::from(1 << 20))?,
-            Column { head: "seeds", best: None, cells: seeds.into_iter().map(Cell::count).collect() },
-            Column { head: "diverged", best: None, cells: diverged.into_iter().map(Cell::count).collect() },
-        ];
-        Ok(Self { frame: frame.drop_many(["line", "at"]), columns, validated })
+        let mut columns = columns(data, &seen, base)?;
+        let disturbed = mark(&mut columns, &guard::disturbed(data)?);
+        let frame = for_programs(&frame, data.goal)?;
+        Ok(Self { frame, columns, validated: data.is_validated(), goal: data.goal, disturbed })
     }
 
     /// How many lines there are.
@@ -119,14 +119,6 @@ impl Table {
         &self.frame
     }
 
-    /// In columns, for a terminal.
-    #[must_use]
-    pub fn terminal(&self) -> String {
-        let texts = self.texts(plain);
-        let widths = widths(&texts);
-        texts.iter().map(|row| pad(row, &widths).join("  ").trim_end().to_owned() + "\n").collect()
-    }
-
     /// As a Markdown table that is aligned as text too.
     #[must_use]
     pub fn markdown(&self) -> String {
@@ -139,18 +131,13 @@ impl Table {
             _ => "-".repeat(width - 1) + ":",
         };
         lines.insert(1, format!("| {} |\n", widths.iter().enumerate().map(rule).collect::<Vec<_>>().join(" | ")));
+        lines.extend(self.disturbed.as_ref().map(|note| format!("\n{}\n", markdown(note))));
         lines.concat()
     }
 
-    /// As CSV (RFC 4180) with all digits, in the units of the columns' names; accuracies are fractions.
-    #[must_use]
-    pub fn csv(&self) -> String {
-        csv(&self.frame)
-    }
-
     /// The head and every row as a reader wants them.
-    fn texts(&self, escape: impl Fn(&str) -> String) -> Vec<Vec<String>> {
-        let head = self.columns.iter().map(|column| escape(column.head)).collect();
+    pub(super) fn texts(&self, escape: impl Fn(&str) -> String) -> Vec<Vec<String>> {
+        let head = self.columns.iter().map(|column| escape(&column.head)).collect();
         let row = |i: usize| self.columns.iter().map(|column| escape(&column.cells[i].text)).collect();
         std::iter::once(head).chain((0..self.height()).map(row)).collect()
     }
@@ -166,7 +153,93 @@ impl Cell {
     }
 }
 
-/// The 95 % interval of the final accuracy of each line, of its finished trials.
+/// The lines summed up, with the interval of the final value, the problem, and what a step adds as a share of `base`.
+fn summed_up(data: &Data, lines: &DataFrame, base: f64) -> PolarsResult<DataFrame> {
+    let mut frame = summary::by_line(data, lines)?;
+    let intervals = intervals(data, lines)?;
+    let places = counts(&frame, "line")?;
+    for (name, end) in [("final_low", 0), ("final_high", 1)] {
+        let values: Vec<Option<f64>> =
+            places.iter().map(|line| intervals.get(line).copied().flatten().map(|ends| ends[end])).collect();
+        frame.with_column(polars::prelude::Column::new(name.into(), values))?;
+    }
+    for name in ["dataset", "model"] {
+        let problem = texts(&data.results.trials, name)?.into_iter().next().unwrap_or_default();
+        frame.with_column(polars::prelude::Column::new(name.into(), vec![problem; places.len()]))?;
+    }
+    for (name, of) in [("overhead", "added_step_seconds"), ("overhead_sd", "added_step_seconds_sd")] {
+        let added = numbers(&frame, of)?.into_iter();
+        let shares: Vec<Option<f64>> =
+            added.map(|added| Some(added / base).filter(|share| share.is_finite())).collect();
+        frame.with_column(polars::prelude::Column::new(name.into(), shares))?;
+    }
+    Ok(frame)
+}
+
+/// The columns as a reader wants them; 100 % of what a step adds is `base`.
+fn columns(data: &Data, seen: &Seen<'_>, base: f64) -> PolarsResult<Vec<Column>> {
+    let goal = data.goal;
+    let [last, best] = ["final", "best"].map(|which| goal.head(&format!("{which} {}", goal.short)));
+    let best = match best.strip_suffix(')') {
+        _ if !data.is_validated() => best,
+        Some(unit) => format!("{unit}, by val.)"),
+        None => format!("{best} (by val.)"),
+    };
+    let labels = texts(seen.frame, "label")?.into_iter().map(Cell::text).collect();
+    let mut columns = vec![
+        Column::new("label", "arm", None, labels),
+        of_goal(seen, goal, &last, "final")?,
+        interval_column(seen.frame, goal)?,
+        of_goal(seen, goal, &best, "best")?,
+    ];
+    for Beside { metric, head, decimals } in summary::beside(data) {
+        let key = format!("final_{metric}");
+        let of = |sums: &Sums| sums.beside(metric);
+        columns.push(Column::new(&key, head, Some(Best::Least), cells(seen, &key, 1.0, &|_| decimals, &of)?));
+    }
+    let share = |percent: f64| usize::from(percent < 10.0);
+    let added = cells(seen, "added_step_seconds", base / 100.0, &share, &measure("added_step_seconds"))?;
+    let counted = |name| PolarsResult::Ok(counts(seen.frame, name)?.into_iter().map(Cell::count).collect());
+    columns.extend([
+        sizes(seen, &format!("{} (s)", data.round), "epoch_seconds", 1.0)?,
+        Column::new("overhead", "added (%)", Some(Best::Least), added),
+        sizes(seen, "peak memory (MiB)", "peak_rss_bytes", f64::from(1 << 20))?,
+        Column::new("seeds", "seeds", None, counted("seeds")?),
+        Column::new("diverged", "diverged", None, counted("diverged")?),
+    ]);
+    Ok(columns)
+}
+
+/// Without what only figures need; `final` and `best` named after what they are of.
+fn for_programs(frame: &DataFrame, goal: Goal) -> PolarsResult<DataFrame> {
+    let mut frame = frame.drop_many(["line", "arm", "point", "at", "goal"]);
+    for name in ["final", "final_sd", "final_low", "final_high", "best", "best_sd"] {
+        let (which, end) =
+            name.split_once('_').map_or((name, String::new()), |(which, end)| (which, format!("_{end}")));
+        frame.rename(name, (goal.key(which) + &end).into())?;
+    }
+    Ok(frame)
+}
+
+/// Marks the times of disturbed lines, and says what the mark is.
+fn mark(columns: &mut [Column], disturbed: &[(String, usize, usize)]) -> Option<String> {
+    let (labels, times) = columns.split_first_mut()?;
+    for (row, _) in
+        labels.cells.iter().enumerate().filter(|(_, cell)| disturbed.iter().any(|(label, ..)| *label == cell.text))
+    {
+        for column in times.iter_mut().filter(|column| TIMES.contains(&column.key.as_str())) {
+            column.cells[row].text.push(DISTURBED);
+        }
+    }
+    let of = |(label, disturbed, trials): &(String, usize, usize)| format!("{label} ({disturbed} of {trials})");
+    let list = disturbed.iter().map(of).collect::<Vec<_>>().join(", ");
+    (!list.is_empty()).then(|| format!("{DISTURBED} times disturbed: {list}; `nkfac-bench status` says by what"))
+}
+
+/// The keys of columns that are times.
+const TIMES: [&str; 2] = ["epoch_seconds", "overhead"];
+
+/// The 95 % interval of the final value of each line, of its finished trials.
 fn intervals(data: &Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, Option<[f64; 2]>>> {
     let lines = Lines::new(lines)?;
     let mut members = lines.members(data)?;
@@ -175,56 +248,67 @@ fn intervals(data: &Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, Opt
     members.sort_by_key(|trial| (trial.line, trial.seed));
     let mut values: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for trial in members {
-        let accuracy = data.sums[trial.place].measures()[0].unwrap_or(f64::NAN);
-        values.entry(trial.line as usize).or_default().push(accuracy);
+        let value = data.sums[trial.place].measures()[0].unwrap_or(f64::NAN);
+        values.entry(trial.line as usize).or_default().push(value);
     }
     let interval = |values: Vec<f64>| stats::interval(&values).map(|interval| [interval.low, interval.high]);
     Ok(values.into_iter().map(|(line, values)| (line, interval(values))).collect())
 }
 
-fn interval_column(frame: &DataFrame) -> PolarsResult<Column> {
-    let (low, high) = (numbers(frame, "final_accuracy_low")?, numbers(frame, "final_accuracy_high")?);
+fn interval_column(frame: &DataFrame, goal: Goal) -> PolarsResult<Column> {
+    let (low, high) = (numbers(frame, "final_low")?, numbers(frame, "final_high")?);
     let cell = |(low, high): (f64, f64)| {
-        let text = if low.is_nan() { "–".into() } else { format!("{:.2} to {:.2}", 100.0 * low, 100.0 * high) };
-        Cell { text, mean: 100.0 * low, by_seed: BTreeMap::new() }
+        let text = if low.is_nan() { "–".into() } else { format!("{} to {}", goal.number(low), goal.number(high)) };
+        Cell { text, mean: goal.units * low, by_seed: BTreeMap::new() }
     };
-    Ok(Column { head: "95 % interval", best: None, cells: low.into_iter().zip(high).map(cell).collect() })
+    Ok(Column::new("interval", INTERVAL, None, low.into_iter().zip(high).map(cell).collect()))
 }
 
-/// The [`MEASURES`] of a line's finished trials by seed.
-type BySeed = BTreeMap<u64, [Option<f64>; MEASURES.len()]>;
-
-/// Lines summed up, and each line's trials by its number.
+/// Lines summed up, and of each line, by its number, the finished trials by seed.
 struct Seen<'a> {
     frame: &'a DataFrame,
-    by_line: BTreeMap<usize, BySeed>,
+    by_line: BTreeMap<usize, BTreeMap<u64, &'a Sums>>,
 }
 
-fn by_seed(data: &Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, BySeed>> {
-    let mut by_line: BTreeMap<usize, BySeed> = BTreeMap::new();
+fn by_seed<'a>(data: &'a Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, BTreeMap<u64, &'a Sums>>> {
+    let mut by_line: BTreeMap<usize, BTreeMap<u64, &Sums>> = BTreeMap::new();
     for trial in Lines::new(lines)?.members(data)?.iter().filter(|trial| trial.finished) {
-        by_line.entry(trial.line as usize).or_default().insert(trial.seed, data.sums[trial.place].measures());
+        by_line.entry(trial.line as usize).or_default().insert(trial.seed, &data.sums[trial.place]);
     }
     Ok(by_line)
 }
 
-/// Means of percentages with their standard deviations.
-fn accuracies(seen: &Seen<'_>, head: &'static str, measure: &str) -> PolarsResult<Column> {
-    Ok(Column { head, best: Some(Best::Most), cells: cells(seen, measure, 0.01, |_| 2)? })
+/// One of [`MEASURES`].
+fn measure(name: &str) -> impl Fn(&Sums) -> Option<f64> {
+    let place = MEASURES.iter().position(|known| *known == name).unwrap_or_default();
+    move |sums| sums.measures()[place]
+}
+
+/// Means of the goal's values with their standard deviations.
+fn of_goal(seen: &Seen<'_>, goal: Goal, head: &str, which: &str) -> PolarsResult<Column> {
+    let best = if goal.more { Best::Most } else { Best::Least };
+    let cells = cells(seen, which, 1.0 / goal.units, &|_| goal.decimals, &measure(which))?;
+    Ok(Column::new(&goal.key(which), head, Some(best), cells))
 }
 
 /// Means with their standard deviations in a `unit`, to three digits.
-fn sizes(seen: &Seen<'_>, head: &'static str, measure: &str, unit: f64) -> PolarsResult<Column> {
-    Ok(Column { head, best: Some(Best::Least), cells: cells(seen, measure, unit, decimals)? })
+fn sizes(seen: &Seen<'_>, head: &str, name: &str, unit: f64) -> PolarsResult<Column> {
+    Ok(Column::new(name, head, Some(Best::Least), cells(seen, name, unit, &decimals, &measure(name))?))
 }
 
-fn cells(seen: &Seen<'_>, measure: &str, unit: f64, decimals: fn(f64) -> usize) -> PolarsResult<Vec<Cell>> {
-    let (means, sds) = (numbers(seen.frame, measure)?, numbers(seen.frame, &format!("{measure}_sd"))?);
-    let place = MEASURES.iter().position(|known| *known == measure).unwrap_or_default();
+/// The means in the column `name` in a `unit`, with what each seed has of it.
+fn cells(
+    seen: &Seen<'_>,
+    name: &str,
+    unit: f64,
+    decimals: &dyn Fn(f64) -> usize,
+    of: &dyn Fn(&Sums) -> Option<f64>,
+) -> PolarsResult<Vec<Cell>> {
+    let (means, sds) = (numbers(seen.frame, name)?, numbers(seen.frame, &format!("{name}_sd"))?);
     let cell = |(line, (mean, sd)): (usize, (f64, f64))| {
         let (mean, sd) = (mean / unit, sd / unit);
         let trials = seen.by_line.get(&line).into_iter().flatten();
-        let by_seed = trials.filter_map(|(seed, measures)| Some((*seed, measures[place]? / unit))).collect();
+        let by_seed = trials.filter_map(|(seed, sums)| Some((*seed, of(sums)? / unit))).collect();
         Cell { text: spread(mean, sd, decimals(mean)), mean, by_seed }
     };
     Ok(counts(seen.frame, "line")?.into_iter().zip(means.into_iter().zip(sds)).map(cell).collect())
@@ -277,15 +361,15 @@ fn decimals(value: f64) -> usize {
     }
 }
 
-fn widths(rows: &[Vec<String>]) -> Vec<usize> {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+pub(super) fn widths(rows: &[Vec<String>]) -> Vec<usize> {
+    let width = |column: usize| rows.iter().map(|row| text::width(&row[column])).max().unwrap_or_default();
     (0..rows.first().map_or(0, Vec::len)).map(width).collect()
 }
 
 /// Labels to the left, numbers to the right.
-fn pad(row: &[String], widths: &[usize]) -> Vec<String> {
+pub(super) fn pad(row: &[String], widths: &[usize]) -> Vec<String> {
     let cell = |(column, (cell, &width)): (usize, (&String, &usize))| {
-        if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        if column == 0 { text::left(cell, width) } else { text::right(cell, width) }
     };
     row.iter().zip(widths).enumerate().map(cell).collect()
 }

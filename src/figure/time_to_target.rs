@@ -6,9 +6,9 @@ use polars::prelude::*;
 
 use super::ink::style::{BELOW, INK, LEADING, Look, MARGIN};
 use super::ink::{Anchor, Canvas, Frame, Legend, Panel, Scale, names};
-use super::{Data, Figure, counts, group, numbers, summary, table, texts};
+use super::{Data, Figure, counts, goal, group, looks, numbers, summary, table, texts};
 use crate::catalog::Entry;
-use crate::record::Status;
+use crate::record::{Goal, Status};
 use crate::stats;
 
 /// A row for each line of trials, a mark for each trial: full where it reached the target, hollow where it ended before.
@@ -18,27 +18,30 @@ impl Figure for TimeToTarget {
     fn entry(&self) -> Entry {
         Entry {
             name: "time-to-target",
-            help: "training time until the test accuracy reaches the target",
+            help: "training time until the target is reached on the test set",
             example: "nkfac-bench figure results/quickstart time-to-target",
         }
     }
 
-    /// `line, label, seed, target, outcome, epoch, seconds, omitted`, a row for each trial. `outcome` is `reached`, `missed` or
+    /// `line, label, arm, point, seed, goal, round, target, outcome, epoch, seconds, left_out`, a row for each trial. `outcome` is `reached`, `missed` or
     /// `diverged`; `epoch` and `seconds` are those at which the target was reached, or else the trial's last.
     fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
-        let lines = summary::leading(data, None)?;
+        let lines = summary::leading(data)?;
         let (target, _) = target(data)?;
         let runs = runs(data, target)?;
         let found: Vec<Option<&Run>> = texts(&lines, "trial")?.iter().map(|trial| runs.get(trial)).collect();
-        let frame = lines.select(["line", "label", "omitted"])?.hstack(&[
+        let frame = lines.select(["line", "label", "arm", "point", "left_out"])?.hstack(&[
             Column::new("seed".into(), found.iter().map(|run| run.map(|run| run.seed)).collect::<Vec<_>>()),
+            Column::new("goal".into(), vec![data.goal.metric.name(); found.len()]),
+            Column::new("round".into(), vec![data.round.to_string(); found.len()]),
             Column::new("target".into(), vec![target; found.len()]),
             Column::new("outcome".into(), found.iter().map(|run| run.map(|run| run.outcome)).collect::<Vec<_>>()),
             Column::new("epoch".into(), found.iter().map(|run| run.map(|run| run.epoch)).collect::<Vec<_>>()),
             Column::new("seconds".into(), found.iter().map(|run| run.map(|run| run.seconds)).collect::<Vec<_>>()),
         ])?;
-        let columns = ["line", "label", "seed", "target", "outcome", "epoch", "seconds", "omitted"];
-        frame.select(columns)?.sort(["line", "seed"], SortMultipleOptions::default())
+        let columns =
+            ["line", "label", "arm", "point", "seed", "goal", "round", "target", "outcome", "epoch", "seconds"];
+        frame.select(columns.into_iter().chain(["left_out"]))?.sort(["line", "seed"], SortMultipleOptions::default())
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
@@ -47,10 +50,13 @@ impl Figure for TimeToTarget {
         if target.is_nan() || marks.iter().all(|mark| mark.outcome == "diverged") {
             return Ok(Canvas::notice(width, "No trial has finished, so there is no time to a target to show."));
         }
-        let lines: Vec<&[Mark]> = marks.chunk_by(|a, b| a.line == b.line).collect();
+        let mut lines: Vec<&[Mark]> = marks.chunk_by(|a, b| a.line == b.line).collect();
+        lines.sort_by(|a, b| median(a).total_cmp(&median(b)));
+        let goal = goal(numbers)?;
+        let number = table::digits(goal.units * target);
         let caption = format!(
-            "filled: reached target; hollow →: did not; ×: diverged; bar: median over seeds, where half reached it; target {} %",
-            table::digits(100.0 * target)
+            "filled: reached target; hollow →: did not; ×: diverged; bar: median over seeds, where half reached it; target {}",
+            goal.with_unit(&number)
         );
         let legend = Legend::new(Vec::new(), summary::caption(numbers, Some(caption))?, width);
         let labels: Vec<String> = lines.iter().map(|line| line[0].label.clone()).collect();
@@ -62,7 +68,7 @@ impl Figure for TimeToTarget {
         let room = 1.0 + 10.0 / (frame.right - left);
         let panel = Panel::of_rows(frame, Scale::from_zero(&[room * longest]), lines.len());
         let mut canvas = Canvas::new(width, bottom + BELOW + legend.height());
-        panel.x_axis(&mut canvas, &format!("training time to {} % test accuracy (s)", table::digits(100.0 * target)));
+        panel.x_axis(&mut canvas, &format!("training time to {} (s)", goal.reached(&number)));
         for (row, line) in lines.iter().enumerate() {
             draw_row(&mut canvas, &panel, row, line, &names[row]);
         }
@@ -75,16 +81,16 @@ impl Figure for TimeToTarget {
 /// From one row to the next.
 const PITCH: f64 = LEADING + 5.0;
 
-/// The test accuracy to reach, as a fraction, and whether the experiment says so. Without a target in its file it is what half of
-/// the lines end above, down to a whole percent; NaN if nothing has finished.
+/// What is to be reached on the test set, and whether the experiment says so. Without a target in its file it is what half of the lines end
+/// beyond, rounded to a whole percent or three digits; NaN if nothing has finished.
 pub fn target(data: &Data) -> PolarsResult<(f64, bool)> {
-    if let Some(target) = data.sums.iter().filter_map(|sums| sums.target).max_by(f64::total_cmp) {
+    if let Some(target) = data.sums.iter().filter_map(|sums| sums.target).max_by(|a, b| data.goal.order(*a, *b)) {
         return Ok((target, true));
     }
     let lines = summary::by_line(data, &group::lines(data, None)?)?;
-    let mut last = numbers(&lines, "final_accuracy")?;
-    last.retain(|accuracy| accuracy.is_finite());
-    Ok(((100.0 * stats::median(&last)).floor() / 100.0, false))
+    let mut last = numbers(&lines, "final")?;
+    last.retain(|value| value.is_finite());
+    Ok((data.goal.rounded(stats::median(&last)), false))
 }
 
 /// How far a trial came.
@@ -96,7 +102,7 @@ pub struct Run {
     pub seconds: f64,
 }
 
-/// Every trial's way to the target, by the trial's id. Between two evaluations accuracy is taken to change linearly; the first one
+/// Every trial's way to the target, by the trial's id. Between two evaluations the value is taken to change linearly; the first one
 /// has none before it, so a target that it reaches is reached when it is made.
 pub fn runs(data: &Data, target: f64) -> PolarsResult<HashMap<String, Run>> {
     let trials = &data.results.trials;
@@ -104,10 +110,9 @@ pub fn runs(data: &Data, target: f64) -> PolarsResult<HashMap<String, Run>> {
     let seeds = trials.column("seed")?.u64()?;
     let run = |(i, id): (usize, String)| {
         let test = data.sums[i].test.iter();
-        let curve: Vec<[f64; 3]> =
-            test.map(|(&epoch, &[seconds, accuracy])| [f64::from(epoch), seconds, accuracy]).collect();
+        let curve: Vec<[f64; 3]> = test.map(|(&epoch, &[seconds, value])| [f64::from(epoch), seconds, value]).collect();
         let (outcome, epoch, seconds) = if states[i] == Status::Finished.name() {
-            reach(&curve, target)
+            reach(&curve, target, data.goal)
         } else {
             let [epoch, seconds, _] = curve.last().copied().unwrap_or_default();
             ("diverged", epoch, seconds)
@@ -117,49 +122,59 @@ pub fn runs(data: &Data, target: f64) -> PolarsResult<HashMap<String, Run>> {
     Ok(ids.into_iter().enumerate().map(run).collect())
 }
 
-/// Where a curve of `[epoch, seconds, accuracy]` first is at the target.
-fn reach(curve: &[[f64; 3]], target: f64) -> (&'static str, f64, f64) {
-    let Some(first) = curve.iter().position(|[.., accuracy]| *accuracy >= target) else {
+/// Where a curve of `[epoch, seconds, value]` first is at the target.
+fn reach(curve: &[[f64; 3]], target: f64, goal: Goal) -> (&'static str, f64, f64) {
+    let Some(first) = curve.iter().position(|[.., value]| goal.reaches(*value, target)) else {
         let [epoch, seconds, _] = curve.last().copied().unwrap_or_default();
         return ("missed", epoch, seconds);
     };
-    let [epoch, seconds, accuracy] = curve[first];
-    let [epoch_before, seconds_before, accuracy_before] = curve[first.saturating_sub(1)];
-    let share = if first == 0 { 1.0 } else { (target - accuracy_before) / (accuracy - accuracy_before) };
+    let [epoch, seconds, value] = curve[first];
+    let [epoch_before, seconds_before, value_before] = curve[first.saturating_sub(1)];
+    let share = if first == 0 { 1.0 } else { (target - value_before) / (value - value_before) };
     ("reached", epoch_before + share * (epoch - epoch_before), seconds_before + share * (seconds - seconds_before))
 }
 
 struct Mark {
     line: usize,
+    look: Look,
     label: String,
     seed: usize,
     outcome: String,
-    epoch: f64,
+    /// `epoch 1.4`, `1.4 × 250 steps`.
+    epoch: String,
     seconds: f64,
 }
 
 fn marks(frame: &DataFrame) -> PolarsResult<Vec<Mark>> {
     let (lines, labels, outcomes) = (counts(frame, "line")?, texts(frame, "label")?, texts(frame, "outcome")?);
     let (seeds, epochs, seconds) = (numbers(frame, "seed")?, numbers(frame, "epoch")?, numbers(frame, "seconds")?);
+    let (looks, rounds) = (looks(frame)?, texts(frame, "round")?);
     let mark = |(i, label): (usize, String)| Mark {
         line: lines[i],
+        look: looks[i],
         label,
         seed: seeds[i] as usize,
         outcome: outcomes[i].clone(),
-        epoch: epochs[i],
+        epoch: match rounds[i].as_str() {
+            "epoch" => format!("epoch {:.1}", epochs[i]),
+            round => format!("{:.1} × {round}", epochs[i]),
+        },
         seconds: seconds[i],
     };
     Ok(labels.into_iter().enumerate().map(mark).collect())
 }
 
+/// The median time of a line; a trial that ended before would have taken longer: it stands above all that reached the target.
+fn median(line: &[Mark]) -> f64 {
+    let time = |mark: &Mark| if mark.outcome == "reached" { mark.seconds } else { f64::INFINITY };
+    stats::median(&line.iter().map(time).collect::<Vec<_>>())
+}
+
 fn draw_row(canvas: &mut Canvas, panel: &Panel, row: usize, line: &[Mark], name: &str) {
-    let (y, look) = (panel.row(row), Look::new(line[0].line));
+    let (y, look) = (panel.row(row), line[0].look);
     let (_, middle) = panel.at((0.0, y));
     canvas.text((panel.frame.left - 6.0, middle), name, Anchor::End);
-    // A trial that ended before would have taken longer: it stands above all that reached the target.
-    let times: Vec<f64> =
-        line.iter().map(|mark| if mark.outcome == "reached" { mark.seconds } else { f64::INFINITY }).collect();
-    let median = stats::median(&times);
+    let median = median(line);
     if median.is_finite() {
         let x = panel.x_at(median);
         canvas.line(vec![(x, middle - 6.0), (x, middle + 6.0)], look.color, 1.6, &[]);
@@ -179,17 +194,14 @@ fn draw_row(canvas: &mut Canvas, panel: &Panel, row: usize, line: &[Mark], name:
         }
         let Mark { seed, outcome, epoch, .. } = mark;
         let told = table::digits(mark.seconds);
-        panel.hover(
-            canvas,
-            (mark.seconds, y),
-            format!("{}, seed {seed}: {outcome} at {told} s, epoch {epoch:.1}", mark.label),
-        );
+        panel.hover(canvas, (mark.seconds, y), format!("{}, seed {seed}: {outcome} at {told} s, {epoch}", mark.label));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::reach;
+    use crate::record::Goal;
 
     #[test]
     fn the_target_is_reached_between_two_evaluations_or_missed() {
@@ -197,9 +209,13 @@ mod tests {
         let close = |(outcome, epoch, seconds): (&'static str, f64, f64)| {
             (outcome, (epoch * 1e6).round() / 1e6, (seconds * 1e6).round() / 1e6)
         };
-        assert_eq!(close(reach(&curve, 0.6)), ("reached", 1.5, 15.0));
-        assert_eq!(reach(&curve, 0.4), ("reached", 1.0, 10.0));
-        assert_eq!(reach(&curve, 0.8), ("missed", 3.0, 30.0));
-        assert_eq!(reach(&[], 0.8), ("missed", 0.0, 0.0));
+        let more = Goal::ACCURACY;
+        assert_eq!(close(reach(&curve, 0.6, more)), ("reached", 1.5, 15.0));
+        assert_eq!(reach(&curve, 0.4, more), ("reached", 1.0, 10.0));
+        assert_eq!(reach(&curve, 0.8, more), ("missed", 3.0, 30.0));
+        assert_eq!(reach(&[], 0.8, more), ("missed", 0.0, 0.0));
+        let falling = curve.map(|[epoch, seconds, value]| [epoch, seconds, 1.0 - value]);
+        assert_eq!(close(reach(&falling, 0.4, Goal::LOSS)), ("reached", 1.5, 15.0));
+        assert_eq!(reach(&falling, 0.2, Goal::LOSS), ("missed", 3.0, 30.0));
     }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::Status;
+use super::disturbance::{disturbance, last};
 use super::read::read_file;
+use super::{Goal, Metric, Scope, Status};
 
 /// What a list of trials says of one that has ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,20 @@ pub struct Brief {
     pub started: f64,
     /// Training seconds.
     pub seconds: f64,
+    /// Wall-clock seconds, where they were recorded: loading, evaluation and checkpoints included.
+    pub wall: Option<f64>,
+    /// The last value on the test set of what it is judged by.
+    pub test: Option<(Goal, f64)>,
+    /// What disturbed its times, if anything did.
+    pub disturbance: Option<String>,
+}
+
+impl Brief {
+    /// How long such a trial takes, if this one ran to its end.
+    #[must_use]
+    pub fn took(&self) -> Option<f64> {
+        (self.status == Status::Finished).then(|| self.wall.unwrap_or(self.seconds))
+    }
 }
 
 /// The trial in `path`, in brief.
@@ -61,5 +76,20 @@ pub(super) fn of(frame: &DataFrame) -> Result<Brief, String> {
         threads: number("threads")? as u32,
         started: number("started")?,
         seconds: number("seconds")?,
+        wall: last(frame, Metric::WallSeconds).map_err(|error| error.to_string())?,
+        test: test(frame).map_err(|error| error.to_string())?,
+        disturbance: disturbance(frame).map_err(|error| error.to_string())?,
     })
+}
+
+fn test(frame: &DataFrame) -> PolarsResult<Option<(Goal, f64)>> {
+    let names = frame.column("scope")?.str()?.iter().zip(frame.column("metric")?.str()?.iter());
+    let tested: Vec<(&str, f64)> = names
+        .zip(frame.column("value")?.f64()?.iter())
+        .filter(|((scope, _), _)| *scope == Some(Scope::Test.name()))
+        .filter_map(|((_, metric), value)| metric.zip(value))
+        .collect();
+    let goal = Goal::among(tested.iter().map(|(metric, _)| *metric));
+    let last = |goal: Goal| tested.iter().rfind(|(metric, _)| *metric == goal.metric.name()).map(|(_, value)| *value);
+    Ok(goal.and_then(|goal| Some((goal, last(goal)?))))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::{Error, Results, read};
+use super::{Error, Metric, Results, read};
 
 /// Trial, epoch, step, scope and metric of a number, and which it is where there are several.
 type Key = (String, u32, u64, String, String, usize);
@@ -54,7 +54,8 @@ fn add(numbers: &mut BTreeMap<Key, f64>, trial: &str, rows: &DataFrame) -> Polar
     for i in 0..rows.height() {
         let text = |column: &StringChunked| column.get(i).unwrap_or_default().to_owned();
         let metric = text(metrics);
-        if metric.contains("seconds") || metric.starts_with("phase_") || metric.ends_with("_bytes") {
+        let is_machine = metric == Metric::Neighbours.name() || metric.ends_with("_bytes");
+        if is_machine || metric.contains("seconds") || metric.starts_with("phase_") {
             continue;
         }
         let (epoch, step) = (epochs.get(i).unwrap_or_default(), steps.get(i).unwrap_or_default());

@@ -8,10 +8,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Mean over images, in nats: in training as it was minimised, label smoothing included, elsewhere without.
+    /// Mean over images or tokens, in nats: in training as it was minimised, label smoothing included, elsewhere without.
     Loss,
     /// Share of images whose label has the largest logit, in [0, 1].
     Accuracy,
+    /// The loss of a text in bits: `loss / ln 2`; where tokens are bytes, bits a byte.
+    BitsPerCharacter,
+    /// Mean over examples and numbers to be given of the squared error.
+    SquaredError,
     /// The learning rate at the end of the epoch.
     Lr,
     PhaseData,
@@ -36,6 +40,18 @@ pub enum Metric {
     /// No inverse was asked for: a control.
     RefreshesApproximate,
     PeakRssBytes,
+    /// Wall-clock seconds of a trial's processes: loading, evaluation and checkpoints included.
+    WallSeconds,
+    /// Other trials that ran on the machine at the start or at the end.
+    Neighbours,
+    /// Seconds that the process's threads ran, added up.
+    CpuSeconds,
+    /// Seconds that they were ready to run and had no processor.
+    WaitSeconds,
+    /// Seconds that other processes ran on the machine, added up over its processors.
+    OthersSeconds,
+    /// Seconds in which the processor was too hot for its clock.
+    ThrottledSeconds,
     /// How many images a trial learned from.
     TrainImages,
     /// How many image files could not be decoded and were left out, of training, validation and test images together.
@@ -48,12 +64,14 @@ pub enum Metric {
     InversionSeconds,
     /// How often a factor was inverted.
     Refreshes,
-    /// The test accuracy that the experiment wants to be reached.
+    /// What the experiment wants to be reached on the test set, in the metric that the trial is judged by.
     Target,
     /// Which way a refresh went: 0 exact, 1 Newton, 2 Newton damped, 3 fallback, 4 approximate.
     Branch,
     /// `‖I − ÃB‖_F/√n` of a refreshed inverse.
     Residual,
+    /// The same of the inverse that the refresh replaces, with the statistics and damping of the refresh.
+    StaleResidual,
     /// Relative change of the statistics since the last refresh, in the Frobenius norm.
     Drift,
     /// An estimate of the largest eigenvalue of the statistics.
@@ -70,6 +88,14 @@ pub enum Metric {
     Cosine,
     /// `lr²⟨V, ∇⟩`.
     KlStep,
+    /// Share of a factor that is off the diagonal in its basis, in the Frobenius norm, when the basis is about to be refreshed.
+    OffDiagonal,
+    /// The least singular value of an update that is made orthogonal.
+    SmallestSingularValue,
+    /// The largest singular value of an update that is made orthogonal.
+    LargestSingularValue,
+    /// How far the weights that are evaluated are from those that are trained, as a share of the latter's norm.
+    EvaluatedDistance,
 }
 
 impl Metric {
@@ -101,6 +127,8 @@ impl Metric {
         match self {
             Self::Loss => "loss",
             Self::Accuracy => "accuracy",
+            Self::BitsPerCharacter => "bits_per_character",
+            Self::SquaredError => "squared_error",
             Self::Lr => "lr",
             Self::PhaseData => "phase_data",
             Self::PhaseForward => "phase_forward",
@@ -122,6 +150,12 @@ impl Metric {
             Self::RefreshesFallback => "refreshes_fallback",
             Self::RefreshesApproximate => "refreshes_approximate",
             Self::PeakRssBytes => "peak_rss_bytes",
+            Self::WallSeconds => "wall_seconds",
+            Self::Neighbours => "neighbours",
+            Self::CpuSeconds => "cpu_seconds",
+            Self::WaitSeconds => "wait_seconds",
+            Self::OthersSeconds => "others_seconds",
+            Self::ThrottledSeconds => "throttled_seconds",
             Self::TrainImages => "train_images",
             Self::BrokenImages => "broken_images",
             Self::Parameters => "parameters",
@@ -131,6 +165,7 @@ impl Metric {
             Self::Target => "target",
             Self::Branch => "branch",
             Self::Residual => "residual",
+            Self::StaleResidual => "stale_residual",
             Self::Drift => "drift",
             Self::MaxEigenvalue => "max_eigenvalue",
             Self::Damping => "damping",
@@ -139,6 +174,10 @@ impl Metric {
             Self::RefreshSeconds => "refresh_seconds",
             Self::Cosine => "cosine",
             Self::KlStep => "kl_step",
+            Self::OffDiagonal => "off_diagonal",
+            Self::SmallestSingularValue => "smallest_singular_value",
+            Self::LargestSingularValue => "largest_singular_value",
+            Self::EvaluatedDistance => "evaluated_distance",
         }
     }
 }

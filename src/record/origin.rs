@@ -1,5 +1,7 @@
 //! Where a trial's numbers come from.
 
+use serde::{Deserialize, Serialize};
+
 /// What holds for all of a trial; a column each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Origin {
@@ -25,6 +27,7 @@ pub struct Origin {
     /// Epochs that were asked for.
     pub epochs: u32,
     pub host: String,
+    /// The processor, and the vectors of it that the engine computed with.
     pub cpu: String,
     pub device: String,
     pub threads: u32,
@@ -38,7 +41,7 @@ pub struct Origin {
 }
 
 /// How a trial ended. Divergence is a result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     Finished,
     Diverged,

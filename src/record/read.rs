@@ -13,11 +13,12 @@ use polars::prelude::*;
 use super::order::arms;
 use super::write::COLUMNS;
 use super::{Error, Scope, seal};
+use crate::text::Shown;
 
 /// All that could be read in a folder. What holds for all of a trial is told once, so that thousands of trials fit into memory.
 #[derive(Debug)]
 pub struct Results {
-    /// One row a trial, in the order of the files' names: the columns of [`super::Origin`].
+    /// One row per trial, in the order of the files' names: the columns of [`super::Origin`].
     pub trials: DataFrame,
     /// The numbers of each of them, in the same order: `epoch, step, seconds, scope, metric, value`. Those of single steps outnumber all
     /// others by far and are left out.
@@ -41,7 +42,7 @@ pub struct Skipped {
 
 impl Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is skipped: {}", self.path.display(), self.reason)
+        write!(f, "`{}` is skipped: {}", self.path.shown(), self.reason)
     }
 }
 
@@ -53,7 +54,7 @@ pub fn read(folder: &Path) -> Result<Results, Error> {
     for (path, outcome) in paths.iter().zip(read_trials(&paths)) {
         let outcome = outcome.and_then(|trial| match seen.insert(trial.id.clone(), path) {
             None => Ok(trial),
-            Some(first) => Err(format!("trial `{}` is in `{}` already", trial.id, first.display())),
+            Some(first) => Err(format!("trial `{}` is in `{}` already", trial.id, first.shown())),
         });
         match outcome {
             Ok(trial) => {

@@ -3,13 +3,22 @@
 use std::path::Path;
 
 use super::read::read_file;
-use super::{Metric, Scope, Status};
+use super::{Goal, Metric, Scope, Status};
 
-/// Accuracy and loss on the validation images after the last epoch of the trial in `path`; `None` if it diverged.
+/// On the validation set after the last epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Validation {
+    /// What the trial is judged by.
+    pub goal: Goal,
+    pub value: f64,
+    pub loss: f64,
+}
+
+/// How good the trial in `path` was on its validation set; `None` if it diverged.
 ///
 /// # Errors
 /// The file is not there, damaged, of other origin, or of a trial without validation images: says so.
-pub fn validation(path: &Path) -> Result<Option<[f64; 2]>, String> {
+pub fn validation(path: &Path) -> Result<Option<Validation>, String> {
     let frame = read_file(path)?;
     let column = |name: &str| frame.column(name).map_err(|error| error.to_string());
     let text = |name: &str| column(name)?.str().map_err(|error| error.to_string());
@@ -23,5 +32,7 @@ pub fn validation(path: &Path) -> Result<Option<[f64; 2]>, String> {
         let place = (0..frame.height()).rev().find(|&row| (scopes.get(row), metrics.get(row)) == wanted);
         place.and_then(|row| values.get(row)).ok_or_else(|| format!("it has no {metric} on validation images"))
     };
-    Ok(Some([last(Metric::Accuracy)?, last(Metric::Loss)?]))
+    let validated = (0..frame.height()).filter(|&row| scopes.get(row) == Some(Scope::Validation.name()));
+    let goal = Goal::among(validated.filter_map(|row| metrics.get(row))).unwrap_or(Goal::LOSS);
+    Ok(Some(Validation { goal, value: last(goal.metric)?, loss: last(Metric::Loss)? }))
 }

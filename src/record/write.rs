@@ -71,7 +71,17 @@ fn plain_schema(frame: &DataFrame) -> Option<(String, String)> {
     Some((entry.key, entry.value?))
 }
 
-/// The columns of [`COLUMNS`].
+/// `nkfac, schedule.lr = 0.1`: the arm and the swept values but the seed, which whoever averages over seeds groups by.
+fn label(origin: &Origin) -> String {
+    let swept: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&origin.swept).unwrap_or_default();
+    let values = swept.iter().filter(|(key, _)| *key != "seed").map(|(key, value)| match value.as_str() {
+        Some(text) => format!(", {key} = {text}"),
+        None => format!(", {key} = {value}"),
+    });
+    values.fold(origin.arm.clone(), |label, value| label + &value)
+}
+
+/// The columns of [`COLUMNS`], and the label, which those who read results elsewhere group by and nothing here reads.
 fn frame(origin: &Origin, rows: &[Row]) -> PolarsResult<DataFrame> {
     let constant = |name: &str, value: AnyValue<'static>| {
         Column::new_scalar(name.into(), Scalar::new(value.dtype(), value), rows.len())
@@ -107,6 +117,7 @@ fn frame(origin: &Origin, rows: &[Row]) -> PolarsResult<DataFrame> {
         text("commit", &origin.commit),
         constant("started", AnyValue::Float64(origin.started)),
         Column::new_scalar("load".into(), load, rows.len()),
+        text("label", &label(origin)),
     ];
     DataFrame::new(rows.len(), columns)
 }

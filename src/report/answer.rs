@@ -3,14 +3,16 @@
 use polars::prelude::*;
 
 use super::Error;
-use crate::figure::{Comparison, Data, Difference, Figure as _, Table, TimeToTarget, digits, target};
+use crate::figure::{Comparison, Data, Difference, Figure as _, Round, Table, TimeToTarget, digits, drawn, target};
+use crate::record::Goal;
 use crate::stats::{self, ENOUGH, Verdict, median};
 
 /// A line of trials as the answer needs it.
 struct Line {
     label: String,
     seeds: usize,
-    accuracy: f64,
+    /// The mean of the goal on the test set.
+    value: f64,
     deviation: f64,
     epoch_seconds: f64,
     first_order: bool,
@@ -20,24 +22,31 @@ struct Line {
 pub fn sentences(data: &Data, table: &Table) -> Result<Vec<String>, Error> {
     let mut lines = lines(data, table)?;
     let diverged: u32 = table.frame().column("diverged")?.u32()?.iter().flatten().sum();
-    lines.retain(|line| line.seeds > 0 && line.accuracy.is_finite());
-    lines.sort_by(|a, b| b.accuracy.total_cmp(&a.accuracy));
+    lines.retain(|line| line.seeds > 0 && line.value.is_finite());
+    let goal = data.goal;
+    lines.sort_by(|a, b| goal.order(b.value, a.value));
     let Some(best) = lines.first() else {
         return Ok(vec![format!("No trial has finished ({diverged} diverged), so there is nothing to compare.")]);
     };
     let n = |line: &Line| if line.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", line.seeds) };
-    let accuracy = |line: &Line| match line.deviation.is_finite() {
-        true => format!("{:.2} ± {:.2} %", 100.0 * line.accuracy, 100.0 * line.deviation),
-        false => format!("{:.2} %", 100.0 * line.accuracy),
+    let level = |line: &Line| match line.deviation.is_finite() {
+        true => format!("{} ± {}", goal.number(line.value), goal.show(line.deviation)),
+        false => goal.show(line.value),
     };
+    let (title, most) = (goal.title, goal.superlative());
     let runner_up = lines.get(1);
-    let (name, level) = (&best.label, accuracy(best));
+    let (name, of_best) = (&best.label, level(best));
     let mut said = vec![match runner_up {
-        None => format!("Only {name} has finished: {level} final test accuracy over {}.", n(best)),
+        None => format!("Only {name} has finished: {of_best} final test {title} over {}.", n(best)),
+        Some(second) if second.value == best.value => {
+            let equals = lines.iter().filter(|line| line.value == best.value);
+            let names = equals.map(|line| line.label.as_str()).collect::<Vec<_>>().join(" and ");
+            format!("{names} tie for the {most} final test {title}, {}.", goal.show(best.value))
+        }
         Some(second) => {
             let lead = &Comparison::new(data, name, &second.label)?.differences[0];
-            let sure = how_sure(lead, &second.label);
-            format!("{name} has the highest final test accuracy, {level} over {}; {sure}.", n(best))
+            let sure = how_sure(lead, goal, &second.label);
+            format!("{name} has the {most} final test {title}, {of_best} over {}; {sure}.", n(best))
         }
     }];
     let first_order = lines.iter().find(|line| line.first_order && line.label != best.label);
@@ -47,17 +56,17 @@ pub fn sentences(data: &Data, table: &Table) -> Result<Vec<String>, Error> {
         let comparison = Comparison::new(data, &best.label, &rival.label)?;
         let role = if rival.first_order && !best.first_order { ", the best without a preconditioner," } else { "" };
         let words = comparison.differences[0].words();
-        said.push(format!("Against {}{role} with {}, paired by seed: {words}.", rival.label, accuracy(rival)));
+        said.push(format!("Against {}{role} with {}, paired by seed: {words}.", rival.label, level(rival)));
     }
-    said.extend(speed(&lines));
+    said.extend(speed(&lines, data.round));
     said.extend(time_to_target(data)?);
-    said.extend(caveats(&lines, diverged, table.validated));
+    said.extend(caveats(&lines, data, diverged, table.validated));
     Ok(said)
 }
 
 /// How sure a lead over the second is.
-fn how_sure(lead: &Difference, second: &str) -> String {
-    let by = format!("{:.2} points ahead of {second}", lead.paired.mean);
+fn how_sure(lead: &Difference, goal: Goal, second: &str) -> String {
+    let by = format!("{} ahead of {second}", goal.difference(goal.lead(lead.paired.mean, 0.0)));
     match lead.paired.verdict() {
         _ if lead.paired.pairs == 0 => format!("no seed finished both with it and with {second}, so that is not sure"),
         Verdict::TooFew => format!("it is {by}, but so few seeds cannot tell"),
@@ -66,12 +75,14 @@ fn how_sure(lead: &Difference, second: &str) -> String {
     }
 }
 
+/// The lines that figures show: of a swept arm its best point, unless all were asked for.
 fn lines(data: &Data, table: &Table) -> PolarsResult<Vec<Line>> {
     let frame = table.frame();
     let numbers = |name: &str| -> PolarsResult<Vec<f64>> {
         Ok(frame.column(name)?.f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
     };
-    let (means, sds, seconds) = (numbers("final_accuracy")?, numbers("final_accuracy_sd")?, numbers("epoch_seconds")?);
+    let (means, sds, seconds) =
+        (numbers(&data.goal.key("final"))?, numbers(&(data.goal.key("final") + "_sd"))?, numbers("epoch_seconds")?);
     let seeds = frame.column("seeds")?.u32()?;
     let (arms, inverters) = (data.results.trials.column("arm")?.str()?, data.results.trials.column("inverter")?.str()?);
     let is_first_order = |label: &str| {
@@ -80,41 +91,44 @@ fn lines(data: &Data, table: &Table) -> PolarsResult<Vec<Line>> {
         });
         of_arm.map(|(_, inverter)| inverter).all(|inverter| inverter.is_none_or(str::is_empty))
     };
+    let drawn = drawn(data)?;
     let line = |(i, label): (usize, Option<&str>)| {
         let label = label.unwrap_or_default().to_owned();
         Line {
             first_order: is_first_order(&label),
             label,
             seeds: seeds.get(i).unwrap_or_default() as usize,
-            accuracy: means[i],
+            value: means[i],
             deviation: sds[i],
             epoch_seconds: seconds[i],
         }
     };
-    Ok(frame.column("label")?.str()?.iter().enumerate().map(line).collect())
+    let lines = frame.column("label")?.str()?.iter().enumerate().map(line);
+    Ok(lines.filter(|line| drawn.contains(&line.label)).collect())
 }
 
-/// What an epoch of the best costs.
-fn speed(lines: &[Line]) -> Option<String> {
+/// What an epoch of the best costs, or so many steps; nothing where that is not the same in all trials.
+fn speed(lines: &[Line], round: Round) -> Option<String> {
     let best = lines.first()?;
     let fastest = lines
         .iter()
         .filter(|line| line.epoch_seconds > 0.0)
         .min_by(|a, b| a.epoch_seconds.total_cmp(&b.epoch_seconds))?;
-    if lines.len() < 2 {
+    if lines.len() < 2 || round == Round::Any {
         return None;
     }
     let ratio = best.epoch_seconds / fastest.epoch_seconds;
-    Some(if fastest.label == best.label {
-        format!("Its epochs are also the fastest: {} s each.", digits(best.epoch_seconds))
-    } else {
-        format!(
-            "An epoch of {} takes {} s, {ratio:.2} times as long as one of {}, the fastest ({} s).",
-            best.label,
-            digits(best.epoch_seconds),
-            fastest.label,
-            digits(fastest.epoch_seconds)
-        )
+    let [own, others] = [best, fastest].map(|line| digits(line.epoch_seconds));
+    let (name, other) = (&best.label, &fastest.label);
+    Some(match round {
+        Round::Epoch if name == other => format!("Its epochs are also the fastest: {own} s each."),
+        Round::Epoch => format!(
+            "An epoch of {name} takes {own} s, {ratio:.2} times as long as one of {other}, the fastest ({others} s)."
+        ),
+        _ if name == other => format!("Its steps are also the fastest: {own} s for {round}."),
+        _ => format!(
+            "It takes {name} {own} s for {round}, {ratio:.2} times as long as {other}, the fastest ({others} s)."
+        ),
     })
 }
 
@@ -136,23 +150,32 @@ fn time_to_target(data: &Data) -> Result<Option<String>, Error> {
     let mut medians: Vec<(&str, f64)> = lines.iter().map(|(label, times)| (*label, median(times))).collect();
     medians.retain(|(_, median)| median.is_finite());
     medians.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let percent = digits(100.0 * target);
-    let why = if said { "" } else { ", which half of the arms end above," };
+    let goal = data.goal;
+    let at = goal.with_unit(&digits(goal.units * target));
+    let why = match (said, goal.more) {
+        (true, _) => "",
+        (false, true) => ", which half of the arms end above,",
+        (false, false) => ", which half of the arms end below,",
+    };
     Ok(match medians.as_slice() {
         [] => None,
-        [(only, time)] => Some(format!(
-            "Only {only} reaches {percent} %{why} in half of its trials, after {} s of training.",
+        [(only, time)] => {
+            Some(format!("Only {only} reaches {at}{why} in half of its trials, after {} s of training.", digits(*time)))
+        }
+        [(first, time), (second, later), ..] if time == later => Some(format!(
+            "{first} and {second} tie for the first at {at}{why} after {} s of training (median over seeds).",
             digits(*time)
         )),
         [(first, time), (second, later), ..] => Some(format!(
-            "{first} is the first at {percent} %{why} after {} s of training (median over seeds), then {second} after {} s.",
+            "{first} is the first at {at}{why} after {} s of training (median over seeds), then {second} after {} s.",
             digits(*time),
             digits(*later)
         )),
     })
 }
 
-fn caveats(lines: &[Line], diverged: u32, validated: bool) -> Vec<String> {
+fn caveats(lines: &[Line], data: &Data, diverged: u32, validated: bool) -> Vec<String> {
+    let (goal, round) = (data.goal, data.round);
     let most = lines.iter().map(|line| line.seeds).max().unwrap_or_default();
     let mut said = Vec::new();
     if most < ENOUGH {
@@ -165,7 +188,11 @@ fn caveats(lines: &[Line], diverged: u32, validated: bool) -> Vec<String> {
         said.push(format!("{diverged} trials diverged; they are counted, and never averaged."));
     }
     if !validated {
-        said.push("There are no validation images, so best epochs are chosen on the test images, which biases them upwards; judge by the last epoch.".into());
+        said.push(format!(
+            "There is no validation set, so best {} are chosen on the test set, which biases them {}; judge by the last.",
+            if round == Round::Epoch { "epochs" } else { "evaluations" },
+            goal.bias()
+        ));
     }
     said
 }

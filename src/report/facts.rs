@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use polars::prelude::*;
 
-use crate::figure::{Data, digits};
-use crate::record::Status;
+use crate::figure::{Data, Round, digits};
+use crate::record::{Goal, Status};
 use crate::text::{plain, shell};
 
 /// The circumstances of results.
@@ -34,8 +34,8 @@ impl Facts {
             ("data set", all("dataset")?),
             ("net", all("model")?),
             ("parameters", values(data.sums.iter().filter_map(|sums| sums.parameters))),
-            ("training images", values(data.sums.iter().filter_map(|sums| sums.images))),
-            ("epochs", all("epochs")?),
+            ("training examples", values(data.sums.iter().filter_map(|sums| sums.images))),
+            (if data.round == Round::Epoch { "epochs" } else { "evaluations" }, all("epochs")?),
             ("batch", all("batch")?),
             ("seeds", all("seed")?),
             ("trials", format!("{finished} finished, {diverged} diverged")),
@@ -47,20 +47,23 @@ impl Facts {
             ("host", all("host")?),
             ("version, commit", format!("{}, {}", all("version")?, all("commit")?)),
         ];
-        rows.extend(tuning(trials)?.map(|said| ("tuning", said)));
+        rows.extend(tuning(data)?.map(|said| ("tuning", said)));
         if load.is_finite() {
             rows.push(("highest load at a start", digits(load)));
         }
         let experiment = all("experiment")?;
-        Ok(Self { commands: commands(trials, &experiment)?, rows, experiment })
+        Ok(Self { commands: commands(data, &experiment)?, rows, experiment })
     }
 }
 
 /// How many configurations the trials of each arm are of or were chosen from, where a search drew them.
-fn tuning(trials: &DataFrame) -> PolarsResult<Option<String>> {
+fn tuning(data: &Data) -> PolarsResult<Option<String>> {
+    let trials = &data.results.trials;
+    let configs = trials.column("config")?.str()?.iter().zip(&data.sums);
     let mut all: Vec<(String, BTreeSet<&str>)> = Vec::new();
-    for (arm, config) in trials.column("arm")?.str()?.iter().zip(trials.column("config")?.str()?.iter()) {
-        let said = config.map(drawn_by).unwrap_or_default();
+    for (arm, (config, sums)) in trials.column("arm")?.str()?.iter().zip(configs) {
+        let goal = sums.goal.unwrap_or(data.goal);
+        let said = config.map(|config| drawn_by(config, goal)).unwrap_or_default();
         let place = all.iter().position(|(known, _)| *known == said).unwrap_or(all.len());
         if place == all.len() {
             all.push((said, BTreeSet::new()));
@@ -78,14 +81,15 @@ fn tuning(trials: &DataFrame) -> PolarsResult<Option<String>> {
 }
 
 /// What a configuration says of the search that it is from; nothing if it is from none.
-fn drawn_by(config: &str) -> String {
+fn drawn_by(config: &str, goal: Goal) -> String {
     let config: serde_json::Value = serde_json::from_str(config).unwrap_or_default();
     let search = &config["search"];
     let text = |key: &str| search[key].as_str().unwrap_or_default();
     let (kind, trials, seed) = (text("kind"), &search["trials"], &search["seed"]);
     match text("phase") {
         "rerun" => format!(
-            "the best of {trials} configurations by validation accuracy ({kind}, seed {seed}), rerun over fresh seeds"
+            "the best of {trials} configurations by validation {} ({kind}, seed {seed}), rerun over fresh seeds",
+            goal.title
         ),
         "tuning" => format!("tried at {trials} configurations ({kind}, seed {seed})"),
         _ => String::new(),
@@ -93,12 +97,16 @@ fn drawn_by(config: &str) -> String {
 }
 
 /// A run with the same code, device and threads gives the same bits.
-fn commands(trials: &DataFrame, experiment: &str) -> PolarsResult<Vec<String>> {
+fn commands(data: &Data, experiment: &str) -> PolarsResult<Vec<String>> {
+    let trials = &data.results.trials;
     let (commit, device, threads) =
         (distinct(trials, "commit")?, distinct(trials, "device")?, distinct(trials, "threads")?);
     let clean = commit.trim_end_matches("-dirty");
     let word = |path: String| shell(plain(&path));
-    let (file, folder) = (word(format!("experiments/{experiment}.toml")), word(format!("results/{experiment}")));
+    let [file, folder] = data
+        .again
+        .clone()
+        .unwrap_or_else(|| [word(format!("experiments/{experiment}.toml")), word(format!("results/{experiment}"))]);
     let note = if clean == commit { "" } else { "   # and edits that were not committed" };
     Ok(vec![
         format!("git checkout {clean}{note}"),

@@ -1,36 +1,61 @@
 //! The page: everything inline, light and dark, for screens from 400 pixels on and for paper.
 
 use super::verdict::Verdict;
-use super::{Drawn, Report};
-use crate::figure::{Column, Table, Theme, escape, svg};
+use super::{Drawn, Part, Report};
+use crate::figure::{Best, Canvas, Column, Differences, Table, Theme, escape, hue, svg};
+use crate::record::Goal;
 
 pub fn page(report: &Report) -> String {
-    let sections = [
-        section("answer", "The answer", &list(&report.answer)),
-        section("table", "Every arm", &main_table(&report.table)),
-        section("figures", "Figures", &figures(&report.figures)),
-        section("verdicts", "Published and measured", &verdicts(&report.verdicts)),
-        section("configurations", "How the arms differ", &configurations(report)),
-        section("facts", "What was run", &facts(report)),
-        section(
-            "again",
-            "Reproduce",
-            &format!("<pre><code>{}</code></pre>", escape(&report.facts.commands.join("\n"))),
-        ),
-    ];
+    let sections = SECTIONS.map(|(id, title)| section(id, title, &body(report, id)));
+    let contents: String = SECTIONS.iter().map(|(id, title)| format!("<a href=\"#{id}\">{title}</a>\n")).collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{name} – nkfac-bench</title>\n\
-         <style>\n{}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n{}</main>\n<script>\n{}</script>\n</body>\n</html>\n",
+         <style>\n{}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n<nav>\n{contents}</nav>\n{}</main>\n<script>\n{}</script>\n</body>\n</html>\n",
         include_str!("page.css"),
         sections.concat(),
-        include_str!("sort.js"),
+        include_str!("page.js"),
         name = escape(&report.facts.experiment),
     )
 }
 
+/// Every section: its anchor and its title.
+const SECTIONS: [(&str, &str); 7] = [
+    ("answer", "The answer"),
+    ("table", "Every arm"),
+    ("figures", "Figures"),
+    ("verdicts", "Published and measured"),
+    ("configurations", "How the arms differ"),
+    ("facts", "What was run"),
+    ("again", "Reproduce"),
+];
+
+fn body(report: &Report, id: &str) -> String {
+    match id {
+        "answer" => each(report, |part| list(&part.answer)),
+        "table" => each(report, |part| main_table(&part.table)),
+        "figures" => figures(report),
+        "verdicts" => each(report, |part| verdicts(&part.verdicts)),
+        "configurations" => each(report, |part| configurations(&part.differences)),
+        "facts" => facts(report),
+        _ => {
+            let commands: Vec<String> = report.facts.commands.iter().map(|command| escape(command)).collect();
+            format!("<pre><code>{}</code></pre>", commands.join("\n"))
+        }
+    }
+}
+
 fn section(id: &str, title: &str, body: &str) -> String {
     format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>\n")
+}
+
+/// What there is to say of each problem, under its name where there are several.
+fn each(report: &Report, body: impl Fn(&Part) -> String) -> String {
+    let one = |part: &Part| {
+        let name = part.problem.as_deref().map(|name| format!("<h3>{}</h3>\n", escape(name)));
+        name.unwrap_or_default() + &body(part)
+    };
+    report.parts.iter().map(one).collect()
 }
 
 /// The first sentence is the answer, the others what it rests on.
@@ -42,8 +67,13 @@ fn list(sentences: &[String]) -> String {
 }
 
 fn main_table(table: &Table) -> String {
-    let head =
-        |column: &Column| format!("<th scope=\"col\"><button type=\"button\">{}</button></th>", escape(column.head));
+    let head = |column: &Column| {
+        let first = if column.best == Some(Best::Most) { "descending" } else { "ascending" };
+        format!(
+            "<th scope=\"col\"><button type=\"button\" data-first=\"{first}\">{}</button></th>",
+            escape(&column.head)
+        )
+    };
     let head: String = table.columns.iter().map(head).collect();
     let row = |row: usize| {
         let cells: String =
@@ -51,11 +81,13 @@ fn main_table(table: &Table) -> String {
         format!("<tr>{cells}</tr>\n")
     };
     let rows: String = (0..table.height()).map(row).collect();
-    let chosen = if table.validated { "validation" } else { "test" };
+    let disturbed = table.disturbed.as_ref().map(|note| format!(" {}.", escape(note))).unwrap_or_default();
+    let (chosen, title) = (if table.validated { "validation" } else { "test" }, table.goal.title);
     format!(
         "<div class=\"scroll\"><table class=\"sortable\">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n\
-         <p class=\"note\">Mean ± standard deviation over finished trials; 95 % interval of the mean final accuracy (Student’s t; bootstrap from six seeds on). Bold: \
-         best, of more than one seed; underlined: no significant difference from it, paired by seed (95 %). Best epochs are chosen on the {chosen} images. Click a column header to sort.</p>\n"
+         <p class=\"note\">Mean ± standard deviation over finished trials; 95 % interval of the mean final {title} (Student’s t; bootstrap from six seeds on). Bold: \
+         best, of more than one seed; underlined: no significant difference from it, paired by seed (95 %). Best epochs are chosen on the {chosen} set. Added: what the optimizer \
+         does beside forward and backward pass, whose mean over all trials is 100 %.{disturbed} <span class=\"screen\">Click a column header to sort, the best first.</span></p>\n"
     )
 }
 
@@ -74,20 +106,59 @@ fn cell(column: &Column, row: usize, is_label: bool) -> String {
     format!("<td data-key=\"{key}\">{text}</td>")
 }
 
-fn figures(figures: &[Drawn]) -> String {
-    let mut html = String::new();
+/// The arms to be shown or hidden in all figures, as far as each has a colour of its own.
+fn arms(arms: &[String]) -> String {
+    let own = (0..arms.len())
+        .filter_map(|arm| Some((arm, hue(arm)?)))
+        .take_while(|(arm, hue)| (0..*arm).all(|other| self::hue(other) != Some(*hue)));
+    let key = |(arm, [red, green, blue]): (usize, [u8; 3])| {
+        let name = escape(&arms[arm]);
+        format!(
+            "<label style=\"--arm: rgb({red} {green} {blue})\"><input type=\"checkbox\" data-arm=\"{arm}\" checked>{name}</label>\n"
+        )
+    };
+    format!("<div class=\"arms screen\">\n{}</div>\n", own.map(key).collect::<String>())
+}
+
+/// A figure in the width of the screen.
+fn drawing(wide: &Canvas, narrow: &Canvas) -> String {
+    format!(
+        "<div class=\"wide\">{}</div>\n<div class=\"narrow\">{}</div>\n",
+        svg(wide, Theme::Page),
+        svg(narrow, Theme::Page)
+    )
+}
+
+/// What a figure is switched between: `accuracy / log error`; of problems that are judged differently the axes alone.
+fn switch(report: &Report) -> String {
+    let mut goals: Vec<Goal> = report.parts.iter().map(|part| part.table.goal).collect();
+    goals.dedup();
+    match goals.as_slice() {
+        [Goal { title, gap, .. }] => format!("{title} / log {}", gap.title),
+        _ => "linear / log axis".to_owned(),
+    }
+}
+
+fn figures(report: &Report) -> String {
+    let mut html = arms(&report.arms);
     let mut missing = String::new();
-    for Drawn { entry, wide, narrow } in figures {
+    let switch = format!("<button type=\"button\" data-switch>{}</button>", switch(report));
+    for Drawn { entry, wide, narrow, switched } in &report.figures {
         if let Some(reason) = &wide.notice {
             missing += &format!("<li>{}: {}</li>\n", entry.name, escape(reason));
             continue;
         }
+        let (drawn, help) = (drawing(wide, narrow), escape(entry.help));
+        let (switched, switch) = match switched {
+            None => (String::new(), ""),
+            Some([wide, narrow]) => {
+                (format!("<div class=\"drawing\" hidden>{}</div>\n", drawing(wide, narrow)), switch.as_str())
+            }
+        };
         html += &format!(
-            "<figure id=\"{}\">\n<div class=\"wide\">{}</div>\n<div class=\"narrow\">{}</div>\n<figcaption>{}</figcaption>\n</figure>\n",
-            entry.name,
-            svg(wide, Theme::Page),
-            svg(narrow, Theme::Page),
-            escape(entry.help)
+            "<figure id=\"{0}\">\n<div class=\"drawing\">{drawn}</div>\n{switched}<figcaption>{help}<span class=\"screen\">{switch}\
+             <button type=\"button\" data-save=\"{0}\">save SVG</button></span></figcaption>\n</figure>\n",
+            entry.name
         );
     }
     if missing.is_empty() {
@@ -108,7 +179,9 @@ fn verdict(verdict: &Verdict) -> String {
     let head = ["setting", "published difference", "measured difference (95 %)", "verdict", "damping and inversion"];
     let head: String = head
         .iter()
-        .chain(&["published (%)", "measured (%)", "arm"])
+        .map(|title| (*title).to_owned())
+        .chain(["published", "measured"].map(|title| format!("{title} ({})", verdict.unit)))
+        .chain(["arm".to_owned()])
         .map(|title| format!("<th scope=\"col\">{title}</th>"))
         .collect();
     let row = |row: &super::verdict::Row| {
@@ -136,8 +209,7 @@ fn verdict(verdict: &Verdict) -> String {
 /// Lines that a page can show beside each other.
 const MOST_COLUMNS: usize = 16;
 
-fn configurations(report: &Report) -> String {
-    let differences = &report.differences;
+fn configurations(differences: &Differences) -> String {
     let shown = differences.labels.len().min(MOST_COLUMNS);
     let head: String =
         differences.labels[..shown].iter().map(|label| format!("<th scope=\"col\">{}</th>", escape(label))).collect();

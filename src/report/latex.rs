@@ -3,18 +3,22 @@
 use crate::figure::{Column, Table};
 use crate::text::plain;
 
-/// A `tabular` with the rules of `booktabs`: the best in bold, what cannot be told from it, paired by seed, underlined.
-pub fn table(table: &Table) -> String {
-    let columns: Vec<&Column> = table.columns.iter().filter(|column| column.head != "95 % interval").collect();
-    let head: Vec<String> = columns.iter().map(|column| escape(column.head)).collect();
+/// These columns, or all but the interval, as a `tabular` with the rules of `booktabs`: the best in bold, what cannot be told from it, paired by seed, underlined.
+pub fn table(table: &Table, keys: &[String]) -> String {
+    let columns: Vec<&Column> = match keys {
+        [] => table.columns.iter().filter(|column| column.key != "interval").collect(),
+        _ => keys.iter().filter_map(|key| table.columns.iter().find(|column| column.key == *key)).collect(),
+    };
+    let head: Vec<String> = columns.iter().map(|column| escape(&column.head)).collect();
     let rows = (0..table.height()).map(|row| {
         let cells: Vec<String> = columns.iter().map(|column| cell(column, row)).collect();
         format!("{} \\\\\n", cells.join(" & "))
     });
+    let disturbed = table.disturbed.as_ref().map(|note| format!("% {}\n", escape(note))).unwrap_or_default();
     format!(
-        "% Needs \\usepackage{{booktabs}}. Mean and standard deviation over seeds; bold: best; underlined: no significant difference from it, paired by seed (95 \\%).\n\
+        "{disturbed}% Needs \\usepackage{{booktabs}}. Mean and standard deviation over seeds; bold: best; underlined: no significant difference from it, paired by seed (95 \\%).\n\
          \\begin{{tabular}}{{l{}}}\n\\toprule\n{} \\\\\n\\midrule\n{}\\bottomrule\n\\end{{tabular}}\n",
-        "r".repeat(columns.len() - 1),
+        "r".repeat(columns.len().saturating_sub(1)),
         head.join(" & "),
         rows.collect::<String>()
     )
@@ -25,7 +29,7 @@ fn cell(column: &Column, row: usize) -> String {
     if column.best.is_none() || cell.mean.is_nan() {
         return escape(&cell.text);
     }
-    let number = cell.text.replace('±', "\\pm");
+    let number = cell.text.replace('±', "\\pm").replace('†', "^\\dagger");
     match column.best() {
         Some(best) if best == row => format!("$\\mathbf{{{number}}}$"),
         _ if column.is_near(row) => format!("\\underline{{${number}$}}"),
@@ -103,7 +107,7 @@ const TEXT: &str = concat!(
 );
 
 const MATHS: &str = concat!(
-    "−- ±\\pm ×\\times ·\\cdot →\\to ∞\\infty ≤\\le ≥\\ge ≠\\ne ≈\\approx √\\surd °^\\circ α\\alpha β\\beta γ\\gamma δ\\delta ",
+    "−- †\\dagger ±\\pm ×\\times ·\\cdot →\\to ∞\\infty ≤\\le ≥\\ge ≠\\ne ≈\\approx √\\surd °^\\circ α\\alpha β\\beta γ\\gamma δ\\delta ",
     "ε\\varepsilon ζ\\zeta η\\eta θ\\theta κ\\kappa λ\\lambda µ\\mu μ\\mu ν\\nu ξ\\xi π\\pi ρ\\rho σ\\sigma τ\\tau φ\\varphi ",
     "χ\\chi ψ\\psi ω\\omega Γ\\Gamma Δ\\Delta Θ\\Theta Λ\\Lambda Π\\Pi Σ\\Sigma Φ\\Phi Ψ\\Psi Ω\\Omega"
 );

@@ -24,8 +24,9 @@ use rayon::prelude::*;
 
 use crate::catalog::Entry;
 use crate::figure::{self, COLUMN, Canvas, Data, Differences, PAGE, Table};
+use crate::text::plain;
 use facts::Facts;
-pub use serve::Server;
+pub use serve::{Asked, Server};
 pub use verdict::Scales;
 use verdict::Verdict;
 
@@ -43,10 +44,19 @@ pub enum Error {
 /// All that a report says.
 pub struct Report {
     facts: Facts,
+    parts: Vec<Part>,
+    figures: Vec<Drawn>,
+    /// In the order of their colours.
+    arms: Vec<String>,
+}
+
+/// What it says of one problem, a data set and a net.
+struct Part {
+    /// Its name, where there are several.
+    problem: Option<String>,
     /// Sentences, the one that matters most first.
     answer: Vec<String>,
     table: Table,
-    figures: Vec<Drawn>,
     differences: Differences,
     verdicts: Vec<Verdict>,
 }
@@ -56,20 +66,28 @@ struct Drawn {
     entry: Entry,
     wide: Canvas,
     narrow: Canvas,
+    /// The same with the test error on a logarithmic axis, or without it: wide and narrow.
+    switched: Option<[Canvas; 2]>,
 }
 
 impl Report {
     /// Gathers everything that these results tell.
     pub fn new(data: &Data, scales: Scales) -> Result<Self, Error> {
-        let table = Table::new(data)?;
-        let differences = figure::differences(data)?;
+        let part = |(problem, data): (Option<&str>, &Data)| {
+            let (table, differences) = (Table::new(data)?, figure::differences(data)?);
+            Ok(Part {
+                problem: problem.map(str::to_owned),
+                answer: answer::sentences(data, &table)?,
+                verdicts: verdict::verdicts(data, &differences, scales)?,
+                table,
+                differences,
+            })
+        };
         Ok(Self {
             facts: Facts::new(data)?,
-            answer: answer::sentences(data, &table)?,
-            verdicts: verdict::verdicts(data, &differences, scales)?,
+            arms: data.results.arms.clone(),
+            parts: data.problems().map(part).collect::<Result<_, Error>>()?,
             figures: figure::ALL.par_iter().map(|&figure| draw(figure, data)).collect::<Result<_, _>>()?,
-            table,
-            differences,
         })
     }
 
@@ -85,17 +103,30 @@ impl Report {
         markdown::text(self)
     }
 
-    /// The main table for a paper (package `booktabs`).
+    /// The columns of the main tables, each once.
     #[must_use]
-    pub fn latex(&self) -> String {
-        latex::table(&self.table)
+    pub fn columns(&self) -> Vec<&str> {
+        let mut keys: Vec<&str> = Vec::new();
+        for column in self.parts.iter().flat_map(|part| &part.table.columns) {
+            if !keys.contains(&column.key.as_str()) {
+                keys.push(&column.key);
+            }
+        }
+        keys
+    }
+
+    /// These columns of the main tables, as far as each has them, or all but the interval, for a paper (package `booktabs`).
+    #[must_use]
+    pub fn latex(&self, columns: &[String]) -> String {
+        let table = |part: &Part| {
+            let problem = part.problem.as_deref().map(|problem| format!("% {}\n", plain(problem)));
+            problem.unwrap_or_default() + &latex::table(&part.table, columns)
+        };
+        self.parts.iter().map(table).collect::<Vec<_>>().join("\n")
     }
 }
 
 fn draw(figure: &dyn figure::Figure, data: &Data) -> Result<Drawn, figure::Error> {
-    let entry = figure.entry();
-    let failed = |source| figure::Error::Query { figure: entry.name, source };
-    let numbers = figure.query(data).map_err(failed)?;
-    let canvas = |width| figure.draw(&numbers, width).map_err(failed);
-    Ok(Drawn { entry, wide: canvas(PAGE)?, narrow: canvas(COLUMN)? })
+    let ([wide, narrow], switched) = figure::draw_both(figure, data, [PAGE, COLUMN])?;
+    Ok(Drawn { entry: figure.entry(), wide, narrow, switched })
 }

@@ -16,11 +16,20 @@ use super::{Report, Scales};
 use crate::figure::{Data, escape};
 use crate::record::{self, Names, Skipped, Stamp};
 
+/// What is served.
+pub struct Asked {
+    pub folder: PathBuf,
+    /// The trials that are asked for; `None` for all.
+    pub names: Option<Names>,
+    /// See [`Data::again`].
+    pub again: Option<[String; 2]>,
+    /// Where the tuning trials behind them lie, and which these are.
+    pub tuning: Option<(PathBuf, Names)>,
+}
+
 /// Serves the report of one folder.
 pub struct Server {
-    folder: PathBuf,
-    /// The trials that are asked for; `None` for all.
-    names: Option<Names>,
+    asked: Asked,
     http: tiny_http::Server,
     address: SocketAddr,
     page: Option<Page>,
@@ -42,11 +51,11 @@ impl Server {
     ///
     /// # Errors
     /// The address is taken, not of this machine or not allowed.
-    pub fn bind(folder: &Path, names: Option<Names>, address: SocketAddr) -> io::Result<Self> {
+    pub fn bind(asked: Asked, address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let http = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-        Ok(Self { folder: folder.to_owned(), names, http, address, page: None })
+        Ok(Self { asked, http, address, page: None })
     }
 
     /// Where it listens.
@@ -82,7 +91,7 @@ impl Server {
                 let page = self.page(skipped);
                 answer(page.status, HTML, &page.html)
             }
-            Some("/version") => answer(200, PLAIN, &version(&self.folder)),
+            Some("/version") => answer(200, PLAIN, &version(&self.asked.folder)),
             _ => answer(404, PLAIN, "there is nothing but `/`\n"),
         }
     }
@@ -90,15 +99,15 @@ impl Server {
     /// The page of the folder as it is now.
     fn page(&mut self, skipped: &mut dyn FnMut(&Skipped)) -> &Page {
         // Taken before the files are read: one that comes meanwhile makes the page load again.
-        let version = version(&self.folder);
+        let version = version(&self.asked.folder);
         let known = self.page.take().filter(|page| page.version == version);
-        self.page.insert(known.unwrap_or_else(|| Page::new(&self.folder, self.names.as_ref(), version, skipped)))
+        self.page.insert(known.unwrap_or_else(|| Page::new(&self.asked, version, skipped)))
     }
 }
 
 impl Page {
-    fn new(folder: &Path, names: Option<&Names>, version: String, skipped: &mut dyn FnMut(&Skipped)) -> Self {
-        let (html, status) = match report(folder, names, skipped) {
+    fn new(asked: &Asked, version: String, skipped: &mut dyn FnMut(&Skipped)) -> Self {
+        let (html, status) = match asked.report(skipped) {
             Ok(html) => (html, 200),
             Err(message) => {
                 let head = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>nkfac-bench</title>\n</head>";
@@ -115,14 +124,24 @@ impl Page {
     }
 }
 
-fn report(folder: &Path, names: Option<&Names>, skipped: &mut dyn FnMut(&Skipped)) -> Result<String, String> {
+impl Asked {
+    fn report(&self, skipped: &mut dyn FnMut(&Skipped)) -> Result<String, String> {
+        let mut data = read(&self.folder, self.names.as_ref(), skipped)?;
+        data.again.clone_from(&self.again);
+        if let Some((folder, names)) = &self.tuning {
+            data.tuning = Some(Box::new(read(folder, Some(names), skipped)?));
+        }
+        Report::new(&data, Scales::Same).map(|report| report.html()).map_err(|error| error.to_string())
+    }
+}
+
+fn read(folder: &Path, names: Option<&Names>, skipped: &mut dyn FnMut(&Skipped)) -> Result<Data, String> {
     let mut results = record::read(folder).map_err(|error| error.to_string())?;
     results.skipped.iter().for_each(skipped);
     if let Some(names) = names {
         results = results.named(names).map_err(|error| error.to_string())?;
     }
-    let data = Data::new(results).map_err(|error| error.to_string())?;
-    Report::new(&data, Scales::Same).map(|report| report.html()).map_err(|error| error.to_string())
+    Data::new(results).map_err(|error| error.to_string())
 }
 
 /// The page with the script that loads it again when the folder's version is another.

@@ -67,7 +67,7 @@ fn answer(trials: &[(&str, u64, f64, Status)]) -> String {
     let report = write(folder.path(), trials);
     let html = report.html();
     assert!(!html.contains("NaN") && !html.contains("inf "), "{html}");
-    report.answer[0].clone()
+    report.parts[0].answer[0].clone()
 }
 
 #[test]
@@ -89,6 +89,7 @@ fn the_answer_is_as_sure_as_the_seeds_are_many() {
     assert!(arms(&[0.1, 0.1]).ends_with("it is 10.00 points ahead of sgd, but so few seeds cannot tell."));
     let one = answer(&[("sgd", 1, 0.5, Finished)]);
     assert_eq!(one, "Only sgd has finished: 50.00 % final test accuracy over 1 seed.");
+    assert_eq!(arms(&[0.0, 0.0, 0.0]), "sgd and nkfac tie for the highest final test accuracy, 53.33 %.");
     let none = answer(&[("sgd", 1, 0.5, Diverged), ("sgd", 2, 0.5, Diverged)]);
     assert_eq!(none, "No trial has finished (2 diverged), so there is nothing to compare.");
     let strangers = answer(&[("sgd", 1, 0.5, Finished), ("nkfac", 2, 0.6, Finished)]);
@@ -106,7 +107,7 @@ fn latex_has_the_best_in_bold_and_what_is_near_it_underlined() {
     // Within a deviation of the best, and yet behind it on every seed.
     trials.extend(of("adam", [0.71, 0.75, 0.731]));
     let line = |trials: &[_], label: &str| {
-        let table = write(folder.path(), trials).latex();
+        let table = write(folder.path(), trials).latex(&[]);
         table.lines().find(|line| line.starts_with(label)).unwrap().split(" & ").nth(1).unwrap().to_owned()
     };
     assert_eq!(line(&trials, "n\\_k"), "$\\mathbf{74.00 \\pm 2.00}$");

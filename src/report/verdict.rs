@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::Error;
 use crate::figure::{Comparison, Data, Difference, Differences};
+use crate::record::{Goal, Metric};
 use crate::stats;
 
 #[derive(Debug, Deserialize)]
@@ -23,6 +24,9 @@ struct PublishedTable {
     name: String,
     source: String,
     runs: usize,
+    /// What its figures are of.
+    #[serde(default = "accuracy")]
+    metric: Metric,
     scale: BTreeMap<String, String>,
     row: Vec<PublishedRow>,
 }
@@ -32,9 +36,14 @@ struct PublishedTable {
 struct PublishedRow {
     setting: String,
     when: BTreeMap<String, String>,
-    accuracy: f64,
+    /// In the unit of the table's goal: percent, or nats.
+    value: f64,
     sd: Option<f64>,
     seconds: Option<f64>,
+}
+
+const fn accuracy() -> Metric {
+    Metric::Accuracy
 }
 
 /// One published table of which at least two settings were measured.
@@ -45,6 +54,8 @@ pub struct Verdict {
     /// In what the scale differs: `data.kind: digits instead of cifar100`.
     pub scale: Vec<String>,
     pub rows: Vec<Row>,
+    /// What the figures are in.
+    pub unit: &'static str,
 }
 
 /// One setting; texts are ready to be read, empty where there is nothing to say.
@@ -66,7 +77,7 @@ pub fn verdicts(data: &Data, differences: &Differences, scales: Scales) -> Resul
     let configs: Vec<BTreeMap<&str, &str>> =
         (0..differences.labels.len()).map(|line| config(differences, line)).collect();
     let mut verdicts = Vec::new();
-    for table in &published.table {
+    for table in published.table.iter().filter(|table| table.metric == data.goal.metric) {
         let measured: Vec<(&PublishedRow, usize)> =
             table.row.iter().filter_map(|row| Some((row, nearest(&configs, table, row, scales)?))).collect();
         let mut lines: Vec<usize> = measured.iter().map(|(_, line)| *line).collect();
@@ -156,22 +167,29 @@ fn verdict(
     let mut rows = Vec::new();
     for (row, line) in measured {
         let comparison = Comparison::new(data, label(*line), label(first_line))?;
-        rows.push(self::row(row, first, label(*line), &comparison, table.runs));
+        rows.push(self::row(row, first, label(*line), &comparison, table.runs, data.goal));
     }
-    Ok(Verdict { name: table.name.clone(), source: table.source.clone(), scale, rows })
+    Ok(Verdict { name: table.name.clone(), source: table.source.clone(), scale, rows, unit: data.goal.unit })
 }
 
-fn row(row: &PublishedRow, first: &PublishedRow, line: &str, comparison: &Comparison, runs: usize) -> Row {
+fn row(
+    row: &PublishedRow,
+    first: &PublishedRow,
+    line: &str,
+    comparison: &Comparison,
+    runs: usize,
+    Goal { decimals, .. }: Goal,
+) -> Row {
     let is_first = std::ptr::eq(row, first);
-    let [accuracy, inversion] = ["final_accuracy", "inverse_seconds"]
-        .map(|name| comparison.differences.iter().find(|of| of.measure.name == name));
+    let differences = &comparison.differences;
+    let (level, inversion) = (differences.first(), differences.iter().find(|of| of.measure.name == "inverse_seconds"));
     let published = match row.sd {
-        Some(sd) => format!("{:.2} ± {sd:.2} (n = {runs})", row.accuracy),
-        None => format!("{:.2}", row.accuracy),
+        Some(sd) => format!("{:.decimals$} ± {sd:.decimals$} (n = {runs})", row.value),
+        None => format!("{:.decimals$}", row.value),
     };
-    let measured = accuracy
+    let measured = level
         .filter(|of| of.a.is_finite())
-        .map_or("–".to_owned(), |of| format!("{:.2} (n = {})", of.a, of.paired.pairs));
+        .map_or("–".to_owned(), |of| format!("{:.decimals$} (n = {})", of.a, of.paired.pairs));
     let ratio = |a: f64, b: f64| if b > 0.0 { format!("{:.2}×", a / b) } else { "–".to_owned() };
     let seconds = match (row.seconds, first.seconds, inversion) {
         (Some(own), Some(reference), Some(of)) if !is_first => {
@@ -189,12 +207,13 @@ fn row(row: &PublishedRow, first: &PublishedRow, line: &str, comparison: &Compar
         seconds,
         verdict: "reference",
     };
-    if let Some(of) = accuracy.filter(|_| !is_first) {
-        let expected = row.accuracy - first.accuracy;
-        told.published_difference = format!("{expected:+.2}");
+    if let Some(of) = level.filter(|_| !is_first) {
+        let expected = row.value - first.value;
+        told.published_difference = format!("{expected:+.decimals$}");
+        let mean = of.paired.mean;
         told.measured_difference = match of.paired.student {
-            Some(interval) => format!("{:+.2} ({:+.2} to {:+.2})", of.paired.mean, interval.low, interval.high),
-            None => format!("{:+.2}", of.paired.mean),
+            Some(of) => format!("{mean:+.decimals$} ({:+.decimals$} to {:+.decimals$})", of.low, of.high),
+            None => format!("{mean:+.decimals$}"),
         };
         told.verdict = judge(of, expected);
     }
@@ -218,7 +237,8 @@ fn judge(measured: &Difference, published: f64) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::{Published, judge};
-    use crate::figure::{Difference, MEASURES};
+    use crate::figure::{Difference, Measure, Round};
+    use crate::record::Goal;
     use crate::stats::Paired;
 
     #[test]
@@ -235,7 +255,7 @@ mod tests {
     #[test]
     fn a_verdict_weighs_the_published_difference_against_the_interval() {
         let of = |differences: &[f64]| Difference {
-            measure: MEASURES[0],
+            measure: Measure::all(Goal::ACCURACY, Round::Epoch).remove(0),
             a: 0.0,
             b: 0.0,
             paired: Paired::new(differences),

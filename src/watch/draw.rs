@@ -11,6 +11,7 @@ use super::screen::Screen;
 use super::table::table;
 use super::view::View;
 use crate::runner::Standing;
+use crate::text::span;
 
 /// Lines of a terminal that leave room for a chart.
 const ROOM: u16 = 16;
@@ -34,7 +35,8 @@ pub fn draw(frame: &mut Frame<'_>, title: &str, screen: &Screen, view: &mut View
     if for_chart > 0 {
         chart(frame, curves, screen, view.curve);
     }
-    let help = format!("q quit · ↑ ↓ PgUp PgDn scroll · Tab {}", view.curve.next().name());
+    let help =
+        format!("q quit · ↑ ↓ PgUp PgDn scroll · Tab {}", view.curve.next(screen.goals.len()).name(&screen.goals));
     frame.render_widget(Paragraph::new(help.dim()), keys);
 }
 
@@ -48,21 +50,9 @@ fn times(screen: &Screen) -> String {
     let runs = screen.counts.iter().any(|(_, standing)| *standing == Standing::Running);
     let elapsed = screen.elapsed.map_or("not begun".to_owned(), |seconds| format!("{} so far", span(seconds)));
     match screen.left {
-        Some(0.0) if !runs => format!("{elapsed} · nothing left to run"),
-        Some(seconds) if runs => format!("{elapsed} · about {} left", span(seconds)),
-        Some(seconds) => format!("{elapsed} · about {} of training left, which nobody runs", span(seconds)),
-        None => format!("{elapsed} · time left is known after one epoch"),
-    }
-}
-
-/// `48 s`, `12 min 05 s`, `3 h 20 min`, `2 d 4 h`.
-fn span(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    let (minutes, hours, days) = (whole / 60, whole / 3600, whole / 86400);
-    match whole {
-        ..60 => format!("{whole} s"),
-        60..3600 => format!("{minutes} min {:02} s", whole % 60),
-        3600..86400 => format!("{hours} h {:02} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
+        Some(left) if left.seconds == 0.0 && !runs => format!("{elapsed} · nothing left to run"),
+        Some(left) if runs => format!("{elapsed} · {left}"),
+        Some(left) => format!("{elapsed} · {left}, and nothing runs"),
+        None => format!("{elapsed} · time left is known after the first steps"),
     }
 }

@@ -4,9 +4,9 @@
 //! [`draw`] puts that on a frame. Nothing here writes, asks the processes that run trials, or has a terminal of its own.
 
 mod chart;
+mod dash;
 mod draw;
 mod ink;
-mod left;
 mod reader;
 mod screen;
 mod table;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::experiment::Experiment;
 use crate::record::{self, Brief, Milestone, Stamp};
-use crate::runner::{self, Entry, Progress, Standing};
+use crate::runner::{self, Entry, Pace, Phase, Progress, Standing};
 
 /// What is known of one trial.
 #[derive(Debug, Clone)]
@@ -19,8 +19,29 @@ pub struct Found {
     pub milestones: Arc<[Milestone]>,
     /// Of one that has begun and not ended.
     pub progress: Option<Progress>,
-    /// How much there is to compute, in a unit that all trials share; 1 where nobody knows.
+    /// How much there is to compute, in a unit that all trials share; 1 if unknown.
     pub cost: f64,
+    /// Its wall-clock seconds, if it ran to its end.
+    pub took: Option<f64>,
+}
+
+impl Found {
+    /// What it tells of the time that it takes.
+    #[must_use]
+    pub fn pace(&self) -> Pace<'_> {
+        let standing = self.entry.standing;
+        let phase = match standing {
+            Standing::Finished | Standing::Diverged => Phase::Ended(self.took),
+            Standing::Running | Standing::Stopped => {
+                let (runs, epochs) = (standing == Standing::Running, self.milestones.len());
+                let (share, spent) = self.progress.as_ref().map_or((0.0, 0.0), |at| (at.share(), at.wall));
+                Phase::Begun { runs, share, spent, epochs }
+            }
+            Standing::Waiting => Phase::Waiting,
+            Standing::Failed | Standing::Broken => Phase::Gone,
+        };
+        Pace { arm: &self.entry.arm, cost: self.cost, phase }
+    }
 }
 
 /// Looks into one folder again and again.
@@ -47,9 +68,15 @@ impl Reader {
         let mut planned = HashMap::new();
         if let Some(experiment) = &experiment {
             let trials = experiment.trials.iter().zip(experiment.costs()?);
-            planned.extend(trials.map(|(trial, cost)| (trial.id.clone(), (trial.config.epochs, cost))));
+            planned.extend(trials.map(|(trial, cost)| (trial.id.clone(), (trial.config.rounds(), cost))));
         }
         Ok(Self { folder, experiment, planned, ended: HashMap::new() })
+    }
+
+    /// The experiment's arms, in its order.
+    #[must_use]
+    pub fn arms(&self) -> Vec<String> {
+        self.experiment.as_ref().map_or(Vec::new(), |experiment| experiment.names().arms)
     }
 
     /// All trials as they stand now: the experiment's first, in its order.
@@ -75,12 +102,13 @@ impl Reader {
 
     fn found(&self, entry: Entry) -> Found {
         let planned = self.planned.get(&entry.trial);
-        let (mut epochs, mut milestones, mut progress) = (planned.map(|(epochs, _)| *epochs), Arc::default(), None);
+        let (mut epochs, mut milestones) = (planned.map(|(epochs, _)| *epochs), Arc::default());
+        let (mut progress, mut took) = (None, None);
         match entry.standing {
             Standing::Finished | Standing::Diverged => {
                 let path = self.folder.join(format!("{}.parquet", entry.trial));
                 if let Some(Ended { course: Ok((brief, course)), .. }) = self.ended.get(&path) {
-                    (epochs, milestones) = (Some(brief.epochs as usize), course.clone());
+                    (epochs, milestones, took) = (Some(brief.epochs as usize), course.clone(), brief.took());
                 }
             }
             Standing::Running | Standing::Stopped | Standing::Failed => {
@@ -91,7 +119,7 @@ impl Reader {
             }
             Standing::Waiting | Standing::Broken => {}
         }
-        Found { epochs, milestones, progress, cost: planned.map_or(1.0, |(_, cost)| *cost), entry }
+        Found { epochs, milestones, progress, took, cost: planned.map_or(1.0, |(_, cost)| *cost), entry }
     }
 }
 

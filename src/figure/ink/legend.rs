@@ -1,7 +1,8 @@
 //! What stands for what, in columns below a figure, where it covers no data.
 
-use super::canvas::{Anchor, Canvas, Point, fit_apart, text_width, wrap};
+use super::canvas::{Anchor, Canvas, Point};
 use super::style::{Color, LEADING, Look, MARGIN};
+use super::words::{fit_apart, text_width, wrap};
 
 const SWATCH: f64 = 22.0;
 const GAP: f64 = 16.0;

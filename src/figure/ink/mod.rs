@@ -3,7 +3,11 @@
 //! On top of the canvas are scales with sensible ticks, panels with axes, legends, and the one look of all figures. Nothing
 //! here knows what is drawn: no arm, no metric, no data frame.
 
+mod font;
+
 mod canvas;
+
+mod words;
 
 pub mod style;
 
@@ -19,10 +23,14 @@ mod svg;
 
 mod png;
 
-pub use canvas::{Anchor, Canvas, Point, fit, fit_apart, text_width};
+mod pdf;
+
+pub use canvas::{Anchor, Canvas, Point};
 pub use legend::{Key, Legend, Swatch};
 pub use panel::{Frame, Grid, Panel, names};
+pub use pdf::pdf;
 pub use png::write_png;
 pub use scale::{Scale, exact, parse};
 pub use style::Theme;
 pub use svg::{escape, svg};
+pub use words::{fit, fit_apart, text_width};

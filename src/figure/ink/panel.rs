@@ -1,8 +1,9 @@
 //! A rectangle with two axes, and marks placed by their numbers.
 
-use super::canvas::{Anchor, Canvas, Point, fit_apart, text_width};
+use super::canvas::{Anchor, Canvas, Point};
 use super::scale::Scale;
 use super::style::{BELOW, COLUMN, FRAME, GRID, LEADING, LEFT, Look, MARGIN};
+use super::words::{fit_apart, text_width};
 
 const HEIGHT: f64 = 122.0;
 const TICK: f64 = 3.0;
@@ -117,10 +118,62 @@ impl Panel {
         canvas.line(vec![(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], FRAME, 0.6, &[]);
     }
 
-    /// A line through points that are numbers; one that is not breaks it.
+    /// A line through points that are numbers; one that is not breaks it, and what is beyond the y axis is cut off.
     pub fn line(&self, canvas: &mut Canvas, points: &[Point], look: &Look) {
         for run in points.split(|point| !is_finite(point)) {
-            canvas.line(run.iter().map(|&point| self.at(point)).collect(), look.color, 1.1, look.dash);
+            for piece in self.visible(run) {
+                canvas.line(piece, look.color, 1.1, look.dash);
+            }
+        }
+    }
+
+    /// The pieces of a line that are within the y axis, on the canvas.
+    fn visible(&self, points: &[Point]) -> Vec<Vec<Point>> {
+        let mut pieces: Vec<Vec<Point>> = vec![Vec::new()];
+        for pair in points.windows(2) {
+            let &[(x0, y0), (x1, y1)] = pair else { continue };
+            let (from, to) = (self.y.place_of(y0), self.y.place_of(y1));
+            // Where along the segment the lower and the upper end are crossed.
+            let crossings = [0.0, 1.0].map(|end| (end - from) / (to - from));
+            let (enters, leaves) = if from == to || !(from - to).is_finite() {
+                if (0.0..=1.0).contains(&from) { (0.0, 1.0) } else { (1.0, 0.0) }
+            } else {
+                (crossings[0].min(crossings[1]).max(0.0), crossings[0].max(crossings[1]).min(1.0))
+            };
+            if enters >= leaves {
+                pieces.push(Vec::new());
+                continue;
+            }
+            let (left, right) = (self.x_at(x0), self.x_at(x1));
+            let (height, bottom) = (self.frame.bottom - self.frame.top, self.frame.bottom);
+            let at = |share: f64| (left + share * (right - left), bottom - (from + share * (to - from)) * height);
+            if let Some(last) = pieces.last_mut() {
+                if last.is_empty() {
+                    last.push(at(enters));
+                }
+                last.push(at(leaves));
+            }
+            if leaves < 1.0 {
+                pieces.push(Vec::new());
+            }
+        }
+        pieces
+    }
+
+    /// The number of a mark that is beyond an axis, beside the edge where it is drawn, with an arrow to where it is.
+    pub fn tell_beyond(&self, canvas: &mut Canvas, point: Point, number: &str) {
+        let (x, y) = self.at(point);
+        let (beside, below) = (self.x.beyond(point.0), self.y.beyond(point.1));
+        if beside < 0 {
+            canvas.text((x + 5.0, y), &format!("← {number}"), Anchor::Start);
+        } else if beside > 0 && below == 0 {
+            canvas.text((x - 5.0, y), &format!("{number} →"), Anchor::End);
+        } else if below != 0 {
+            let (arrow, up) = if below < 0 { ("↓", 7.0) } else { ("↑", -7.0) };
+            let text = format!("{arrow} {number}");
+            let half = text_width(&text) / 2.0;
+            let x = x.clamp(self.frame.left + half + 2.0, self.frame.right - half - 2.0);
+            canvas.text((x, y - up), &text, Anchor::Middle);
         }
     }
 

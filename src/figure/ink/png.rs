@@ -7,8 +7,10 @@ use std::path::Path;
 use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::style::{FontTransform, RGBAColor};
 
-use super::canvas::{Anchor, Canvas, MIDDLE, Mark, Point, SIZE_PER_EM, font, text_width};
+use super::canvas::{Anchor, Canvas, Mark, Point};
+use super::font::{MIDDLE, SIZE_PER_EM, font};
 use super::style::{Color, PAPER, Theme};
+use super::words::text_width;
 
 /// Pixels a point: a screen has 96 pixels an inch, of 72 points.
 const SCALE: f64 = 2.0 * 96.0 / 72.0;

@@ -1,5 +1,7 @@
 //! From numbers to places along an axis, and the ticks that a reader would have chosen.
 
+use crate::stats::quantile;
+
 /// The most ticks that look well along an axis.
 const TICKS: f64 = 6.0;
 
@@ -55,13 +57,31 @@ impl Scale {
         Self::linear(low - air, high + air, nice_step(high - low + 2.0 * air))
     }
 
+    /// Around most of `values`: what lies three times the middle half's range beyond it, and so would crush everything else, is left outside.
+    #[must_use]
+    pub fn most(values: &[f64]) -> Self {
+        let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+        let [low, high] = [0.25, 0.75].map(|share| quantile(&finite, share));
+        let reach = 3.0 * (high - low);
+        let inside: Vec<f64> =
+            finite.iter().copied().filter(|value| (low - reach..=high + reach).contains(value)).collect();
+        Self::around(if reach > 0.0 { &inside } else { &finite })
+    }
+
     /// Around `values`; logarithmic if all are positive and span more than a factor of ten.
     #[must_use]
     pub fn fitting(values: &[f64]) -> Self {
-        if !is_wide(values) {
+        if is_wide(values) { Self::logarithmic(values) } else { Self::around(values) }
+    }
+
+    /// Around those of `values` that are above zero, logarithmic.
+    #[must_use]
+    pub fn logarithmic(values: &[f64]) -> Self {
+        let positive: Vec<f64> = values.iter().copied().filter(|value| *value > 0.0).collect();
+        let (low, high) = range(&positive);
+        if !(low > 0.0 && high > 1.01 * low) {
             return Self::around(values);
         }
-        let (low, high) = range(values);
         let air = (high / low).powf(2.0 * (AIR - 1.0));
         let (low, high) = (low / air, high * air);
         let mantissas: &[f64] = if high / low < 1e3 { &[1.0, 2.0, 5.0] } else { &[1.0] };
@@ -70,7 +90,10 @@ impl Scale {
         let all = decades
             .step_by(every)
             .flat_map(|decade| mantissas.iter().map(move |mantissa| mantissa * 10f64.powi(decade)));
-        let ticks = all.filter(|value| (low..=high).contains(value)).map(Tick::plain).collect();
+        let mut ticks: Vec<Tick> = all.filter(|value| (low..=high).contains(value)).map(Tick::plain).collect();
+        if ticks.len() < 3 {
+            ticks = Self::linear(low, high, nice_step(high - low)).ticks;
+        }
         Self { low, high, logarithmic: true, ticks }
     }
 
@@ -100,11 +123,22 @@ impl Scale {
         self.high
     }
 
+    /// Whether `value` is beyond the lower end (less than 0), beyond the upper one (more than 0), or between them.
+    #[must_use]
+    pub fn beyond(&self, value: f64) -> i8 {
+        i8::from(value > self.high) - i8::from(value < self.low)
+    }
+
     /// Where `value` is between the ends: 0 at the lower, 1 at the upper, and at an end for what is beyond.
     #[must_use]
     pub fn place(&self, value: f64) -> f64 {
+        self.place_of(value.clamp(self.low, self.high))
+    }
+
+    /// The same without an end; nowhere for what a logarithmic axis cannot show.
+    #[must_use]
+    pub fn place_of(&self, value: f64) -> f64 {
         let map = |value: f64| if self.logarithmic { value.ln() } else { value };
-        let value = value.clamp(self.low, self.high);
         (map(value) - map(self.low)) / (map(self.high) - map(self.low))
     }
 }
@@ -200,6 +234,20 @@ mod tests {
         assert_eq!(labels(&Scale::fitting(&[0.02, 2.3])), "0.02 0.05 0.1 0.2 0.5 1 2");
         assert_eq!(labels(&Scale::fitting(&[1e-6, 1.0])), "10⁻⁶ 10⁻⁵ 10⁻⁴ 0.001 0.01 0.1 1");
         assert_eq!(labels(&Scale::at(&[200.0, 20.0, 200.0, 1000.0])), "20 200 1000");
+        assert_eq!(labels(&Scale::logarithmic(&[2.1, 2.9, 0.0])), "2.2 2.4 2.6 2.8");
+    }
+
+    #[test]
+    fn one_outlier_does_not_crush_the_others() {
+        let values = [87.3, 87.4, 87.5, 88.0, 90.1, 90.2, 27.0];
+        let scale = Scale::most(&values);
+        assert_eq!((scale.beyond(27.0), scale.beyond(87.3), scale.beyond(99.0)), (-1, 0, 1));
+        assert_eq!(Scale::around(&values).beyond(27.0), 0, "control: it is on an axis around all of them");
+        assert_eq!(
+            Scale::most(&[5.0, 5.0, 5.0, 9.0]).beyond(9.0),
+            0,
+            "where the others agree there is nothing to crush"
+        );
     }
 
     #[test]

@@ -105,14 +105,15 @@ pub const PAPER: Color = Color::new(0x00ff_ffff);
 pub const GRID: Color = Color::new(0x00e2_e2e2);
 pub const FRAME: Color = Color::new(0x0088_8888);
 
-/// Okabe and Ito's colours for lines (<https://jfly.uni-koeln.de/color/>), without yellow, which is lost on white paper.
+/// Colours for lines after Okabe and Ito's (<https://jfly.uni-koeln.de/color/>); pink and amber are darker, and violet stands for sky blue, so that
+/// each has a contrast of 3 to white and to dark paper (WCAG 2.1, 1.4.11).
 const LINES: [Color; 7] = [
     Color::new(0x0000_72b2),
     Color::new(0x00d5_5e00),
     Color::new(0x0000_9e73),
-    Color::new(0x00cc_79a7),
-    Color::new(0x00e6_9f00),
-    Color::new(0x0056_b4e9),
+    Color::new(0x00c4_6a9c),
+    Color::new(0x00a9_7c00),
+    Color::new(0x007d_5fd0),
     INK,
 ];
 
@@ -131,11 +132,17 @@ pub const AREAS: [Color; 9] = [
 
 const DASHES: [&[f64]; 5] = [&[], &[5.0, 1.8], &[1.4, 1.6], &[5.0, 1.6, 1.4, 1.6], &[8.0, 2.5]];
 
-/// The colour of line number `index` in red, green and blue; `None` where it is that of text. For who draws with other ink.
+/// The colour of arm number `index` in red, green and blue; `None` where it is that of text. For who draws with other ink.
 #[must_use]
 pub fn hue(index: usize) -> Option<[u8; 3]> {
     let color = LINES[index % LINES.len()];
     (color != INK).then_some(color.rgb)
+}
+
+/// The arm that a colour stands for, of those that have one of their own.
+#[must_use]
+pub fn arm_of(color: Color) -> Option<usize> {
+    LINES.iter().position(|line| line.rgb == color.rgb && *line != INK)
 }
 
 /// How one line differs from the others.
@@ -155,14 +162,44 @@ pub(super) enum Shape {
 }
 
 impl Look {
-    /// The look of line number `index`. Colours, dashes and shapes repeat after 7, 5 and 4, so all three together after 140.
+    /// The look of an arm at a point of the sweep, both counted from 0: the colour is the arm, the dash is the point, and marks differ in both. From
+    /// the eighth arm on colours come again with the next dash.
     #[must_use]
-    pub fn new(index: usize) -> Self {
+    pub fn new(arm: usize, point: usize) -> Self {
         let shapes = [Shape::Circle, Shape::Square, Shape::Triangle, Shape::Diamond];
         Self {
-            color: LINES[index % LINES.len()],
-            dash: DASHES[index % DASHES.len()],
-            shape: shapes[index % shapes.len()],
+            color: LINES[arm % LINES.len()],
+            dash: DASHES[(point + arm / LINES.len()) % DASHES.len()],
+            shape: shapes[(arm + point) % shapes.len()],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Color, LINES, PAPER, Theme};
+
+    /// The ratio of WCAG 2.1.
+    fn contrast(one: Color, other: Color) -> f64 {
+        let luminance = |color: Color| {
+            let [red, green, blue] = color.rgb.map(|part| {
+                let part = f64::from(part) / 255.0;
+                if part <= 0.03928 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+            });
+            0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05
+        };
+        let (one, other) = (luminance(one), luminance(other));
+        one.max(other) / one.min(other)
+    }
+
+    #[test]
+    fn lines_stand_out_from_light_and_dark_paper() {
+        for theme in [Theme::Light, Theme::Dark] {
+            for line in LINES {
+                let ratio = contrast(theme.color(line), theme.color(PAPER));
+                assert!(ratio >= 3.0, "{line:?} {theme:?}: {ratio}");
+            }
+        }
+        assert!(contrast(Color::new(0x00e6_9f00), PAPER) < 3.0, "control: amber is lost on white");
     }
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::canvas::{Anchor, Canvas, FONT, MIDDLE, Mark, Point};
-use super::style::{PAPER, Theme};
+use super::canvas::{Anchor, Canvas, Mark, Point};
+use super::font::{FONT, MIDDLE};
+use super::style::{Color, PAPER, Theme, arm_of};
 use crate::text::plain;
 
 /// The whole document.
@@ -12,8 +13,9 @@ pub fn svg(canvas: &Canvas, theme: Theme) -> String {
     let (width, height) = (canvas.width, canvas.height);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}pt\" height=\"{height}pt\" \
-         viewBox=\"0 0 {width} {height}\" font-family=\"{FONT}\">\n\
+         viewBox=\"0 0 {width} {height}\" font-family=\"{FONT}\" role=\"img\" aria-label=\"{}\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"{}\"/>\n",
+        escape(&canvas.label),
         theme.css(PAPER)
     );
     for mark in &canvas.marks {
@@ -34,8 +36,9 @@ fn element(mark: &Mark, theme: Theme) -> String {
                     lengths.iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
                 ),
             };
+            let class = class(*color, theme);
             format!(
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{width}\" \
+                "<polyline{class} points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{width}\" \
                  stroke-linejoin=\"round\"{dash}/>",
                 coordinates(points),
                 theme.css(*color)
@@ -43,7 +46,12 @@ fn element(mark: &Mark, theme: Theme) -> String {
         }
         Mark::Area { points, color } => {
             let opacity = if color.alpha < 1.0 { format!(" fill-opacity=\"{}\"", color.alpha) } else { String::new() };
-            format!("<polygon points=\"{}\" fill=\"{}\"{opacity}/>", coordinates(points), theme.css(*color))
+            format!(
+                "<polygon{} points=\"{}\" fill=\"{}\"{opacity}/>",
+                class(*color, theme),
+                coordinates(points),
+                theme.css(*color)
+            )
         }
         Mark::Hover { from: (left, top), to: (right, bottom), text } => format!(
             "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"none\" pointer-events=\"all\">\
@@ -68,6 +76,12 @@ fn element(mark: &Mark, theme: Theme) -> String {
             )
         }
     }
+}
+
+/// On a page, the class by which an arm's lines and marks are found.
+fn class(color: Color, theme: Theme) -> String {
+    let arm = arm_of(color).filter(|_| theme == Theme::Page);
+    arm.map_or(String::new(), |arm| format!(" class=\"arm{arm}\""))
 }
 
 fn coordinates(points: &[Point]) -> String {

@@ -3,6 +3,7 @@
 mod pictures;
 mod queries;
 mod telemetry;
+mod times;
 
 use polars::prelude::*;
 use tempfile::TempDir;
@@ -13,6 +14,7 @@ use crate::record::{self, Metric, Origin, Row, Scope, Status};
 /// A trial of two epochs of ten steps. Accuracy ends at `accuracy`, an epoch takes `seconds`, half of which is inversion.
 struct Trial {
     arm: &'static str,
+    net: &'static str,
     seed: u64,
     status: Status,
     swept: &'static str,
@@ -27,7 +29,7 @@ type Measured = (&'static str, u32, u64, f64, Metric, f64);
 
 impl Trial {
     const fn new(arm: &'static str, seed: u64, accuracy: f64, seconds: f64) -> Self {
-        Self { arm, seed, status: Status::Finished, swept: "{}", accuracy, seconds, measured: &[] }
+        Self { arm, net: "mlp", seed, status: Status::Finished, swept: "{}", accuracy, seconds, measured: &[] }
     }
 
     const fn diverged(self) -> Self {
@@ -50,7 +52,11 @@ impl Trial {
 
     fn rows(&self) -> Vec<Row> {
         let measured = self.measured.iter().map(|&(scope, epoch, step, seconds, metric, value)| {
-            let scope = if scope == "probe" { Scope::Probe } else { Scope::Factor(scope.into()) };
+            let scope = match scope {
+                "probe" => Scope::Probe,
+                "validation" => Scope::Validation,
+                _ => Scope::Factor(scope.into()),
+            };
             Row { epoch, step, seconds, scope, metric, value }
         });
         let trained = if self.seconds > 0.0 { self.trained() } else { Vec::new() };
@@ -92,7 +98,7 @@ impl Trial {
             trial: format!("{place}"),
             arm: self.arm.into(),
             dataset: "digits".into(),
-            model: "mlp".into(),
+            model: self.net.into(),
             optimizer: self.arm.into(),
             inverter: String::new(),
             seed: self.seed,

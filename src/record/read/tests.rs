@@ -141,7 +141,7 @@ fn a_folder_without_results_is_an_error() {
     let message = |path: &Path| read(path).unwrap_err().to_string().replace(&*folder.path().to_string_lossy(), "F");
     assert_eq!(
         message(folder.path()),
-        "no results in `F`\nhint: `nkfac-bench run` writes them, one Parquet file a trial"
+        "no results in `F`\nhint: `nkfac-bench run` writes them, one Parquet file per trial"
     );
     assert!(message(&folder.path().join("x")).starts_with("cannot read folder `F/x`: "));
     fs::write(folder.path().join("a.parquet"), "PAR1").unwrap();

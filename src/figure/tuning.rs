@@ -1,0 +1,134 @@
+//! What a search tried: the goal on the validation set against each searched value.
+
+use polars::prelude::*;
+
+use super::ink::style::{INK, Look};
+use super::ink::{Canvas, Grid, Legend, Panel, Scale};
+use super::{Data, Figure, counts, goal, group, looks, numbers, table, texts, trial};
+use crate::catalog::Entry;
+use crate::record::{Goal, Status};
+
+/// A panel for each arm and searched key, a mark for each configuration that was tried, a ring around the chosen one.
+pub struct Tuning;
+
+impl Figure for Tuning {
+    fn entry(&self) -> Entry {
+        Entry {
+            name: "tuning",
+            help: "validation accuracy or loss against each searched value, the chosen configuration ringed",
+            example: "nkfac-bench figure experiments/tuned.toml tuning",
+        }
+    }
+
+    fn of<'a>(&self, data: &'a Data) -> &'a Data {
+        data.tuning.as_deref().unwrap_or(data)
+    }
+
+    /// `arm, point, name, key, value, goal, score, chosen`: a row for each tuning trial that finished and each key with numbers that was searched in its
+    /// arm; `score` is on the validation set after the last epoch, the one that the search chooses by.
+    fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
+        let searched = group::searched(data);
+        let states = data.results.trials.column("status")?.str()?;
+        let score = |place: usize| {
+            let is_finished = states.get(place) == Some(Status::Finished.name());
+            data.sums[place].last_validation().filter(|_| is_finished)
+        };
+        let mut best: Vec<(&str, f64)> = Vec::new();
+        for tried in &searched {
+            let Some(score) = score(tried.place) else { continue };
+            match best.iter_mut().find(|(arm, _)| *arm == tried.arm) {
+                Some((_, best)) if data.goal.order(*best, score).is_lt() => *best = score,
+                Some(_) => {}
+                None => best.push((tried.arm, score)),
+            }
+        }
+        let rows: Vec<_> = searched.iter().filter_map(|tried| Some((tried, score(tried.place)?))).collect();
+        let is_chosen = |arm: &str, score: f64| best.contains(&(arm, score));
+        df!(
+            "arm" => rows.iter().map(|(tried, _)| tried.rank as u32).collect::<Vec<_>>(),
+            "point" => vec![0u32; rows.len()],
+            "name" => rows.iter().map(|(tried, _)| tried.arm).collect::<Vec<_>>(),
+            "key" => rows.iter().map(|(tried, _)| trial::short(tried.key)).collect::<Vec<_>>(),
+            "value" => rows.iter().map(|(tried, _)| tried.value).collect::<Vec<_>>(),
+            "goal" => vec![data.goal.metric.name(); rows.len()],
+            "score" => rows.iter().map(|(_, score)| *score).collect::<Vec<_>>(),
+            "chosen" => rows.iter().map(|(tried, score)| is_chosen(tried.arm, *score)).collect::<Vec<_>>()
+        )
+    }
+
+    fn draw(&self, frame: &DataFrame, width: f64) -> PolarsResult<Canvas> {
+        if frame.height() == 0 {
+            return Ok(Canvas::notice(width, "No search was made: `[search]` in the experiment's file asks for one."));
+        }
+        let tried = Tried::new(frame)?;
+        let mut panels: Vec<(usize, &str)> =
+            tried.arms.iter().copied().zip(tried.keys.iter().map(String::as_str)).collect();
+        panels.sort_unstable();
+        panels.dedup();
+        let grid = Grid::new(width, panels.len());
+        let below = grid.below(panels.len());
+        let note = "a mark for each configuration; ring: the best of its arm on the validation set, which is run again"
+            .to_owned();
+        let legend = Legend::new(Vec::new(), Some(note), width);
+        let mut canvas = Canvas::new(width, below + legend.height());
+        for (i, &(arm, key)) in panels.iter().enumerate() {
+            let rows: Vec<usize> =
+                (0..frame.height()).filter(|&row| (tried.arms[row], tried.keys[row].as_str()) == (arm, key)).collect();
+            let of = |values: &[f64]| rows.iter().map(|&row| values[row]).collect::<Vec<f64>>();
+            let panel =
+                Panel { frame: grid.frame(i), x: Scale::fitting(&of(&tried.values)), y: Scale::around(&tried.scores) };
+            panel.axes(
+                &mut canvas,
+                &format!("{}: {key}", tried.names[rows[0]]),
+                &tried.goal.head(&format!("validation {}", tried.goal.title)),
+            );
+            rows.iter().for_each(|&row| tried.mark(&mut canvas, &panel, row));
+        }
+        legend.draw(&mut canvas, (width / 2.0, below));
+        Ok(canvas)
+    }
+}
+
+/// The frame's columns.
+struct Tried {
+    looks: Vec<Look>,
+    arms: Vec<usize>,
+    names: Vec<String>,
+    keys: Vec<String>,
+    values: Vec<f64>,
+    goal: Goal,
+    /// In the goal's unit.
+    scores: Vec<f64>,
+    chosen: Vec<bool>,
+}
+
+impl Tried {
+    fn new(frame: &DataFrame) -> PolarsResult<Self> {
+        let goal = goal(frame)?;
+        Ok(Self {
+            goal,
+            looks: looks(frame)?,
+            arms: counts(frame, "arm")?,
+            names: texts(frame, "name")?,
+            keys: texts(frame, "key")?,
+            values: numbers(frame, "value")?,
+            scores: numbers(frame, "score")?.into_iter().map(|score| goal.units * score).collect(),
+            chosen: frame.column("chosen")?.bool()?.iter().map(|chosen| chosen == Some(true)).collect(),
+        })
+    }
+
+    fn mark(&self, canvas: &mut Canvas, panel: &Panel, row: usize) {
+        let point = (self.values[row], self.scores[row]);
+        panel.mark(canvas, point, &self.looks[row]);
+        if self.chosen[row] {
+            let (x, y) = panel.at(point);
+            let corner = |i: u32| {
+                let angle = std::f64::consts::TAU * f64::from(i) / 32.0;
+                (x + 5.0 * angle.sin(), y - 5.0 * angle.cos())
+            };
+            canvas.line((0..=32).map(corner).collect(), INK, 1.0, &[]);
+        }
+        let told = self.goal.with_unit(&table::digits(self.scores[row]));
+        panel.hover(canvas, point, format!("{}: {} = {}: {told}", self.names[row], self.keys[row], self.values[row]));
+    }
+}
