@@ -18,7 +18,7 @@ pub struct Entry {
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
-        .map(|name| (strsim::jaro_winkler(wrong, name), name))
+        .map(|name| (strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase()), name))
         .filter(|&(similarity, _)| similarity > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
@@ -32,6 +32,8 @@ mod tests {
     fn a_misspelt_name_is_recognised_and_an_unrelated_one_is_not() {
         let known = ["newton", "cholesky", "eigen"];
         assert_eq!(nearest("cholesy", known), Some("cholesky"));
+        assert_eq!(nearest("Newton", known), Some("newton"));
+        assert_eq!(nearest("EIGEN", known), Some("eigen"));
         assert_eq!(nearest("xyz", known), None);
     }
 }

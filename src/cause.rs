@@ -5,12 +5,14 @@ use std::error::Error;
 
 use candle_core::Error as Candle;
 
+use crate::text::Shown;
+
 /// The error in one line, and its hint if it has one.
 #[must_use]
 pub fn message(error: &Candle) -> String {
     match error {
         Candle::WithBacktrace { inner, .. } => message(inner),
-        Candle::WithPath { inner, path } => format!("`{}`: {}", path.display(), message(inner)),
+        Candle::WithPath { inner, path } => format!("`{}`: {}", path.shown(), message(inner)),
         Candle::Context { inner, context } => format!("{context}: {}", message(inner)),
         Candle::WrappedContext { wrapped, context } => format!("{context}: {}", text(wrapped.as_ref())),
         other => other.to_string(),

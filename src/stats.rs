@@ -51,6 +51,18 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// The value below which this share of the values lies, linear between two of them; NaN of nothing.
+#[must_use]
+pub fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = share.clamp(0.0, 1.0) * sorted.len().saturating_sub(1) as f64;
+    match (sorted.get(place.floor() as usize), sorted.get(place.ceil() as usize)) {
+        (Some(below), Some(above)) => below + place.fract() * (above - below),
+        _ => f64::NAN,
+    }
+}
+
 /// The 95 % percentile bootstrap interval of the mean, by 2000 resamples of a fixed seed; `None` of fewer than two values.
 #[must_use]
 pub fn bootstrap(values: &[f64]) -> Option<Interval> {
@@ -70,7 +82,7 @@ pub fn bootstrap(values: &[f64]) -> Option<Interval> {
 #[must_use]
 pub fn student(values: &[f64]) -> Option<Interval> {
     let freedom = values.len().checked_sub(1).filter(|&freedom| freedom > 0)?;
-    let half = quantile(freedom) * deviation(values) / (values.len() as f64).sqrt();
+    let half = student_quantile(freedom) * deviation(values) / (values.len() as f64).sqrt();
     Some(Interval { low: mean(values) - half, high: mean(values) + half })
 }
 
@@ -82,7 +94,7 @@ pub fn interval(values: &[f64]) -> Option<Interval> {
 }
 
 /// The 97.5 % quantile of Student's distribution.
-fn quantile(freedom: usize) -> f64 {
+fn student_quantile(freedom: usize) -> f64 {
     const TABLE: [f64; 30] = [
         12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
         2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
@@ -145,15 +157,24 @@ impl Paired {
     }
 
     fn needed(&self) -> Option<usize> {
-        let tells = |&pairs: &usize| quantile(pairs - 1) * self.deviation / (pairs as f64).sqrt() < self.mean.abs();
+        let tells =
+            |&pairs: &usize| student_quantile(pairs - 1) * self.deviation / (pairs as f64).sqrt() < self.mean.abs();
         (self.pairs + 1..1000).find(tells)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Interval, Paired, Verdict, bootstrap, deviation, interval, mean, median, quantile, student};
+    use super::{
+        Interval, Paired, Verdict, bootstrap, deviation, interval, mean, median, quantile, student, student_quantile,
+    };
     use crate::random::Random;
+
+    #[test]
+    fn quantiles_lie_between_values() {
+        assert_eq!([0.0, 0.25, 0.5, 1.0].map(|share| quantile(&[4.0, 1.0, 3.0], share)), [1.0, 2.0, 3.0, 4.0]);
+        assert!(quantile(&[], 0.5).is_nan() && quantile(&[7.0], 0.25) == 7.0);
+    }
 
     #[test]
     fn a_few_numbers_are_summed_up() {
@@ -164,7 +185,7 @@ mod tests {
         let Interval { low, high } = student(&values).unwrap();
         assert!((low + 1.663_2).abs() < 1e-2 && (high - 9.663_2).abs() < 1e-2, "{low} {high}");
         assert!(deviation(&[1.0]).is_nan() && student(&[1.0]).is_none() && bootstrap(&[1.0]).is_none());
-        assert!((quantile(31) - 2.0395).abs() < 2e-4 && (quantile(1000) - 1.9623).abs() < 2e-4);
+        assert!((student_quantile(31) - 2.0395).abs() < 2e-4 && (student_quantile(1000) - 1.9623).abs() < 2e-4);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 
+use unicode_width::UnicodeWidthStr;
+
 /// Whether every output shows this character as itself: it is no control, breaks no line, turns no direction, and XML 1.0 takes it.
 #[must_use]
 pub fn is_plain(c: char) -> bool {
@@ -14,6 +16,57 @@ pub fn is_plain(c: char) -> bool {
 #[must_use]
 pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How many columns of a terminal a text takes: most characters one, Chinese ones and emoji two, accents that combine none.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The text, and blanks behind it up to so many columns.
+#[must_use]
+pub fn left(text: &str, columns: usize) -> String {
+    format!("{text}{}", blanks(text, columns))
+}
+
+/// The text, and blanks before it up to so many columns.
+#[must_use]
+pub fn right(text: &str, columns: usize) -> String {
+    format!("{}{text}", blanks(text, columns))
+}
+
+fn blanks(text: &str, columns: usize) -> String {
+    " ".repeat(columns.saturating_sub(width(text)))
+}
+
+/// The text in lines of at most so many columns, broken at blanks; a longer word has a line of its own.
+#[must_use]
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// `48 s`, `12 min 05 s`, `3 h 20 min`, `2 d 4 h`.
+#[must_use]
+pub fn span(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    let (minutes, hours, days) = (whole / 60, whole / 3600, whole / 86400);
+    match whole {
+        ..60 => format!("{whole} s"),
+        60..3600 => format!("{minutes} min {:02} s", whole % 60),
+        3600..86400 => format!("{hours} h {:02} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
 }
 
 /// The text with a replacement character for each that is not plain, for outputs.
@@ -38,6 +91,18 @@ pub fn name(name: &OsStr) -> String {
     name.to_str().map_or_else(|| name.as_encoded_bytes().escape_ascii().to_string(), str::to_owned)
 }
 
+/// Paths in messages.
+pub trait Shown {
+    /// The path as one line of plain text: what steers a terminal is spelled out, as are bytes that are no UTF-8.
+    fn shown(&self) -> String;
+}
+
+impl<T: AsRef<OsStr> + ?Sized> Shown for T {
+    fn shown(&self) -> String {
+        spelled(&name(self.as_ref()))
+    }
+}
+
 /// A word of the shell, in plain text even where the word is not: bash reads `$'\xff'` as that byte.
 #[must_use]
 pub fn shell(word: impl AsRef<OsStr>) -> String {
@@ -58,9 +123,10 @@ pub fn cut(text: &str, bytes: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, is_plain, plain, shell, spelled};
+    use super::{Shown, cut, is_plain, left, plain, right, shell, spelled, width, wrapped};
     use proptest::prelude::*;
     use std::ffi::OsStr;
+    use std::path::Path;
 
     #[test]
     fn names_of_many_scripts_are_plain_and_what_steers_a_terminal_is_not() {
@@ -72,7 +138,36 @@ mod tests {
         assert_eq!(plain("two\nlines"), "two\u{fffd}lines");
     }
 
+    #[test]
+    fn wide_characters_take_two_columns_and_accents_none() {
+        for (text, columns) in [("nkfac", 5), ("学习率", 6), ("🙂", 2), ("e\u{301}", 1), ("10⁻⁴", 4), ("µ ± σ", 5)]
+        {
+            assert_eq!(width(text), columns, "{text}");
+            assert_eq!((width(&left(text, 8)), width(&right(text, 8))), (8, 8), "{text}");
+            assert_eq!(left(text, 1), text);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn wrapped_lines_have_the_same_words_and_no_room_for_the_next(text in "[a-z漢]{1,9}( [a-z漢]{1,9}){0,12}", columns in 1..30usize) {
+            let lines = wrapped(&text, columns);
+            prop_assert_eq!(lines.join(" "), text);
+            for pair in lines.windows(2) {
+                let next = pair[1].split(' ').next().unwrap();
+                prop_assert!(width(&pair[0]) + 1 + width(next) > columns);
+            }
+            prop_assert!(lines.iter().all(|line| width(line) <= columns || !line.contains(' ')));
+        }
+
+        #[test]
+        fn a_path_is_shown_in_one_plain_line(path in any::<String>()) {
+            let shown = Path::new(&path).shown();
+            prop_assert!(shown.chars().all(is_plain));
+            // Control: what is plain is shown as it is.
+            prop_assert!(shown == path || !path.chars().all(is_plain));
+        }
+
         #[test]
         fn bash_reads_a_word_back(word in prop::collection::vec(1u8.., 0..12)) {
             let bash = |word: &OsStr| {

@@ -34,19 +34,27 @@ heads[column].click();
 const up = sorted(keys(), 1);
 heads[column].click();
 const down = sorted(keys(), -1);
+const accuracies = () => [...document.querySelectorAll("table.sortable tbody tr")].map((row) => Number(row.cells[1].dataset.key));
+heads[1].click();
+const best = sorted(accuracies(), -1);
+const box = document.querySelector("input[data-arm]");
+box.click();
+const hidden = [...document.querySelectorAll("svg .arm0")].every((mark) => mark.style.display === "none");
+document.querySelector("button[data-switch]").click();
+const switched = document.querySelectorAll("#curves .drawing")[0].hidden && !document.querySelectorAll("#curves .drawing")[1].hidden;
 heads[0].click();
 const names = [...document.querySelectorAll("table.sortable tbody th")].map((cell) => cell.textContent);
 const named = names.join() === [...names].sort((a, b) => a.localeCompare(b)).join();
 const told = document.querySelectorAll("svg title").length;
 const fits = document.documentElement.scrollWidth <= window.innerWidth;
-document.body.innerHTML = `<p id="verdict">rows=${names.length} up=${up} down=${down} named=${named} told=${told > 0} fits=${fits}</p>`;
+document.body.innerHTML = `<p id="verdict">rows=${names.length} up=${up} down=${down} best=${best} hidden=${hidden} switched=${switched} named=${named} told=${told > 0} fits=${fits}</p>`;
 </script>
 SCRIPT
 failed=0
 for width in 400 1400; do
     said=$(chromium --window-size=$width,1000 --dump-dom "file://$(realpath "$work/clicked.html")" | grep -o '<p id="verdict">[^<]*' || true)
     echo "$width px: ${said#*>}"
-    case $said in *"up=true down=true named=true told=true fits=true") ;; *) failed=1 ;; esac
+    case $said in *"up=true down=true best=true hidden=true switched=true named=true told=true fits=true") ;; *) failed=1 ;; esac
     # 0 is dark, 1 is light.
     for scheme in 0 1; do
         chromium --window-size=$width,3600 --blink-settings=preferredColorScheme=$scheme \

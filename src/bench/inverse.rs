@@ -15,6 +15,7 @@ use crate::random::Random;
 pub struct InverseRow {
     /// The order of the matrix.
     pub n: usize,
+    /// As it was asked for.
     pub inverter: String,
     /// The median; `None` if there was no inverse to be found.
     pub seconds: Option<f64>,
@@ -30,10 +31,10 @@ pub struct InverseRow {
 ///
 /// # Errors
 /// Those of candle.
-pub fn inverse(n: usize, config: InverterConfig, repeats: usize) -> Result<InverseRow> {
+pub fn inverse(n: usize, name: &str, config: InverterConfig, repeats: usize, device: &Device) -> Result<InverseRow> {
     const DAMPING: f64 = 1e-3;
-    let first = factor(n, 0)?;
-    let drifted = ((&first * 0.98)? + (factor(n, 1)? * 0.02)?)?;
+    let first = factor(n, 0, device)?;
+    let drifted = ((&first * 0.98)? + (factor(n, 1, device)? * 0.02)?)?;
     let chosen = inverter(config);
     let exact = inverter(InverterConfig::Cholesky {});
     let problem =
@@ -48,12 +49,13 @@ pub fn inverse(n: usize, config: InverterConfig, repeats: usize) -> Result<Inver
     for repeat in 0..=repeats {
         let clock = Instant::now();
         let refreshed = chosen.invert(&problem(&drifted, Some(&start.inverse), refresh))?;
+        device.synchronize()?;
         if repeat > 0 {
             seconds.push(clock.elapsed().as_secs_f64());
         }
         found = refreshed.map(|refreshed| refreshed.inverse);
     }
-    let identity = Tensor::eye(n, DType::F32, &Device::Cpu)?;
+    let identity = Tensor::eye(n, DType::F32, device)?;
     let damped = (&drifted + (&identity * DAMPING)?)?;
     let residual = |inverse: &Inverse| -> Result<f64> {
         let off = (&identity - inverse.apply(&damped)?)?.sqr()?.sum_all()?.sqrt()?;
@@ -62,7 +64,7 @@ pub fn inverse(n: usize, config: InverterConfig, repeats: usize) -> Result<Inver
     let seconds = found.is_some().then(|| median(seconds));
     Ok(InverseRow {
         n,
-        inverter: config.name().to_owned(),
+        inverter: name.to_owned(),
         seconds,
         gflops: seconds.map(|seconds| 2.0 * (n as f64).powi(3) / seconds / 1e9),
         residual: found.as_ref().map(residual).transpose()?,
@@ -70,10 +72,10 @@ pub fn inverse(n: usize, config: InverterConfig, repeats: usize) -> Result<Inver
 }
 
 /// `XᵀX` of `2n` normal rows, over its Frobenius norm.
-fn factor(n: usize, which: u64) -> Result<Tensor> {
+fn factor(n: usize, which: u64, device: &Device) -> Result<Tensor> {
     let mut random = Random::new(which, "bench/factor");
     let values: Vec<f32> = (0..2 * n * n).map(|_| random.normal() as f32).collect();
-    let gram = Tensor::from_vec(crate::kernel::gram::rows(&values, n), (n, n), &Device::Cpu)?;
+    let gram = Tensor::from_vec(crate::kernel::gram::rows(&values, n), (n, n), device)?;
     let norm = gram.sqr()?.sum_all()?.sqrt()?;
     gram.broadcast_div(&norm)
 }

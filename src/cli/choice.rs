@@ -9,19 +9,19 @@ use super::plan::differences;
 
 /// One line a configuration that was chosen.
 pub fn tell(choice: &Choice<'_>, as_json: bool, transcript: &mut Transcript) {
-    for Best { trial, accuracy, tried, diverged } in &choice.best {
+    for Best { trial, validation, tried, diverged } in &choice.best {
         if as_json {
             let swept: Map<_, _> = trial.swept.iter().cloned().collect();
-            transcript.line(json!({
-                "event": "chosen", "trial": trial.id, "arm": trial.arm, "swept": swept,
-                "accuracy": accuracy, "tried": tried, "diverged": diverged
-            }));
+            let mut fields = json!({
+                "event": "chosen", "trial": trial.id, "arm": trial.arm, "swept": swept, "tried": tried, "diverged": diverged
+            });
+            fields[validation.goal.metric.name()] = validation.value.into();
+            transcript.line(fields);
             continue;
         }
         let lost = if *diverged == 0 { String::new() } else { format!(", {diverged} diverged") };
-        let accuracy = 100.0 * accuracy;
-        transcript
-            .line(format_args!("{}  validation accuracy {accuracy:.2} %, the best of {tried}{lost}", name(trial)));
+        let (goal, value) = (validation.goal.title, validation.goal.show(validation.value));
+        transcript.line(format_args!("{}  validation {goal} {value}, the best of {tried}{lost}", name(trial)));
     }
     for trial in &choice.lost {
         say(format_args!("warning: arm `{}`: all configurations diverged, so none is run again", trial.arm));

@@ -6,15 +6,16 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use nkfac_bench::runner::{self, Entry, Standing};
+use nkfac_bench::text::Shown;
 
 use super::output::{line, say};
 use super::place::Place;
 use super::selection::Changes;
 
-/// Remove what is unfinished in a results folder: checkpoints, marks of failure, files half written
+/// Remove what is unfinished in a results folder: checkpoints, failure records, partial files
 ///
-/// Results are never touched, nor is what a process is running; with --stale, results that the experiment's file no longer has are removed
-/// in their place. It asks first.
+/// Results are never touched, nor is what a process is running. With --stale it removes instead the results that the experiment's file no
+/// longer has. It asks first.
 #[derive(Debug, Args)]
 pub struct Clean {
     /// A results folder, such as results/quickstart; with --stale, an experiment (a TOML file)
@@ -40,7 +41,7 @@ impl Clean {
             return Ok(ExitCode::SUCCESS);
         }
         for path in &paths {
-            line(path.display())?;
+            line(path.shown())?;
         }
         if !self.yes && !asked(paths.len(), self.stale)? {
             line("nothing is removed")?;
@@ -51,7 +52,7 @@ impl Clean {
             match runner::discard(path) {
                 Ok(gone) => removed += usize::from(gone),
                 Err(error) => {
-                    say(format_args!("error: cannot remove `{}`: {error}", path.display()));
+                    say(format_args!("error: cannot remove `{}`: {error}", path.shown()));
                     kept += 1;
                 }
             }
@@ -61,9 +62,9 @@ impl Clean {
     }
 
     fn leftovers(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let place = self.place.display();
+        let place = self.place.shown();
         if !self.place.is_dir() {
-            bail!("`{place}` is no folder of results\nhint: name one such as results/quickstart");
+            bail!("`{place}` is not a results folder\nhint: name one such as results/quickstart");
         }
         runner::leftovers(&self.place).with_context(|| format!("cannot read folder `{place}`"))
     }
@@ -71,7 +72,7 @@ impl Clean {
     /// The files of trials that have ended and that the experiment's file does not have.
     fn stale(&mut self) -> anyhow::Result<Vec<PathBuf>> {
         if self.place.is_dir() {
-            let place = self.place.display();
+            let place = self.place.shown();
             bail!("`{place}` is a folder, and only an experiment's file says what is stale\nhint: name the TOML file");
         }
         let place = Place::of(self.place.clone(), self.results.clone(), mem::take(&mut self.changes));
@@ -79,7 +80,7 @@ impl Clean {
         let Some(names) = names else { return Ok(Vec::new()) };
         let known = |trial: &str| names.trials.iter().any(|name| name.trial == trial);
         let entries =
-            runner::survey(&folder, None).with_context(|| format!("cannot read folder `{}`", folder.display()))?;
+            runner::survey(&folder, None).with_context(|| format!("cannot read folder `{}`", folder.shown()))?;
         let ended = |entry: &&Entry| matches!(entry.standing, Standing::Finished | Standing::Diverged);
         let stale = entries.iter().filter(ended).filter(|entry| !known(&entry.trial));
         let files = |entry: &Entry| ["parquet", "safetensors"].map(|end| folder.join(&entry.trial).with_extension(end));

@@ -3,16 +3,18 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use nkfac_bench::figure::Comparison;
+use nkfac_bench::figure::{Comparison, Difference, Measure};
+use nkfac_bench::text::{Shown, counted, wrapped};
+use serde_json::json;
 
-use super::output::line;
+use super::output::{columns, line};
 use super::place::Place;
 use super::selection::Changes;
 
 /// Compare two arms seed by seed: the difference, its 95 % interval, and whether there are enough seeds to tell
 ///
-/// The same seed is the same start and the same batches for every arm, so differences are paired. Intervals are Student's t and, in
-/// brackets, the bootstrap's. An arm at one point of a sweep is named as in the table: 'nkfac, inverse_every = 20'.
+/// The same seed is the same start and the same batches for every arm, so differences are paired. Intervals are Student's t, with the
+/// bootstrap's behind. An arm at one point of a sweep is named as in the table: 'nkfac, inverse_every = 20'.
 #[derive(Debug, Args)]
 pub struct Compare {
     /// An arm, as the table names it
@@ -26,47 +28,92 @@ pub struct Compare {
     results: PathBuf,
     #[command(flatten)]
     changes: Changes,
+    /// Print one JSON object per measure, for scripts
+    #[arg(long)]
+    json: bool,
 }
 
 impl Compare {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let place = self.place.map_or_else(|| only_folder(&self.results), Ok)?;
         let (_, data) = Place::of(place, self.results, self.changes).read()?;
-        let Comparison { a, b, seeds, unpaired, differences } = Comparison::new(&data, &self.a, &self.b)?;
-        let list = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-        line(format_args!(
-            "{a} − {b}, {} pairs (seeds {})",
-            seeds.len(),
-            if seeds.is_empty() { "none" } else { &list }
-        ))?;
-        if unpaired > 0 {
-            line(format_args!(
-                "{unpaired} trials have no partner: diverged, or of a seed that the other arm does not have"
-            ))?;
-        }
-        for difference in differences.iter().filter(|of| seeds.is_empty() || of.paired.mean.is_finite()) {
-            let of = &difference.paired;
-            let bootstrap =
-                of.bootstrap.map_or(String::new(), |of| format!(" [bootstrap {:+.2} to {:+.2}]", of.low, of.high));
-            line(format_args!(
-                "{:<22} {:>9.2} {:>9.2}  {}{bootstrap}",
-                difference.measure.title,
-                difference.a,
-                difference.b,
-                difference.words()
-            ))?;
-            if seeds.is_empty() {
-                break;
+        for (i, (problem, comparison)) in Comparison::of_each_problem(&data, &self.a, &self.b)?.iter().enumerate() {
+            if self.json {
+                objects(problem.as_deref(), comparison)?;
+                continue;
             }
+            if let Some(problem) = problem {
+                line(format_args!("{}{problem}:", if i > 0 { "\n" } else { "" }))?;
+            }
+            told(comparison)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// An object for each measure; what is not known is null.
+fn objects(problem: Option<&str>, comparison: &Comparison) -> anyhow::Result<()> {
+    let Comparison { a, b, seeds, unpaired, differences } = comparison;
+    for Difference { measure, a: of_a, b: of_b, paired, ratio } in differences {
+        let interval = paired.student.map(|of| [of.low, of.high]);
+        let ratio = ratio.as_ref().map(|of| (of.mean.exp(), of.student.map(|of| [of.low.exp(), of.high.exp()])));
+        line(json!({
+            "problem": problem, "a": a, "b": b, "measure": measure.name, "unit": measure.points, "seeds": seeds, "unpaired": unpaired,
+            "mean_a": of_a, "mean_b": of_b, "difference": paired.mean, "interval": interval,
+            "ratio": ratio.map(|(mean, _)| mean), "ratio_interval": ratio.and_then(|(_, interval)| interval)
+        }))?;
+    }
+    Ok(())
+}
+
+fn told(Comparison { a, b, seeds, unpaired, differences }: &Comparison) -> anyhow::Result<()> {
+    let list = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    line(format_args!(
+        "{a} − {b}, {} (seeds {})",
+        counted(seeds.len(), "pair"),
+        if seeds.is_empty() { "none" } else { &list }
+    ))?;
+    if *unpaired > 0 {
+        line(format_args!(
+            "{} without a partner: diverged, or of a seed that the other arm does not have",
+            counted(*unpaired, "trial")
+        ))?;
+    }
+    for difference in differences.iter().filter(|of| seeds.is_empty() || of.paired.mean.is_finite()) {
+        if seeds.is_empty() {
+            line(difference.words())?;
+            break;
+        }
+        show(difference)?;
+    }
+    Ok(())
+}
+
+/// The two means, and below them what they mean, in lines that fit the terminal.
+fn show(difference: &Difference) -> anyhow::Result<()> {
+    const INDENT: &str = "  ";
+    let Measure { title, unit, points, decimals, is_time, more, .. } = &difference.measure;
+    // That less time is better goes without saying.
+    let better = if *more || *is_time { "" } else { " (lower is better)" };
+    let means = format!("{:.decimals$} and {:.decimals$} {unit}", difference.a, difference.b);
+    line(format_args!("{title}: {}{better}", means.trim_end()))?;
+    let bootstrap = difference.paired.bootstrap.map_or(String::new(), |of| {
+        format!("; bootstrap of the difference {:+.decimals$} to {:+.decimals$} {points}", of.low, of.high)
+    });
+    let columns = columns().unwrap_or(WIDE).clamp(NARROW, WIDE) - INDENT.len();
+    wrapped(&(difference.words() + &bootstrap), columns)
+        .iter()
+        .try_for_each(|text| line(format_args!("{INDENT}{text}")))
+}
+
+/// Lines are no longer than this, and no shorter than that.
+const WIDE: usize = 100;
+const NARROW: usize = 40;
+
 /// The only folder with Parquet files within `parent`.
 fn only_folder(parent: &Path) -> anyhow::Result<PathBuf> {
     let entries = std::fs::read_dir(parent).with_context(|| {
-        format!("cannot read folder `{}`\nhint: name a results folder behind the two arms", parent.display())
+        format!("cannot read folder `{}`\nhint: name a results folder after the two arms", parent.shown())
     })?;
     let has_results = |folder: &PathBuf| {
         let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -77,13 +124,13 @@ fn only_folder(parent: &Path) -> anyhow::Result<PathBuf> {
     match folders.as_slice() {
         [only] => Ok(only.clone()),
         [] => {
-            bail!("no results in any folder of `{}`\nhint: name a results folder behind the two arms", parent.display())
+            bail!("no results in any folder of `{}`\nhint: name a results folder after the two arms", parent.shown())
         }
         [first, ..] => bail!(
-            "there are results in {} folders of `{}`\nhint: name one behind the two arms, such as {}",
+            "there are results in {} folders of `{}`\nhint: name one after the two arms, such as {}",
             folders.len(),
-            parent.display(),
-            first.display()
+            parent.shown(),
+            first.shown()
         ),
     }
 }

@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use nkfac_bench::data::check::{Balance, Report, check};
 use nkfac_bench::data::fetch::{Outcome, Progress, fetch, missing};
-use nkfac_bench::data::{self, CATALOG, Kind};
+use nkfac_bench::data::{self, Kind};
+use nkfac_bench::text::Shown;
 
 use super::output::{line, say};
 
@@ -51,7 +52,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct Name {
     /// The data set
-    #[arg(value_parser = PossibleValuesParser::new(CATALOG.iter().map(|entry| entry.name)))]
+    #[arg(value_parser = PossibleValuesParser::new(Kind::ALL.map(Kind::name)))]
     name: String,
 }
 
@@ -97,7 +98,7 @@ impl Data {
 }
 
 fn list(folder: &Path) -> anyhow::Result<()> {
-    line(format_args!("looked for in {}", folder.display()))?;
+    line(format_args!("looked for in {}", folder.shown()))?;
     for kind in Kind::ALL {
         let Some(source) = kind.source() else {
             line(format_args!("{:<14} built in", kind.name()))?;
@@ -108,7 +109,7 @@ fn list(folder: &Path) -> anyhow::Result<()> {
             Some(_) => ("missing", folder.join(source.folder)),
         };
         let size = size(source.archives.iter().map(|archive| archive.bytes).sum());
-        line(format_args!("{:<14} {state:<8} {size:>8}  {}", kind.name(), place.display()))?;
+        line(format_args!("{:<14} {state:<8} {size:>8}  {}", kind.name(), place.shown()))?;
         line(format_args!("{:<14} {:<8} {:>8}  {}", "", "", "", source.licence))?;
     }
     line("get one: nkfac-bench data fetch NAME")
@@ -149,7 +150,7 @@ fn get(kind: Kind, from: Option<&str>, folder: &Path) -> anyhow::Result<()> {
         Outcome::Fetched => "fetched",
         Outcome::Found => "was there already",
     };
-    line(format_args!("{} {word}: {}", kind.name(), kind.place(folder).display()))
+    line(format_args!("{} {word}: {}", kind.name(), kind.place(folder).shown()))
 }
 
 fn look(kind: Kind, folder: &Path) -> anyhow::Result<Report> {
@@ -164,14 +165,14 @@ fn look(kind: Kind, folder: &Path) -> anyhow::Result<Report> {
     let report = report?;
     for (path, matches) in &report.sums {
         let word = if *matches { "as published" } else { "differs from the published file" };
-        line(format_args!("{}: {word}", path.display()))?;
+        line(format_args!("{}: {word}", path.shown()))?;
     }
     for broken in &report.broken {
-        line(format_args!("{}: cannot be decoded: {}", broken.path.display(), broken.reason))?;
+        line(format_args!("{}: cannot be decoded: {}", broken.path.shown(), broken.reason))?;
     }
     for (part, balance) in [("training", report.train), ("test", report.test)] {
         let Balance { images, classes, fewest, most } = balance;
-        line(format_args!("{images} {part} images of {classes} classes, {fewest} to {most} a class"))?;
+        line(format_args!("{images} {part} images of {classes} classes, {fewest} to {most} per class"))?;
     }
     if !report.broken.is_empty() {
         line(format_args!("{} broken images", report.broken.len()))?;

@@ -4,15 +4,15 @@ use std::process::ExitCode;
 use clap::Args;
 use nkfac_bench::export::{self, Exported};
 
-use nkfac_bench::text::counted;
+use nkfac_bench::text::{Shown, counted};
 
 use super::output::{line, say};
 use super::place::Place;
 
 /// Write results for other programs: CSV, or event files for TensorBoard
 ///
-/// CSV: trials.csv tells where each trial's numbers come from, <trial>.csv are its numbers. TensorBoard: a folder for each trial, to be
-/// shown by tensorboard --logdir. Every number goes out, those of single steps too.
+/// CSV: trials.csv says where each trial's numbers come from, <trial>.csv holds them. TensorBoard: a folder for each trial, for
+/// tensorboard --logdir. Every number is exported, those of single steps too.
 #[derive(Debug, Args)]
 pub struct Export {
     #[command(flatten)]
@@ -49,5 +49,5 @@ fn tell(exported: &Exported, to: &std::path::Path) -> anyhow::Result<()> {
     for skipped in &exported.skipped {
         say(format_args!("warning: {skipped}"));
     }
-    line(format_args!("{} in {}", counted(exported.trials, "trial"), to.display()))
+    line(format_args!("{} in {}", counted(exported.trials, "trial"), to.shown()))
 }

@@ -1,9 +1,6 @@
 //! Running and planning comparisons of inverters.
 
-use std::path::Path;
-
-use candle_core::Device;
-use nkfac_bench::experiment::inverse::Comparison;
+use nkfac_bench::experiment::inverse::{Comparison, Trial};
 use nkfac_bench::runner::Summary;
 use nkfac_bench::runner::inverse::{self, Place};
 use nkfac_bench::text::counted;
@@ -11,8 +8,14 @@ use serde_json::json;
 
 use super::output::{Transcript, line};
 
-/// One line a trial.
-pub fn plan(comparison: &Comparison) -> anyhow::Result<()> {
+/// One line per trial.
+pub fn plan(comparison: &Comparison, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        for Trial { id, arm, swept, config, json } in &comparison.trials {
+            line(json!({ "trial": id, "arm": arm, "seed": config.seed, "swept": swept, "config": json }))?;
+        }
+        return Ok(());
+    }
     line(format_args!("{}: {}", comparison.name, counted(comparison.trials.len(), "trial")))?;
     for trial in &comparison.trials {
         line(format_args!("{}  {}", trial.id, trial))?;
@@ -20,22 +23,18 @@ pub fn plan(comparison: &Comparison) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs what is not there yet, one line a trial.
+/// Runs what is not there yet, one line per trial.
 pub fn run(
     comparison: &Comparison,
-    out: &Path,
-    (device, device_name): (&Device, &str),
-    threads: usize,
+    place: &Place<'_>,
     json: bool,
     transcript: &mut Transcript,
 ) -> anyhow::Result<Summary> {
-    let place = Place { folder: out.join(&comparison.name), device, device_name, threads };
-    let summary = inverse::run(comparison, &place, &mut |trial, residual| {
+    Ok(inverse::run(comparison, place, &mut |trial, residual| {
         if json {
             transcript.line(json!({ "event": "ended", "trial": trial.id, "arm": trial.arm, "residual": residual }));
         } else {
             transcript.line(format_args!("{}  {trial}  residual {residual:.1e}", trial.id));
         }
-    })?;
-    Ok(summary)
+    })?)
 }

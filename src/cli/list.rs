@@ -4,6 +4,7 @@ use super::output::line;
 use clap::{Args, ValueEnum};
 use nkfac_bench::catalog::Entry;
 use nkfac_bench::{data, figure, nn, optim};
+use serde_json::json;
 
 /// Show what can be named in an experiment file, with a line of help and an example
 #[derive(Debug, Args)]
@@ -11,6 +12,9 @@ pub struct List {
     /// Only this kind
     #[arg(value_enum)]
     kind: Option<Kind>,
+    /// Print one JSON object per name, for scripts
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,6 +56,15 @@ impl List {
             Some(kind) => vec![kind],
             None => Kind::value_variants().to_vec(),
         };
+        if self.json {
+            for (kind, entry) in
+                kinds.iter().flat_map(|kind| kind.entries().into_iter().map(move |entry| (kind, entry)))
+            {
+                let Entry { name, help, example } = entry;
+                line(json!({ "kind": kind.title(), "name": name, "help": help, "example": example }))?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         for (i, kind) in kinds.iter().enumerate() {
             if i > 0 {
                 line("")?;

@@ -11,10 +11,16 @@ pub fn device(name: &str) -> anyhow::Result<Device> {
         _ => None,
     };
     let Some(ordinal) = ordinal else { bail!("unknown device `{name}`\nhint: cpu, cuda or cuda:N") };
+    check_cuda(name)?;
+    Device::new_cuda(ordinal).with_context(|| format!("cannot use the device `{name}`"))
+}
+
+/// Refuses a CUDA device where the program cannot use any.
+pub fn check_cuda(name: &str) -> anyhow::Result<()> {
     if !candle_core::utils::cuda_is_available() {
         bail!("this program was built without CUDA\nhint: cargo run --release --features cuda -- run … --device {name}")
     }
-    Device::new_cuda(ordinal).with_context(|| format!("cannot use the device `{name}`"))
+    Ok(())
 }
 
 /// As many as there are cores, unless fewer or more were asked for.

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, CommandFactory};
 
+use nkfac_bench::text::Shown;
+
 use super::output::line;
 
 /// Print the man page, or write one for every subcommand into a folder
@@ -21,7 +23,7 @@ impl Man {
         let command = super::Cli::command();
         if let Some(folder) = self.folder {
             clap_mangen::generate_to(command, &folder)
-                .with_context(|| format!("cannot write man pages into `{}`", folder.display()))?;
+                .with_context(|| format!("cannot write man pages into `{}`", folder.shown()))?;
         } else {
             let mut page = Vec::new();
             clap_mangen::Man::new(command).render(&mut page)?;

@@ -1,11 +1,13 @@
 //! The command line: one file a subcommand. This is the only place that prints.
 
 mod bench;
+mod child;
 mod choice;
 mod clean;
 mod compare;
 mod completions;
 mod data;
+mod engine;
 mod evaluate;
 mod export;
 mod figure;

@@ -1,18 +1,25 @@
-//! Standard output and standard error. Every write can fail: of results that is an error, of remarks nobody is left to tell.
+//! Standard output and standard error. Every write can fail: losing results is an error, losing remarks is not.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use console::Term;
 
-/// Prints a line. That its reader has gone away (`plan | head`) is no error.
+/// Prints a line. A closed pipe (`plan | head`) is not an error.
 pub fn line(text: impl Display) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     heard(writeln!(out, "{text}").and_then(|()| out.flush()))
 }
 
-/// Remarks something on standard error. Where that fails, as behind a window that was closed, the work goes on.
+/// How wide the terminal is that stdout is; `None` where it is none.
+pub fn columns() -> Option<usize> {
+    let terminal = Term::stdout();
+    terminal.is_term().then(|| terminal.size_checked()).flatten().map(|(_, columns)| usize::from(columns))
+}
+
+/// Remarks something on standard error. If that fails, because a window was closed for example, the work continues.
 pub fn say(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
@@ -33,7 +40,8 @@ fn heard(printed: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// What a sweep prints. It does not end because it cannot be printed: it takes longer than making room. That is an error when it has ended.
+/// What a sweep prints. A sweep does not stop because its output cannot be written: it takes longer than making room. The failure is
+/// reported at its end.
 #[derive(Default)]
 pub struct Transcript {
     failed: Option<anyhow::Error>,

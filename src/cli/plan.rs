@@ -1,10 +1,12 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use nkfac_bench::experiment::{Experiment, Trial, Work};
-use nkfac_bench::runner;
-use nkfac_bench::text::counted;
+use nkfac_bench::runner::{self, Pace, Phase};
+use nkfac_bench::text::{self, Shown, counted, span};
+use nkfac_bench::watch::{Found, Reader};
+use serde_json::{Map, json};
 
 use super::inverses;
 use super::output::{line, say};
@@ -20,6 +22,9 @@ pub struct Plan {
     /// Show every key of every trial
     #[arg(long)]
     full: bool,
+    /// Print one JSON object per trial, with every key, for scripts
+    #[arg(long)]
+    json: bool,
 }
 
 impl Plan {
@@ -27,24 +32,66 @@ impl Plan {
         let experiment = match self.selection.open()? {
             Work::Training(experiment) => experiment,
             Work::Inverting(comparison) => {
-                inverses::plan(&comparison)?;
+                inverses::plan(&comparison, self.json)?;
                 return Ok(ExitCode::SUCCESS);
             }
         };
+        let folder = experiment.folder(Path::new("results"));
         warn(&experiment);
-        for missing in experiment.missing_data(&experiment.folder(Path::new("results"))) {
-            say(format_args!("warning: {missing}"));
+        for obstacle in experiment.obstacles(&folder) {
+            say(format_args!("warning: {obstacle}"));
+        }
+        if self.json {
+            for Trial { id, arm, swept, config, json, .. } in &experiment.trials {
+                let swept: Map<_, _> = swept.iter().cloned().collect();
+                line(json!({ "trial": id, "arm": arm, "seed": config.seed, "swept": swept, "config": json }))?;
+            }
+            return Ok(ExitCode::SUCCESS);
         }
         line(head(&experiment))?;
-        let width = experiment.trials.iter().map(|trial| trial.arm.chars().count()).max().unwrap_or(0);
+        for data in own_data(&experiment) {
+            line(data)?;
+        }
+        let width = experiment.trials.iter().map(|trial| text::width(&trial.arm)).max().unwrap_or(0);
         for trial in &experiment.trials {
-            line(format_args!("{}  {:<width$}  {}", trial.id, trial.arm, differences(trial)))?;
+            let text = format!("{}  {}  {}", trial.id, text::left(&trial.arm, width), differences(trial));
+            line(text.trim_end())?;
             if self.full {
                 line(serde_json::to_string_pretty(&trial.json)?)?;
             }
         }
+        estimate(&experiment, folder)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What was counted of each set of one's own data.
+fn own_data(experiment: &Experiment) -> Vec<String> {
+    let mut lines = Vec::new();
+    for data in experiment.trials.iter().map(|trial| &trial.config.data) {
+        let Some((census, path)) = data.census.as_ref().zip(data.path.as_ref()) else { continue };
+        let line = format!("`{}`: {}", path.shown(), census.summary());
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// Says how long it takes yet, if enough of it has run here to tell.
+fn estimate(experiment: &Experiment, folder: PathBuf) -> anyhow::Result<()> {
+    let found = Reader::new(folder, Some(experiment.clone()))?.look().unwrap_or_default();
+    let planned = found.iter().take(experiment.trials.len());
+    let paces: Vec<Pace<'_>> = planned.map(Found::pace).collect();
+    let told = paces.iter().filter(|pace| matches!(pace.phase, Phase::Ended(Some(_)))).count();
+    match runner::left(&paces, 1) {
+        Some(left) if told > 0 && left.seconds > 0.0 => {
+            let (time, told) = (span(left.seconds), counted(told, "trial"));
+            say(format_args!("about {time} left, one trial at a time, going by {told} that finished here"));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// `quickstart: 8 trials`.

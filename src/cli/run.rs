@@ -1,16 +1,19 @@
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use nkfac_bench::experiment::inverse::Comparison;
-use nkfac_bench::experiment::{Experiment, Trial, Work};
-use nkfac_bench::figure::Style;
+use nkfac_bench::experiment::{Experiment, Source, Trial, Work};
+use nkfac_bench::figure::{FOLDER, Style};
 use nkfac_bench::record::Names;
-use nkfac_bench::runner::{self, NO_STORAGE, Reporter, STOPPED, Settings, Shard, Summary, WAITING};
+use nkfac_bench::runner::inverse::Place;
+use nkfac_bench::runner::{self, Event, Jobs, NO_STORAGE, Reporter, STOPPED, Settings, Shard, Summary, WAITING};
+use nkfac_bench::text::Shown;
 
+use super::child::{self, Teller};
 use super::figure;
 use super::lines::Lines;
 use super::output::{Transcript, say};
@@ -20,9 +23,9 @@ use super::{choice, inverses, machine, place, signals};
 
 /// Run every trial that is not finished yet, then draw its figures
 ///
-/// Results go to results/<experiment>/, one Parquet file per trial. Finished trials are skipped, as are trials running in another
+/// Results go to results/<experiment>/, one Parquet file per trial. Each trial runs in a process of its own. Finished trials are skipped, as are trials running in another
 /// process. A checkpoint is saved every five minutes (see [checkpoint] in docs/sweeps.md); run the same command to resume an interrupted
-/// run. With a [search], tuning trials go to results/<experiment>/tuning/, and the best are rerun when all of them
+/// run. With a [search], tuning trials go to results/<experiment>/_tuning/, and the best are rerun when all of them
 /// are done. Ctrl-C or SIGTERM finishes the step, saves and stops; a second one stops at once. A terminal that is
 /// closed (SIGHUP, unless nohup ignores it) and SIGUSR1, for schedulers, are the first without a second.
 ///
@@ -47,9 +50,14 @@ pub struct Run {
     /// Trials already finished are not rerun for this.
     #[arg(long)]
     save_weights: bool,
-    /// Run N trials at once, each in a process with its share of the threads
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
+    /// Run N trials at once, each with its share of the threads
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
+    /// Run all trials in this process, and not each in one of its own
+    ///
+    /// Saves some 50 ms per trial. The peak memory of a trial then includes what the allocator kept from earlier ones.
+    #[arg(long, conflicts_with = "jobs")]
+    in_process: bool,
     /// Run one part of N that take about as long, such as 2/8; draw when all are done
     #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<Shard>,
@@ -59,48 +67,40 @@ pub struct Run {
     /// Print one JSON object per line, for scripts
     #[arg(long)]
     json: bool,
-    /// Run this trial as a child of `--jobs`: it stops when its standard input ends
+    /// Run this trial for the process that started this one
     #[arg(long, hide = true, value_name = "TRIAL")]
     only: Option<String>,
 }
 
 impl Run {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        if self.jobs.is_some() {
-            self.selection.refuse_pipe("`--jobs`")?;
-        }
-        let experiment = match self.selection.open()? {
+        let source = match self.only {
+            Some(_) => self.selection.source_of(child::text()?),
+            None => self.selection.source()?,
+        };
+        let experiment = match self.selection.resolve(&source)? {
             Work::Training(experiment) => experiment,
             Work::Inverting(comparison) => return self.compare_inverters(&comparison),
         };
         let stop = signals::stop().context("cannot listen for signals")?;
-        let threads = (machine::wanted(self.threads) / self.jobs.map_or(1, usize::from)).max(1);
+        let threads = (machine::wanted(self.threads) / usize::from(self.jobs)).max(1);
         machine::start(threads)?;
-        let mut transcript = Transcript::default();
         if let Some(only) = &self.only {
-            stop_with_input(&stop);
-            return match self.part(&experiment.only(only), threads, &stop, &mut transcript) {
-                // The parent is to know that other trials would fare no better.
-                Err(error) if matches!(error.downcast_ref(), Some(runner::Error::Storage { .. })) => {
-                    say(format_args!("error: {error}"));
-                    Ok(ExitCode::from(NO_STORAGE))
-                }
-                summary => {
-                    // The parent is to know what became of the trial; it prints to the same place, and fails there itself.
-                    tell_failure(transcript);
-                    Ok(code(&summary?, false))
-                }
-            };
+            child::stop_with_input(&stop);
+            return self.run_one(&experiment.only(only), threads, stop);
         }
+        let with = Sweep { source: &source, threads, stop: &stop };
+        let mut transcript = Transcript::default();
         warn(&experiment);
-        let mut summary = self.part(&experiment, threads, &stop, &mut transcript)?;
-        let (mut shown, mut waits) = (summary.has_results().then(|| experiment.names()), false);
+        let mut summary = self.part(&experiment, &with, &mut transcript)?;
+        let (mut shown, mut waits) = (summary.has_results().then(|| Drawn::only(experiment.names())), false);
         if !summary.stopped {
             match experiment.choose(&experiment.folder(&self.out)) {
                 Some(Ok(choice)) => {
                     choice::tell(&choice, self.json, &mut transcript);
-                    let reruns = self.part(&choice.reruns, threads, &stop, &mut transcript)?;
-                    shown = reruns.has_results().then(|| choice.reruns.names());
+                    let reruns = self.part(&choice.reruns, &with, &mut transcript)?;
+                    let tuning = Some((experiment.folder(&self.out), experiment.names()));
+                    shown = reruns.has_results().then(|| Drawn { names: choice.reruns.names(), tuning });
                     summary = summary + reruns;
                 }
                 Some(Err(waiting)) => {
@@ -112,60 +112,71 @@ impl Run {
         }
         let ends = !waits && !summary.stopped && self.shard.is_none();
         self.conclude(&self.out.join(&experiment.name), &summary, ends.then_some(shown), &mut transcript)?;
-        if summary.stopped {
-            // Whoever runs the same command again, such as Slurm, looks for the code of a stop.
-            tell_failure(transcript);
-        } else {
-            transcript.end()?;
-        }
+        end(&summary, transcript)?;
         Ok(code(&summary, waits))
     }
 
+    /// Says what will disturb the times of trials, before it does.
+    fn warn_of_times(&self) {
+        if self.jobs > 1 {
+            say("warning: trials that run at once disturb each other's times; compare times of `--jobs 1`");
+        }
+        let cores = machine::wanted(None);
+        if let Some(load) = runner::load().filter(|&load| load > 1.25 * cores as f64) {
+            say(format_args!("warning: the load average is {load:.1} on {cores} cores: times will be disturbed"));
+        }
+    }
+
     /// Runs this process's part of the trials.
-    fn part(
-        &self,
-        experiment: &Experiment,
-        threads: usize,
-        stop: &Arc<AtomicBool>,
-        transcript: &mut Transcript,
-    ) -> anyhow::Result<Summary> {
+    fn part(&self, experiment: &Experiment, with: &Sweep<'_>, transcript: &mut Transcript) -> anyhow::Result<Summary> {
         let mut experiment = experiment.clone();
         if let Some(shard) = self.shard {
             experiment.keep(shard)?;
         }
-        let settings = Settings {
+        let settings = self.settings(&experiment, with.threads, with.stop.clone())?;
+        if let Some(obstacle) = experiment.obstacles(&settings.folder).into_iter().next() {
+            return Err(obstacle.into());
+        }
+        if experiment.trials.iter().any(|trial| !settings.folder.join(format!("{}.parquet", trial.id)).exists()) {
+            self.warn_of_times();
+        }
+        if self.json {
+            return self.run(&experiment, &settings, with, &mut Lines::new(transcript));
+        }
+        let mut bars = Bars::new(&experiment, usize::from(self.jobs), transcript)?;
+        let summary = self.run(&experiment, &settings, with, &mut bars);
+        bars.finish();
+        summary
+    }
+
+    fn settings(&self, experiment: &Experiment, threads: usize, stop: Arc<AtomicBool>) -> anyhow::Result<Settings> {
+        Ok(Settings {
             folder: experiment.folder(&self.out),
             device: machine::device(&self.device)?,
             device_name: machine::device_name(&self.device).to_owned(),
             threads,
-            // Of tuning trials nobody wants any.
+            // Tuning trials are only a means: their weights are not kept.
             save_weights: self.save_weights && experiment.search.is_none(),
-            stop: stop.clone(),
+            stop,
             retry: self.retry,
-        };
-        if let Some(missing) = experiment.missing_data(&settings.folder).into_iter().next() {
-            return Err(missing.into());
-        }
-        if self.json {
-            return Ok(self.run(&experiment, &settings, &mut Lines::new(transcript))?);
-        }
-        let moves = self.only.is_none() && self.jobs.is_none();
-        let mut bars = Bars::new(experiment.trials.len(), moves, transcript);
-        let summary = self.run(&experiment, &settings, &mut bars);
-        bars.finish();
-        Ok(summary?)
+            parent: self.only.as_ref().and_then(|_| parent()),
+        })
     }
 
     fn run(
         &self,
         experiment: &Experiment,
         settings: &Settings,
+        with: &Sweep<'_>,
         reporter: &mut dyn Reporter,
-    ) -> Result<Summary, runner::Error> {
-        let Some(jobs) = self.jobs else { return runner::run(experiment, settings, reporter) };
-        let program = std::env::current_exe().map_err(|source| runner::Error::Child { source })?;
+    ) -> anyhow::Result<Summary> {
+        if self.in_process {
+            return Ok(runner::run(experiment, settings, reporter)?);
+        }
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
         let command = |trial: &Trial| self.child(&program, settings, trial);
-        runner::run_jobs(experiment, settings, usize::from(jobs), &command, reporter)
+        let jobs = Jobs { count: usize::from(self.jobs), command: &command, input: &child::input(&with.source.text) };
+        Ok(runner::run_jobs(experiment, settings, &jobs, reporter)?)
     }
 
     /// The command that runs one trial in a process of its own.
@@ -173,22 +184,42 @@ impl Run {
         let mut command = Command::new(program);
         command.arg("run").args(self.selection.arguments()).arg("--out").arg(&self.out);
         command.args(["--device", &self.device, "--threads", &settings.threads.to_string(), "--only", &trial.id]);
-        let flags = [(self.json, "--json"), (self.retry, "--retry"), (self.save_weights, "--save-weights")];
+        let flags = [(self.retry, "--retry"), (self.save_weights, "--save-weights")];
         command.args(flags.into_iter().filter_map(|(set, flag)| set.then_some(flag)));
-        command.stdin(Stdio::piped());
         command
     }
 
+    /// Runs one trial for another process, which is told of it.
+    fn run_one(&self, experiment: &Experiment, threads: usize, stop: Arc<AtomicBool>) -> anyhow::Result<ExitCode> {
+        let Some(trial) = experiment.trials.first() else {
+            bail!(
+                "a file that the trial starts from has changed since it was planned\nhint: run the same command again: \
+                 other weights are another trial"
+            )
+        };
+        let mut teller = Teller::default();
+        match runner::run(experiment, &self.settings(experiment, threads, stop)?, &mut teller) {
+            // The parent is to know that other trials would fare no better.
+            Err(error @ runner::Error::Storage { .. }) => {
+                teller.event(trial, &Event::NoStorage { error: error.to_string() });
+                Ok(ExitCode::from(NO_STORAGE))
+            }
+            summary => Ok(code(&summary?, false)),
+        }
+    }
+
     fn compare_inverters(&self, comparison: &Comparison) -> anyhow::Result<ExitCode> {
+        let stop = signals::stop().context("cannot listen for signals")?;
         let (device, threads) = (machine::device(&self.device)?, machine::wanted(self.threads));
         machine::start(threads)?;
-        let device = (&device, machine::device_name(&self.device));
+        let device_name = machine::device_name(&self.device);
         let mut transcript = Transcript::default();
-        let summary = inverses::run(comparison, &self.out, device, threads, self.json, &mut transcript)?;
-        let shown = summary.has_results().then(|| comparison.names());
-        self.conclude(&self.out.join(&comparison.name), &summary, Some(shown), &mut transcript)?;
-        transcript.end()?;
-        Ok(ExitCode::SUCCESS)
+        let place = Place { folder: self.out.join(&comparison.name), device: &device, device_name, threads, stop };
+        let summary = inverses::run(comparison, &place, self.json, &mut transcript)?;
+        let shown = summary.has_results().then(|| Drawn::only(comparison.names()));
+        self.conclude(&place.folder, &summary, (!summary.stopped).then_some(shown), &mut transcript)?;
+        end(&summary, transcript)?;
+        Ok(code(&summary, false))
     }
 
     /// Draws the results of these trials, if there are any, unless it is too early (`None`), and sums up.
@@ -196,7 +227,7 @@ impl Run {
         &self,
         folder: &Path,
         summary: &Summary,
-        shown: Option<Option<Names>>,
+        shown: Option<Option<Drawn>>,
         transcript: &mut Transcript,
     ) -> anyhow::Result<()> {
         let Summary { finished, diverged, skipped, failed, taken, stopped } = *summary;
@@ -208,11 +239,14 @@ impl Run {
                 ));
             }
             Some(None) => {
-                say(format_args!("no trial left a result in `{}`: there is nothing to draw", folder.display()));
+                say(format_args!("no trial left a result in `{}`: there is nothing to draw", folder.shown()));
             }
-            Some(Some(names)) => {
-                let data = place::read(folder, Some(&names))?;
-                figure::draw(folder, &data, &[], Style::default(), !self.json)?;
+            Some(Some(Drawn { names, tuning })) => {
+                let mut data = place::read(folder, Some(&names))?;
+                if let Some((folder, names)) = tuning {
+                    data.tuning = Some(Box::new(place::tuning(&folder, &names)?));
+                }
+                figure::draw(&folder.join(FOLDER), &data, &[], Style::default(), !self.json)?;
             }
         }
         if self.json {
@@ -220,7 +254,7 @@ impl Run {
                 "finished": finished, "diverged": diverged, "skipped": skipped, "failed": failed, "taken": taken
             });
             transcript.line(serde_json::json!({
-                "event": "summary", "trials": counts, "folder": folder.display().to_string(), "stopped": stopped
+                "event": "summary", "trials": counts, "folder": folder.to_string_lossy(), "stopped": stopped
             }));
             return Ok(());
         }
@@ -235,11 +269,45 @@ impl Run {
     }
 }
 
-/// Says what could not be printed, where the exit code has something else to say.
-fn tell_failure(transcript: Transcript) {
-    if let Err(error) = transcript.end() {
-        say(format_args!("error: {error:#}"));
+/// What is drawn at the end.
+struct Drawn {
+    names: Names,
+    /// Where the tuning trials behind them lie, and which these are.
+    tuning: Option<(PathBuf, Names)>,
+}
+
+impl Drawn {
+    const fn only(names: Names) -> Self {
+        Self { names, tuning: None }
     }
+}
+
+/// What all of a sweep's trials are run with.
+struct Sweep<'a> {
+    source: &'a Source,
+    threads: usize,
+    stop: &'a Arc<AtomicBool>,
+}
+
+/// The process that started this one.
+#[cfg(unix)]
+fn parent() -> Option<u32> {
+    Some(std::os::unix::process::parent_id())
+}
+
+#[cfg(not(unix))]
+fn parent() -> Option<u32> {
+    None
+}
+
+/// Output that could not be written is an error, unless the sweep was stopped: Slurm and other schedulers look for that exit code to run
+/// the same command again.
+fn end(summary: &Summary, transcript: Transcript) -> anyhow::Result<()> {
+    match transcript.end() {
+        Err(error) if summary.stopped => say(format_args!("error: {error:#}")),
+        other => other?,
+    }
+    Ok(())
 }
 
 fn code(summary: &Summary, waits: bool) -> ExitCode {
@@ -251,20 +319,11 @@ fn code(summary: &Summary, waits: bool) -> ExitCode {
     }
 }
 
-/// Raises the flag when standard input ends, which it does when the process at its other end dies, however it dies.
-fn stop_with_input(stop: &Arc<AtomicBool>) {
-    let stop = stop.clone();
-    std::thread::spawn(move || {
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-        stop.store(true, Ordering::Relaxed);
-    });
-}
-
 /// `2/8`.
 fn shard(text: &str) -> Result<Shard, String> {
     let parts = text.split_once('/').and_then(|(number, count)| Some((number.parse().ok()?, count.parse().ok()?)));
     match parts {
         Some((number, count)) if (1..=count).contains(&number) && count <= 100_000 => Ok(Shard { number, count }),
-        _ => Err("a part such as 2/8 expected".into()),
+        _ => Err("must be a part such as 2/8".into()),
     }
 }

@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
-use nkfac_bench::experiment::{self, Experiment, Overrides, Work};
+use nkfac_bench::experiment::{self, Experiment, Overrides, Source, Work};
+use nkfac_bench::text::{Shown, counted};
 
 use super::output::say;
 
@@ -34,15 +35,30 @@ impl Changes {
     /// Refuses changes to a results folder, which nothing can change.
     pub fn refuse_for(&self, folder: &Path) -> anyhow::Result<()> {
         if !self.set.is_empty() || self.seeds.is_some() || self.scale.is_some() {
-            let folder = folder.display();
+            let folder = folder.shown();
             bail!("`{folder}` is a results folder, and only an experiment can be changed\nhint: name the TOML file");
         }
         Ok(())
     }
 
+    /// The arguments that change the same again.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut arguments = Vec::new();
+        for set in &self.set {
+            arguments.extend(["--set".into(), set.into()]);
+        }
+        if let Some(seeds) = self.seeds {
+            arguments.extend(["--seeds".into(), seeds.to_string().into()]);
+        }
+        if let Some(scale) = &self.scale {
+            arguments.extend(["--scale".into(), scale.into()]);
+        }
+        arguments
+    }
+
     pub fn overrides(&self) -> Overrides {
         let seeds = self.seeds.map(usize::from);
-        Overrides { set: self.set.clone(), seeds, scale: self.scale.clone() }
+        Overrides { set: self.set.clone(), seeds, scale: self.scale.clone(), on_count: Some(counting) }
     }
 }
 
@@ -50,6 +66,21 @@ impl Selection {
     /// Reads and resolves what is asked for, of either kind; says nothing of warnings.
     pub fn open(&self) -> anyhow::Result<Work> {
         Ok(experiment::open(&self.experiment, &self.changes.overrides())?)
+    }
+
+    /// Reads the file, and resolves nothing.
+    pub fn source(&self) -> anyhow::Result<Source> {
+        Ok(Source::read(&self.experiment)?)
+    }
+
+    /// The same with a text that another process has read.
+    pub fn source_of(&self, text: String) -> Source {
+        Source { path: self.experiment.clone(), text }
+    }
+
+    /// Resolves what was read.
+    pub fn resolve(&self, source: &Source) -> anyhow::Result<Work> {
+        Ok(source.resolve(&self.changes.overrides())?)
     }
 
     /// The arguments that select the same again, for a person to type.
@@ -67,7 +98,7 @@ impl Selection {
     /// Refuses a pipe where other processes are to read the experiment again.
     pub fn refuse_pipe(&self, asked: &str) -> anyhow::Result<()> {
         if self.experiment.exists() && !self.experiment.is_file() {
-            let path = self.experiment.display();
+            let path = self.experiment.shown();
             bail!(
                 "`{path}` can be read only once, and with {asked} other processes read it, too\nhint: save it as a file"
             );
@@ -78,17 +109,15 @@ impl Selection {
     /// The arguments that select the same again.
     pub fn arguments(&self) -> Vec<OsString> {
         let mut arguments = vec![self.experiment.clone().into_os_string()];
-        for set in &self.changes.set {
-            arguments.extend(["--set".into(), set.into()]);
-        }
-        if let Some(seeds) = self.changes.seeds {
-            arguments.extend(["--seeds".into(), seeds.to_string().into()]);
-        }
-        if let Some(scale) = &self.changes.scale {
-            arguments.extend(["--scale".into(), scale.into()]);
-        }
+        arguments.extend(self.changes.arguments());
         arguments
     }
+}
+
+/// Says what takes long, once for each set of data.
+fn counting(path: &Path, files: usize, bytes: u64) {
+    let (path, megabytes) = (path.shown(), bytes / 1_000_000);
+    say(format_args!("counting and measuring `{path}` ({}, {megabytes} MB)", counted(files, "file")));
 }
 
 /// What is legal, but probably not meant.

@@ -7,14 +7,15 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use nkfac_bench::runner::WAITING;
-use nkfac_bench::text::{is_plain, shell, spelled};
+use nkfac_bench::text::{Shown, is_plain, shell, spelled};
 
+use super::machine;
 use super::output::{line, say};
 use super::selection::Selection;
 
 /// Run an experiment on a cluster, as a Slurm job array
 ///
-/// Writes a batch script to results/<experiment>/slurm/ and gives it to sbatch: one task per shard. A task that Slurm preempts or that
+/// Writes a batch script to results/<experiment>/_slurm/ and gives it to sbatch: one task per shard. A task that Slurm preempts or that
 /// reaches its time limit saves a checkpoint and requeues itself. With a search there are two arrays, and the second reruns the best when
 /// the first has ended. The program's file and the folder of results must be visible to all nodes.
 #[derive(Debug, Args)]
@@ -39,10 +40,10 @@ pub struct Submit {
     /// Memory per task, as sbatch takes it [default: the cluster's own]
     #[arg(long)]
     memory: Option<String>,
-    /// Tasks that the trials are dealt out to [default: one per trial, at most 32]
+    /// Number of tasks to distribute the trials over [default: one per trial, at most 32]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     shards: Option<u16>,
-    /// Tasks at a time
+    /// How many tasks may run at a time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     array_max: Option<u16>,
     /// Print the script without submitting it
@@ -56,6 +57,9 @@ const WARNING: u16 = 120;
 impl Submit {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         self.selection.refuse_pipe("`submit`")?;
+        if self.gpus > 0 {
+            machine::check_cuda("cuda")?;
+        }
         let experiment = self.selection.read()?;
         let shards = self.shards.map_or_else(|| experiment.trials.len().clamp(1, 32), usize::from);
         let folder = std::path::absolute(self.out.join(&experiment.name))?;
@@ -64,32 +68,32 @@ impl Submit {
             line(script.trim_end())?;
             if experiment.search.is_some() {
                 say(format_args!(
-                    "it is submitted twice, the second time with --dependency=afterany: for the reruns of the best"
+                    "`submit` submits it twice, the second time with --dependency=afterany, for the reruns of the best"
                 ));
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let logs = folder.join("slurm");
+        let logs = folder.join("_slurm");
         let path = logs.join("submit.sh");
         fs::create_dir_all(&logs)
             .and_then(|()| fs::write(&path, script))
-            .with_context(|| format!("cannot write `{}`", path.display()))?;
+            .with_context(|| format!("cannot write `{}`", path.shown()))?;
         let tuning = experiment.search.as_ref().map(|_| sbatch(&path, None)).transpose()?;
         let id = sbatch(&path, tuning.as_deref())?;
         line(format_args!(
             "submitted job {id}: {} trials in {shards} tasks ({})",
             experiment.trials.len(),
-            path.display()
+            path.shown()
         ))?;
         if let Some(tuning) = tuning {
             line(format_args!(
-                "        behind job {tuning}, which tunes: its tasks end with code {WAITING} before all have tuned"
+                "        after job {tuning}, which tunes: its tasks exit with code {WAITING} until all have tuned"
             ))?;
         }
         line(format_args!("watch:  squeue --job {id}"))?;
-        line(format_args!("        nkfac-bench status {}", folder.display()))?;
+        line(format_args!("        nkfac-bench status {}", shell(&folder)))?;
         line(format_args!("cancel: scancel {id}"))?;
-        line(format_args!("draw:   nkfac-bench figure {}", folder.display()))?;
+        line(format_args!("draw:   nkfac-bench figure {}", shell(&folder)))?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -157,11 +161,11 @@ exit "$code"
 /// Where the tasks write. In such a name Slurm replaces what stands behind `%`, and nothing at all where there is a backslash.
 fn log(folder: &Path) -> anyhow::Result<String> {
     match folder.to_str().filter(|text| !text.contains('\\') && text.chars().all(is_plain)) {
-        Some(text) => Ok(format!("{}/slurm/%A_%a.log", text.replace('%', "%%"))),
+        Some(text) => Ok(format!("{}/_slurm/%A_%a.log", text.replace('%', "%%"))),
         None => bail!(
-            "`{}` cannot be named in a batch script: Slurm takes no backslash there, and no character that is none\nhint: choose \
+            "`{}` cannot be named in a batch script: Slurm takes neither backslashes nor control characters there\nhint: choose \
              another folder with `--out`",
-            folder.display()
+            folder.shown()
         ),
     }
 }
@@ -182,11 +186,11 @@ fn option(text: &str) -> anyhow::Result<String> {
 /// `days-hours:minutes:seconds`; 0 and `UNLIMITED` are none.
 fn time(text: &str) -> Result<String, String> {
     const NONE: [&str; 4] = ["0", "UNLIMITED", "INFINITE", "-1"];
-    let seconds = seconds(text).ok_or("a time such as 30 (minutes), 04:00:00 or 2-12 (days and hours) expected")?;
+    let seconds = seconds(text).ok_or("must be a time such as 30 (minutes), 04:00:00 or 2-12 (days and hours)")?;
     let is_none = NONE.iter().any(|none| none.eq_ignore_ascii_case(text));
     if !is_none && seconds <= u64::from(WARNING) {
         return Err(format!(
-            "{seconds} seconds are too short: a task is told to save {WARNING} seconds before its time limit"
+            "must be longer than {WARNING} seconds (got {seconds}): that is how long before its time limit a task is told to save"
         ));
     }
     Ok(text.to_owned())
@@ -290,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_slurm_would_replace_in_a_folder_is_doubled_or_refused() {
-        assert_eq!(log(Path::new("/a/100%j")).unwrap(), "/a/100%%j/slurm/%A_%a.log");
+        assert_eq!(log(Path::new("/a/100%j")).unwrap(), "/a/100%%j/_slurm/%A_%a.log");
         assert!(log(Path::new("/a\\b")).is_err() && log(Path::new("/a\nb")).is_err());
     }
 }

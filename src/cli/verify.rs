@@ -1,12 +1,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::engine::EngineArgs;
+use super::machine::device;
 use super::output;
 use anyhow::ensure;
 use candle_core::DType;
 use clap::{Args, ValueEnum};
-use nkfac_bench::kernel::conv::Engine;
+use nkfac_bench::linalg;
 use nkfac_bench::reference::{self, Deviation, Verdict};
+use nkfac_bench::text::Shown;
 
 /// Replay recorded runs of reference implementations and compare every number
 ///
@@ -22,9 +25,14 @@ pub struct Verify {
     /// Precision of our side
     #[arg(long, value_enum, default_value_t = Precision::F64)]
     dtype: Precision,
-    /// How convolutions are computed in f32
-    #[arg(long, default_value = "auto", value_parser = super::bench::engine)]
-    engine: Engine,
+    #[command(flatten)]
+    engine: EngineArgs,
+    /// cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Compute in candle's operations alone, as on a GPU
+    #[arg(long)]
+    without_kernels: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -44,11 +52,16 @@ impl Verify {
             Precision::F32 => DType::F32,
             Precision::F64 => DType::F64,
         };
+        if self.without_kernels {
+            linalg::turn_kernels_off();
+        }
+        let device = device(&self.device)?;
         let mut lines: Vec<Line> = self
             .traces
             .iter()
             .map(|path| {
-                Line::new(&path.display().to_string(), reference::verify(path, dtype, self.engine, self.tolerance))
+                let verdict = reference::verify(path, dtype, self.engine.engine(), &device, self.tolerance);
+                Line::new(&path.shown(), verdict)
             })
             .collect();
         lines.sort_by(|a, b| b.excess.total_cmp(&a.excess));

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use nkfac_bench::experiment;
 use nkfac_bench::runner;
+use nkfac_bench::text::Shown;
 use nkfac_bench::watch::{Reader, Screen, View, draw, notice};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -21,10 +22,10 @@ use super::selection::Changes;
 /// Watch a sweep on the terminal: trials, curves, time left
 ///
 /// Reads the results folder once a second, whichever process or machine runs the trials; writes nothing. Of an
-/// experiment every trial is shown, those of a search and then its reruns; of a results folder those that have begun. The time left is that of training, from how long trials took so
-/// far and how much others have to compute.
+/// experiment it shows every trial, those of a search and then its reruns; of a results folder those that have begun. The time left follows
+/// from how long trials took so far and how much others have to compute.
 ///
-/// Keys: q, Esc, Ctrl-C or Ctrl-D quits; arrows, PgUp, PgDn, Home and End scroll; Tab shows the training loss in place of the test accuracy.
+/// Keys: q, Esc, Ctrl-C or Ctrl-D quits; arrows, PgUp, PgDn, Home and End scroll; Tab switches between what trials are judged by on the test set, accuracy or loss, and the training loss.
 /// It ends with its terminal, and on SIGHUP, SIGINT and SIGTERM.
 #[derive(Debug, Args)]
 pub struct Watch {
@@ -73,7 +74,7 @@ impl Watch {
         let place = match &self.place {
             Some(place) => place.clone(),
             None => latest(&self.out).with_context(|| {
-                format!("no results in `{}`\nhint: name an experiment or a results folder", self.out.display())
+                format!("no results in `{}`\nhint: name an experiment or a results folder", self.out.shown())
             })?,
         };
         if place.is_dir() {
@@ -92,7 +93,7 @@ fn latest(out: &Path) -> Option<PathBuf> {
     let children = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let changed = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let happened = |folder: &Path| -> Option<SystemTime> {
-        let unfinished = folder.join("unfinished");
+        let unfinished = folder.join(runner::UNFINISHED);
         let paths = [folder.to_owned(), unfinished.clone()].into_iter().chain(children(&unfinished));
         paths.filter_map(|path| changed(&path)).max()
     };
@@ -128,8 +129,8 @@ impl Terminal {
     }
 }
 
-/// Ends the process when the terminal is gone, or a while after it was asked to stop and has not: the library reads for ever from a terminal
-/// that was hung up, and one that takes no more output holds whoever draws on it.
+/// Ends the process when the terminal is gone, or if it has not stopped a while after being asked to: the library reads from a terminal
+/// that was hung up without end, and a terminal that takes no more output blocks the drawing.
 fn end_anyway(terminal: Terminal, stop: Arc<AtomicBool>) {
     std::thread::spawn(move || {
         while terminal.is_there() && !stop.load(Ordering::Relaxed) {
@@ -155,7 +156,7 @@ fn look_again_and_again(mut reader: Reader) -> Receiver<Look> {
                 reader = reruns;
                 found = reader.look().map_err(failed)?;
             }
-            Ok(Screen::new(&found, runner::now()))
+            Ok(Screen::new(&found, &reader.arms(), runner::now()))
         };
         while sender.send(look()).is_ok() {
             std::thread::sleep(EVERY);
@@ -176,7 +177,7 @@ fn show(terminal: &mut DefaultTerminal, title: &str, looks: &Receiver<Look>, sto
         while !stop.load(Ordering::Relaxed) {
             if event::poll(PATIENCE)? {
                 if let Event::Key(key) = event::read()?
-                    && press(key, &mut view)
+                    && press(key, &mut view, look.as_ref().map_or(1, |screen| screen.goals.len()))
                 {
                     return Ok(());
                 }
@@ -195,8 +196,8 @@ fn show(terminal: &mut DefaultTerminal, title: &str, looks: &Receiver<Look>, sto
     Ok(())
 }
 
-/// Does what a key stands for; whether that is to quit.
-fn press(key: KeyEvent, view: &mut View) -> bool {
+/// Does what a key stands for, of trials that are judged by so many `goals`; whether that is to quit.
+fn press(key: KeyEvent, view: &mut View, goals: usize) -> bool {
     const PAGE: isize = 10;
     if key.kind == KeyEventKind::Release {
         return false;
@@ -204,7 +205,7 @@ fn press(key: KeyEvent, view: &mut View) -> bool {
     match key.code {
         KeyCode::Char('q') | KeyCode::Esc => return true,
         KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => return true,
-        KeyCode::Tab | KeyCode::BackTab => view.curve = view.curve.next(),
+        KeyCode::Tab | KeyCode::BackTab => view.curve = view.curve.next(goals),
         KeyCode::Up => view.scroll(-1),
         KeyCode::Down => view.scroll(1),
         KeyCode::PageUp => view.scroll(-PAGE),
@@ -224,7 +225,7 @@ mod tests {
     #[test]
     fn keys_quit_scroll_and_change_the_curve() {
         let mut view = View::default();
-        let mut key = |code, modifiers| (press(KeyEvent::new(code, modifiers), &mut view), view);
+        let mut key = |code, modifiers| (press(KeyEvent::new(code, modifiers), &mut view, 2), view);
         let none = KeyModifiers::NONE;
         for code in [KeyCode::Char('q'), KeyCode::Esc] {
             assert!(key(code, none).0);
@@ -233,8 +234,9 @@ mod tests {
             assert!(key(KeyCode::Char(letter), KeyModifiers::CONTROL).0);
             assert!(!key(KeyCode::Char(letter), none).0);
         }
-        assert_eq!(key(KeyCode::Tab, none).1.curve, Curve::Loss);
-        assert_eq!(key(KeyCode::Tab, none).1.curve, Curve::Accuracy);
+        for curve in [Curve::Test(1), Curve::Loss, Curve::Test(0)] {
+            assert_eq!(key(KeyCode::Tab, none).1.curve, curve);
+        }
         assert_eq!(key(KeyCode::Up, none), (false, View::default()), "there is nothing above the first");
         assert_eq!(key(KeyCode::Down, none).1.top, 1);
         assert_eq!(key(KeyCode::PageDown, none).1.top, 11);
@@ -256,8 +258,8 @@ mod tests {
         at("old", 10);
         at("new", 20);
         assert_eq!(latest(out.path()), Some(out.path().join("new")));
-        at("old/unfinished/x", 30);
-        at("old/unfinished", 10);
+        at("old/_unfinished/x", 30);
+        at("old/_unfinished", 10);
         at("old", 10);
         assert_eq!(latest(out.path()), Some(out.path().join("old")), "a trial of it runs");
     }

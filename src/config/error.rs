@@ -97,6 +97,12 @@ impl Error {
         }
     }
 
+    /// The dotted path of the value that is of another type than its key, if that is what is wrong.
+    #[must_use]
+    pub fn mistyped(&self) -> Option<String> {
+        matches!(self.0.fault, Fault::Mismatch { .. }).then(|| self.path())
+    }
+
     fn new(fault: Fault, hint: Option<String>) -> Self {
         Self(Box::new(Report { fault, hint, origin: None, path: Vec::new() }))
     }

@@ -6,9 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use super::order::Order;
 use super::parts::{Arm, Axis, Task, text_of};
 use super::search::{self, Drawn};
-use super::{Error, Overrides, scale};
+use super::{Error, Overrides, Source, preset, scale};
 use crate::config::{self, Node, Origin, Value};
-use crate::text;
+use crate::text::{self, Shown};
 use crate::train::CheckpointConfig;
 
 /// What a file and the command line say, before it is resolved.
@@ -20,8 +20,8 @@ pub struct File {
     pub arms: Vec<Arm>,
     pub axes: Vec<Axis>,
     pub search: Option<Drawn>,
-    /// The test accuracy that is wanted, as a fraction.
-    pub target: Option<f64>,
+    /// What is wanted on the test set: an accuracy, as a fraction, or a loss.
+    pub target: Option<(f64, Origin)>,
     pub order: Order,
     /// From the command line.
     pub sets: Vec<(String, Value)>,
@@ -34,10 +34,9 @@ const DEEPEST: usize = 16;
 const KEYS: [&str; 11] =
     ["name", "task", "data_dir", "checkpoint", "target", "order", "base", "arm", "sweep", "search", "scale"];
 
-/// Reads a file, and overlays it with the command line.
-pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    let root = Value::parse(&path.display().to_string(), &text)?;
+/// Takes a file apart, and overlays it with the command line.
+pub fn read(Source { path, text }: &Source, overrides: &Overrides) -> Result<File, Error> {
+    let root = Value::parse(&path.shown(), text)?;
     for (key, value) in root.entries() {
         if !KEYS.contains(&key.as_str()) {
             return Err(config::Error::unknown_key(key, &KEYS).located(&value.origin).into());
@@ -76,14 +75,14 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<File, Error> {
     Ok(File { name, task, data_dir, checkpoint, target, order, arms, axes, search, sets, warnings })
 }
 
-/// Above 0, and at most 1.
-fn target(value: &Value) -> Result<f64, config::Error> {
+/// Above 0.
+fn target(value: &Value) -> Result<(f64, Origin), config::Error> {
     let number = config::from_value::<f64>(value).map_err(|error| error.within("target").located(&value.origin))?;
-    if number > 0.0 && number <= 1.0 {
-        return Ok(number);
+    if number > 0.0 && number.is_finite() {
+        return Ok((number, value.origin.clone()));
     }
-    Err(config::Error::at(&value.origin, format!("`target` must be above 0 and at most 1 (got {number})"))
-        .hint("target = 0.9 stands for 90 %"))
+    Err(config::Error::at(&value.origin, format!("`target` must be above 0 (got {number})"))
+        .hint("target = 0.9 stands for 90 %, or of text for a loss"))
 }
 
 fn order(value: &Value) -> Result<Order, config::Error> {
@@ -109,13 +108,13 @@ fn checkpoint(value: &Value) -> Result<CheckpointConfig, config::Error> {
     let config: CheckpointConfig = config::from_value(value).map_err(|error| error.within("checkpoint"))?;
     let fail = |key: &str, message: String| {
         let origin = value.get(key).map_or(&value.origin, |value| &value.origin);
-        Err(config::Error::at(origin, format!("`checkpoint.{key}` is {message}")))
+        Err(config::Error::at(origin, format!("`checkpoint.{key}` {message}")))
     };
     if config.epochs == Some(0) {
-        return fail("epochs", "0, at least 1 expected".into());
+        return fail("epochs", "must be at least 1 (got 0)".into());
     }
     if !(config.minutes > 0.0 && config.minutes.is_finite()) {
-        return fail("minutes", format!("{}, a number above 0 expected", config.minutes));
+        return fail("minutes", format!("must be greater than 0 (got {})", config.minutes));
     }
     Ok(config)
 }
@@ -137,13 +136,13 @@ fn check_name(name: &str, origin: &Origin) -> Result<(), config::Error> {
     check_plain(name, "name", origin)?;
     if name.len() > MOST_BYTES {
         let message =
-            format!("`name` has {} bytes, at most {MOST_BYTES} expected: it is the name of a folder", name.len());
+            format!("`name` is the name of a folder and must be at most {MOST_BYTES} bytes long (got {})", name.len());
         return Err(config::Error::at(origin, message));
     }
     let mut parts = Path::new(name).components();
     match (parts.next(), parts.next()) {
         (Some(Component::Normal(part)), None) if part == name => Ok(()),
-        _ => Err(config::Error::at(origin, format!("`name` is `{name}`, the name of a folder expected"))),
+        _ => Err(config::Error::at(origin, format!("`name` must be the name of a folder (got `{name}`)"))),
     }
 }
 
@@ -167,7 +166,8 @@ fn assignment(text: &str) -> Result<(String, Value), config::Error> {
             Err(config::Error::at(&origin, format!("a key of more than {DEEPEST} parts")))
         }
         Some((key, value)) if !key.trim().is_empty() => {
-            Ok((key.trim().to_owned(), Value::parse_argument(&origin.source, value.trim())?))
+            let (key, value) = (key.trim(), Value::parse_argument(&origin.source, value.trim())?);
+            Ok((key.to_owned(), preset::spelled_out(key, value)))
         }
         _ => Err(config::Error::at(&origin, format!("expected KEY=VALUE, got `{text}`"))
             .hint("--set optimizer.update.momentum=0.95")),
@@ -176,7 +176,7 @@ fn assignment(text: &str) -> Result<(String, Value), config::Error> {
 
 fn arms(root: &Value, sets: &[(String, Value)]) -> Result<Vec<Arm>, config::Error> {
     let empty = Value { origin: root.origin.clone(), node: Node::Table(Vec::new()) };
-    let base = root.get("base").cloned().unwrap_or_else(|| empty.clone());
+    let base = preset::all_spelled_out(root.get("base").cloned().unwrap_or_else(|| empty.clone()));
     let items = match root.get("arm").map(|arms| (arms, &arms.node)) {
         None => Vec::new(),
         Some((_, Node::Array(items))) => items.iter().collect(),
@@ -205,7 +205,7 @@ fn arms(root: &Value, sets: &[(String, Value)]) -> Result<Vec<Arm>, config::Erro
         if !names.insert(name.clone()) {
             return Err(config::Error::at(&item.origin, format!("there are two arms `{name}`")));
         }
-        arms.push(finish(name, base.clone().overlay(item.without("name"))));
+        arms.push(finish(name, base.clone().overlay(preset::all_spelled_out(item.without("name")))));
     }
     Ok(arms)
 }
@@ -236,7 +236,9 @@ fn collect_axes(value: &Value, path: &str, axes: &mut Vec<Axis>) -> Result<(), c
             Err(config::Error::at(&value.origin, format!("there are two axes `{path}`")))
         }
         Node::Array(values) => {
-            axes.push(Axis { path: path.to_owned(), values: values.clone(), origin: value.origin.clone() });
+            let spelled_out = values.iter().map(|value| preset::spelled_out(path, value.clone()));
+            let (values, origin) = (spelled_out.collect(), value.origin.clone());
+            axes.push(Axis { path: path.to_owned(), values, arms: Vec::new(), origin });
             Ok(())
         }
         _ => Err(config::Error::mismatch(value, "an array of values")
@@ -274,5 +276,5 @@ fn take_seeds(axes: &mut Vec<Axis>, count: usize, origin: &Origin) {
             (1..=count).map(seed).collect()
         }
     };
-    axes.push(Axis { path: "seed".into(), values, origin: origin.clone() });
+    axes.push(Axis { path: "seed".into(), values, arms: Vec::new(), origin: origin.clone() });
 }

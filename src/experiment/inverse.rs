@@ -68,9 +68,8 @@ pub(super) fn resolve(file: file::File) -> Result<Comparison, Error> {
         for values in sweep::product(&axes)? {
             let value = sweep::overlaid(arm.value.clone(), &axes, &values);
             let config: Config = from_value(&value)?;
-            check(&config).map_err(|(key, message)| {
-                config::Error::at(value.locate(key), format!("`{key}` is {message} expected"))
-            })?;
+            check(&config)
+                .map_err(|(key, message)| config::Error::at(value.locate(key), format!("`{key}` must be {message}")))?;
             let json = to_json(&config).map_err(|error| config::Error::at(&value.origin, error.to_string()))?;
             let swept = axes.iter().zip(&values).map(|(axis, value)| (axis.path.clone(), value.to_json())).collect();
             trials.push(Trial { id: sweep::id(&json), arm: arm.name.clone(), swept, config, json });
@@ -81,16 +80,16 @@ pub(super) fn resolve(file: file::File) -> Result<Comparison, Error> {
 
 fn check(config: &Config) -> Result<(), (&'static str, String)> {
     if !(2..=16384).contains(&config.order) {
-        return Err(("order", format!("{}, from 2 to 16384", config.order)));
+        return Err(("order", format!("from 2 to 16384 (got {})", config.order)));
     }
     if !(0.0..=1.0).contains(&config.perturbation) {
-        return Err(("perturbation", format!("{}, a number from 0 to 1", config.perturbation)));
+        return Err(("perturbation", format!("from 0 to 1 (got {})", config.perturbation)));
     }
     if !(1..=1000).contains(&config.rounds) {
-        return Err(("rounds", format!("{}, from 1 to 1000", config.rounds)));
+        return Err(("rounds", format!("from 1 to 1000 (got {})", config.rounds)));
     }
     if !(config.damping > 0.0 && config.damping.is_finite()) {
-        return Err(("damping", format!("{}, a number above 0", config.damping)));
+        return Err(("damping", format!("greater than 0 (got {})", config.damping)));
     }
     Ok(())
 }

@@ -19,11 +19,13 @@ mod warning;
 
 use std::path::{Path, PathBuf};
 
+pub use crate::data::own::OnCount;
 pub use schema::schema;
 pub use tuning::{Search, TUNING};
 
 use self::contents::Contents;
 use crate::optim::OptimizerConfig;
+use crate::text::Shown;
 use crate::{config, train};
 
 /// What is run.
@@ -33,7 +35,7 @@ pub struct Experiment {
     /// The folder with data that the file names.
     pub data_dir: Option<PathBuf>,
     pub checkpoint: train::CheckpointConfig,
-    /// The test accuracy that trials are to reach, as a fraction.
+    /// What trials are to reach on the test set: an accuracy, as a fraction, or a loss.
     pub target: Option<f64>,
     /// The arms' names, in the order of the file.
     pub arms: Vec<String>,
@@ -69,12 +71,14 @@ pub struct Overrides {
     pub seeds: Option<usize>,
     /// One of the file's scales in place of its own, `paper`.
     pub scale: Option<String>,
+    /// Told before one's own data are counted and measured, if that takes long.
+    pub on_count: Option<OnCount>,
 }
 
 /// Why an experiment cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot read `{}`: {source}\nhint: name an experiment file such as experiments/quickstart.toml", path.display())]
+    #[error("cannot read `{}`: {source}\nhint: name an experiment file such as experiments/quickstart.toml", path.shown())]
     Read { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -93,24 +97,66 @@ pub enum Work {
     Inverting(inverse::Comparison),
 }
 
-/// Reads an experiment of either kind and resolves every trial of it. Nothing is run before everything is known to be valid. The file is
-/// read once: it may be a pipe.
+/// An experiment's file, read once: it may be a pipe, and may be edited while its trials run.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub path: PathBuf,
+    pub text: String,
+}
+
+impl Source {
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+
+    /// An experiment of either kind, every trial of it resolved. Nothing is run before everything is known to be valid.
+    ///
+    /// # Errors
+    /// A key is unknown, a value of the wrong type or impossible: the message names file, line and key.
+    pub fn resolve(&self, overrides: &Overrides) -> Result<Work, Error> {
+        let file = file::read(self, overrides)?;
+        if file.task == parts::Task::Inverse {
+            return inverse::resolve(file).map(Work::Inverting);
+        }
+        let file::File { name, data_dir, checkpoint, target, order, arms, axes, search, sets, mut warnings, .. } = file;
+        let space = search.as_ref().map_or(&[][..], |search| &search.space);
+        let mut trials =
+            sweep::trials(&arms, &axes, space, &sets, Contents::of(&self.path, overrides.on_count), &mut warnings)?;
+        let search = search.map(|drawn| Search::new(drawn, order, &mut trials)).transpose()?;
+        warnings.extend(search.iter().flat_map(|search| search.warnings(&trials)));
+        let arms = arms.into_iter().map(|arm| arm.name).collect();
+        let trials = order.arrange(trials);
+        let target = target.map(|(target, origin)| reachable(target, &origin, &trials)).transpose()?;
+        Ok(Work::Training(Experiment { name, data_dir, checkpoint, target, arms, trials, search, warnings }))
+    }
+}
+
+/// A target is one number of one metric, and not beyond the best there is.
+fn reachable(target: f64, origin: &config::Origin, trials: &[Trial]) -> Result<f64, config::Error> {
+    let mut goals = trials.iter().map(|trial| train::Task::of(&trial.config).goal());
+    let Some(goal) = goals.next() else { return Ok(target) };
+    if let Some(other) = goals.find(|other| *other != goal) {
+        let message =
+            format!("`target` is one number, but some trials are judged by {}, others by {}", goal.title, other.title);
+        return Err(config::Error::at(origin, message)
+            .hint("without it time is measured to what half of the arms of each problem reach"));
+    }
+    if !goal.reaches(goal.gap.best, target) {
+        let message = format!("`target` must be above 0 and at most 1 (got {target})");
+        return Err(config::Error::at(origin, message).hint("target = 0.9 stands for 90 %"));
+    }
+    Ok(target)
+}
+
+/// Reads an experiment of either kind and [resolves](Source::resolve) it.
 ///
 /// # Errors
-/// A key is unknown, a value of the wrong type or impossible: the message names file, line and key.
+/// It cannot be read, or something in it is wrong.
 pub fn open(path: &Path, overrides: &Overrides) -> Result<Work, Error> {
-    let file = file::read(path, overrides)?;
-    if file.task == parts::Task::Inverse {
-        return inverse::resolve(file).map(Work::Inverting);
-    }
-    let file::File { name, data_dir, checkpoint, target, order, arms, axes, search, sets, mut warnings, .. } = file;
-    let space = search.as_ref().map_or(&[][..], |search| &search.space);
-    let mut trials = sweep::trials(&arms, &axes, space, &sets, Contents::of(path), &mut warnings)?;
-    let search = search.map(|drawn| Search::new(drawn, order, &mut trials)).transpose()?;
-    warnings.extend(search.iter().flat_map(|search| search.warnings(&trials)));
-    let arms = arms.into_iter().map(|arm| arm.name).collect();
-    let trials = order.arrange(trials);
-    Ok(Work::Training(Experiment { name, data_dir, checkpoint, target, arms, trials, search, warnings }))
+    Source::read(path)?.resolve(overrides)
 }
 
 /// The same of an experiment that trains nets.
@@ -121,7 +167,7 @@ pub fn read(path: &Path, overrides: &Overrides) -> Result<Experiment, Error> {
     match open(path, overrides)? {
         Work::Training(experiment) => Ok(experiment),
         Work::Inverting(_) => {
-            let origin = config::Origin { source: path.display().to_string().into(), line: None };
+            let origin = config::Origin { source: path.shown().into(), line: None };
             Err(config::Error::at(&origin, "`task` is `inverse`: nothing is trained here".to_owned())
                 .hint("`run` and `plan` take it")
                 .into())

@@ -13,7 +13,16 @@ pub struct Arm {
 pub struct Axis {
     pub path: String,
     pub values: Vec<Value>,
+    /// The arms that it is for; all if empty.
+    pub arms: Vec<String>,
     pub origin: Origin,
+}
+
+impl Axis {
+    /// Whether it is for this arm.
+    pub fn is_for(&self, arm: &str) -> bool {
+        self.arms.is_empty() || self.arms.iter().any(|name| name == arm)
+    }
 }
 
 /// What the trials of a file do.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::inverse;
 use super::search::SearchConfig;
+use crate::data;
 use crate::optim::PRESETS;
 use crate::train;
 
@@ -22,6 +23,12 @@ pub fn schema() -> Value {
         "description": "A named optimizer, whose table the other keys overlay.",
         "anyOf": presets.collect::<Vec<_>>(),
     });
+    let sets: Vec<&str> = data::CATALOG.iter().map(|entry| entry.name).collect();
+    let names = PRESETS.iter().map(|preset| preset.entry.name).collect();
+    for (key, names) in [("data", sets), ("optimizer", names)] {
+        let table = config["properties"][key].take();
+        config["properties"][key] = json!({ "anyOf": [{ "type": "string", "enum": names }, table] });
+    }
     let configs = [config, of::<inverse::Config>()];
     let arms = configs.clone().map(|mut arm| {
         arm["properties"]["name"] = json!({ "description": "What figures call it.", "type": "string" });
@@ -31,7 +38,7 @@ pub fn schema() -> Value {
     let mut search = of::<SearchConfig>();
     search["description"] = "A search for the best configuration of every arm, which is then run again.".into();
     search["properties"]["space"] = json!({
-        "description": "Keys, dotted or as tables, each with a range `{ from = 1e-3, to = 1.0, scale = \"log\" }` or an array of values.",
+        "description": "Keys, dotted or as tables, each with a range `{ from = 1e-3, to = 1.0, scale = \"log\" }` or an array of values; `{ values = [0, 1], arms = [\"sgd\"] }`, or `arms` in a range, for some of the arms.",
         "type": "object",
     });
     json!({
@@ -43,7 +50,7 @@ pub fn schema() -> Value {
             "name": { "description": "The folder of the results; the file's name unless said.", "type": "string" },
             "data_dir": { "description": "The folder with data.", "type": "string" },
             "checkpoint": of::<train::CheckpointConfig>(),
-            "target": { "description": "The test accuracy that time is measured to, a fraction.", "type": "number" },
+            "target": { "description": "What is to be reached on the test set, which time is measured to: an accuracy, a fraction, or a loss.", "type": "number" },
             "order": { "description": "In which order trials are run.", "enum": ["file", "interleaved"] },
             "task": { "description": "What a trial does.", "enum": ["train", "inverse"] },
             "base": { "description": "What all arms have in common.", "anyOf": configs },

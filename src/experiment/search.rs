@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{Arm, Axis, Task};
+use super::preset;
 use crate::config::{self, Node, Origin, Value, from_value};
 use crate::random::Random;
 
@@ -78,6 +79,8 @@ struct Dimension {
     path: String,
     origin: Origin,
     space: Space,
+    /// The arms that it is searched in; all if empty.
+    arms: Vec<String>,
 }
 
 /// More than anybody tries.
@@ -94,10 +97,23 @@ pub fn read(table: &Value) -> Result<Drawn, config::Error> {
     if dimensions.is_empty() {
         return Err(config::Error::at(&space.origin, "`search.space` has no keys").hint(RANGE));
     }
-    // Bases go by the names of keys, so that the order of the file does not matter.
+    // Bases go by the names of keys, and by what other keys an arm has, so that the order of the file does not matter.
     dimensions.sort_by(|a, b| a.path.cmp(&b.path));
-    let drawn = dimensions.into_iter().zip(primes()).map(|(dimension, base)| dimension.draw(&config, base));
+    let bases: Vec<usize> = (0..dimensions.len()).map(|place| base(&dimensions, place)).collect();
+    let drawn = dimensions.into_iter().zip(bases).map(|(dimension, base)| dimension.draw(&config, base));
     Ok(Drawn { space: drawn.collect(), origin: table.origin.clone(), config })
+}
+
+/// The base of a key: keys of all arms have the first primes, and behind them those of some arms, each the first that no key of the same arm
+/// has, for the smallest bases cover a range with the fewest trials.
+fn base(dimensions: &[Dimension], place: usize) -> usize {
+    let Dimension { arms, .. } = &dimensions[place];
+    let of_all = |dimensions: &[Dimension]| dimensions.iter().filter(|dimension| dimension.arms.is_empty()).count();
+    let before = &dimensions[..place];
+    let meets = |other: &&Dimension| other.arms.iter().any(|arm| arms.contains(arm));
+    let skipped =
+        if arms.is_empty() { of_all(before) } else { of_all(dimensions) + before.iter().filter(meets).count() };
+    primes().nth(skipped).unwrap_or(2)
 }
 
 const RANGE: &str = r#""schedule.lr" = { from = 1e-3, to = 1.0, scale = "log" }, or a list of values"#;
@@ -106,7 +122,7 @@ fn check(config: &SearchConfig, table: &Value) -> Result<(), config::Error> {
     let fail =
         |key: &str, message: String| Err(config::Error::at(table.locate(key), format!("`search.{key}` {message}")));
     if !(1..=MOST_TRIALS).contains(&config.trials) {
-        return fail("trials", format!("is {}, from 1 to {MOST_TRIALS} expected", config.trials));
+        return fail("trials", format!("must be from 1 to {MOST_TRIALS} (got {})", config.trials));
     }
     if config.rerun.is_empty() {
         return fail("rerun", "has no seeds".to_owned());
@@ -114,7 +130,7 @@ fn check(config: &SearchConfig, table: &Value) -> Result<(), config::Error> {
     let mut seen = HashSet::from([config.seed]);
     match config.rerun.iter().find(|&&seed| !seen.insert(seed)) {
         Some(seed) if *seed == config.seed => {
-            let message = format!("has {seed}, the seed that configurations are chosen with: fresh ones expected");
+            let message = format!("must have fresh seeds only (got {seed}, which configurations are chosen with)");
             fail("rerun", message)
         }
         Some(seed) => fail("rerun", format!("has {seed} twice")),
@@ -125,9 +141,28 @@ fn check(config: &SearchConfig, table: &Value) -> Result<(), config::Error> {
 /// The keys of the space, written as they are in `[sweep]`.
 fn collect(value: &Value, path: &str, dimensions: &mut Vec<Dimension>) -> Result<(), config::Error> {
     let within = || format!("search.space.{path}");
-    let space = match &value.node {
-        Node::Table(_) if value.get("from").is_some() || value.get("to").is_some() => {
-            let range: Range = from_value(value).map_err(|error| error.within(within()))?;
+    let (told, arms) = match &value.node {
+        Node::Table(_) if ["from", "to", "values"].iter().any(|key| value.get(key).is_some()) => {
+            let arms = value.get("arms").map(from_value::<Vec<String>>).transpose();
+            let arms = arms.map_err(|error| error.within(format!("{}.arms", within())))?.unwrap_or_default();
+            let rest = value.without("arms");
+            match (&rest.node, rest.get("values")) {
+                (Node::Table(entries), Some(values)) if entries.len() == 1 => (values.clone(), arms),
+                _ => (rest, arms),
+            }
+        }
+        Node::Table(entries) => {
+            for (key, value) in entries {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                collect(value, &path, dimensions)?;
+            }
+            return Ok(());
+        }
+        _ => (value.clone(), Vec::new()),
+    };
+    let space = match &told.node {
+        Node::Table(_) => {
+            let range: Range = from_value(&told).map_err(|error| error.within(within()))?;
             let message = match range {
                 Range { from, to, .. } if !(from < to && from.is_finite() && to.is_finite()) => {
                     "goes from a finite number to a larger one"
@@ -142,26 +177,21 @@ fn collect(value: &Value, path: &str, dimensions: &mut Vec<Dimension>) -> Result
             }
             Space::Range(range)
         }
-        Node::Table(entries) => {
-            for (key, value) in entries {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                collect(value, &path, dimensions)?;
-            }
-            return Ok(());
-        }
         Node::Array(values) if values.is_empty() => {
             return Err(config::Error::at(&value.origin, format!("`{}` has no values", within())));
         }
-        Node::Array(values) => Space::OneOf(values.clone()),
+        Node::Array(values) => {
+            Space::OneOf(values.iter().map(|value| preset::spelled_out(path, value.clone())).collect())
+        }
         _ => {
-            let error = config::Error::mismatch(value, "a range or an array of values");
+            let error = config::Error::mismatch(&told, "a range or an array of values");
             return Err(error.within(within()).located(&value.origin).hint(RANGE));
         }
     };
     if dimensions.iter().any(|known| known.path == path) {
         return Err(config::Error::at(&value.origin, format!("`{}` is there twice", within())));
     }
-    dimensions.push(Dimension { path: path.to_owned(), origin: value.origin.clone(), space });
+    dimensions.push(Dimension { path: path.to_owned(), origin: value.origin.clone(), space, arms });
     Ok(())
 }
 
@@ -183,6 +213,18 @@ impl Drawn {
         if let Some(origin) = varied.or(of_arm) {
             return Err(config::Error::at(origin, "`seed` is given beside a search, which has seeds of its own")
                 .hint("`search.seed` is that of tuning, `search.rerun` are those of the reruns"));
+        }
+        for key in &self.space {
+            let names = || arms.iter().map(|arm| arm.name.as_str());
+            let Some(unknown) = key.arms.iter().find(|name| names().all(|known| known != name.as_str())) else {
+                continue;
+            };
+            let message = format!("`search.space.{}` is for the arm `{unknown}`, which there is not", key.path);
+            let hint = match crate::catalog::nearest(unknown, names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("arms are `{}`", names().collect::<Vec<_>>().join("`, `")),
+            };
+            return Err(config::Error::at(&key.origin, message).hint(hint));
         }
         if let Some(key) = self.space.iter().find(|key| axes.iter().any(|axis| axis.path == key.path)) {
             return Err(config::Error::at(&key.origin, format!("`{}` is both swept and searched", key.path)));
@@ -206,7 +248,7 @@ impl Dimension {
             .into_iter()
             .map(|point| self.space.at(point, &self.origin))
             .collect();
-        Axis { path: self.path, values, origin: self.origin }
+        Axis { path: self.path, values, arms: self.arms, origin: self.origin }
     }
 }
 
@@ -225,8 +267,9 @@ impl Range {
     fn at(&self, point: f64) -> f64 {
         let &Self { from, to, scale } = self;
         let value = match scale {
-            Scale::Linear => from + point * (to - from),
-            Scale::Log => from * (to / from).powf(point),
+            // Not by differences and ratios, which may overflow where both ends fit.
+            Scale::Linear => from * (1.0 - point) + to * point,
+            Scale::Log => (from.ln() * (1.0 - point) + to.ln() * point).exp(),
         };
         format!("{value:.5e}").parse().unwrap_or(value).clamp(from, to)
     }
@@ -311,6 +354,11 @@ mod tests {
         assert_eq!([0.0, 0.25, 0.5].map(|point| log.at(point)), [1e-4, 1e-3, 1e-2]);
         let linear = Range { from: 0.0, to: 1.0 / 3.0, scale: Scale::Linear };
         assert_eq!(linear.at(0.5), 0.166_667);
+        // Where ratio and difference of the ends overflow.
+        let wide = Range { from: 1e-300, to: 1e100, scale: Scale::Log };
+        assert_eq!([0.0, 0.25, 0.5, 0.75].map(|point| wide.at(point)), [1e-300, 1e-200, 1e-100, 1.0]);
+        let both = Range { from: -1e308, to: 1e308, scale: Scale::Linear };
+        assert_eq!([0.0, 0.25, 0.5].map(|point| both.at(point)), [-1e308, -5e307, 0.0]);
         let narrow = Range { from: 0.2, to: 1.0 / 3.0 - 1e-9, scale: Scale::Linear };
         assert!(narrow.at(1.0 - f64::EPSILON) <= narrow.to);
     }

@@ -1,13 +1,16 @@
 //! Arms × axes: from a file, and the contents of those that it names, to trials.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::contents::Contents;
+use super::contents::{Contents, named};
 use super::parts::{Arm, Axis};
 use super::{Error, Trial, preset, validate, warning};
-use crate::config::{self, Value, to_json};
-use crate::optim::{OptimizerConfig, Precondition, Update};
+use crate::config::{self, Node, Value, to_json};
+use crate::optim::{OptimizerConfig, Precondition};
 use crate::train;
 
 /// Every trial, arms in the order of the file, the last axis innermost. An axis multiplies the arms that have its key. The axes of
@@ -24,12 +27,13 @@ pub fn trials(
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Trial>, Error> {
     let mut trials: Vec<Trial> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     let all: Vec<&Axis> = axes.iter().chain(space).collect();
     let mut used = vec![Vec::new(); all.len()];
     for arm in arms {
-        let complete = complete(arm, &all, &mut contents)?;
-        let has = |axis: &&Axis| contains(&complete, &axis.path);
-        for (arms, axis) in used.iter_mut().zip(&all) {
+        let complete = complete(arm, &all, &mut contents).map_err(|error| with_hint(error, space.iter()))?;
+        let has = |axis: &&Axis| axis.is_for(&arm.name) && contains(&complete, &axis.path);
+        for (arms, axis) in used.iter_mut().zip(&all).filter(|(_, axis)| axis.is_for(&arm.name)) {
             arms.push((arm.name.as_str(), has(axis)));
         }
         let axes: Vec<&Axis> = axes.iter().filter(has).collect();
@@ -38,12 +42,17 @@ pub fn trials(
         let axes = [axes, space].concat();
         for values in points {
             let trial = trial(arm, &axes, &values, sets, &mut contents)?;
-            match trials.iter().find(|other| other.id == trial.id) {
-                Some(other) if other.arm == trial.arm => {}
-                Some(other) => {
-                    return Err(Error::SameTrial { first: other.arm.clone(), second: trial.arm, id: trial.id });
+            match places.entry(trial.id.clone()) {
+                Entry::Vacant(place) => {
+                    place.insert(trials.len());
+                    trials.push(trial);
                 }
-                None => trials.push(trial),
+                Entry::Occupied(place) => {
+                    let other = &trials[*place.get()];
+                    if other.arm != trial.arm {
+                        return Err(Error::SameTrial { first: other.arm.clone(), second: trial.arm, id: trial.id });
+                    }
+                }
             }
         }
     }
@@ -81,6 +90,16 @@ fn checked(config: &train::Config, value: &Value, contents: &mut Contents) -> Re
     contents.resolve(config.clone(), value)
 }
 
+/// The error, and what to do where a key of an axis has got fractions, which a range is full of, in place of whole numbers.
+fn with_hint<'a>(error: config::Error, mut axes: impl Iterator<Item = &'a Axis>) -> config::Error {
+    let mistyped = error.mistyped();
+    let is_fraction = |axis: &Axis| axis.values.first().is_some_and(|value| matches!(value.node, Node::Float(_)));
+    match axes.find(|axis| mistyped.as_ref() == Some(&axis.path) && is_fraction(axis)) {
+        Some(axis) => error.hint(format!("a list of whole numbers is meant: \"{}\" = [8, 16, 32]", axis.path)),
+        None => error,
+    }
+}
+
 /// Whether the configuration has a key; a preset's name and a kind can be swept wherever there is a table for
 /// them.
 fn contains(json: &Json, path: &str) -> bool {
@@ -104,8 +123,10 @@ pub(super) fn product<'a>(axes: &[&'a Axis]) -> Result<Vec<Vec<&'a Value>>, conf
     for axis in axes {
         count = count.saturating_mul(axis.values.len());
         if count > MOST {
-            let message =
-                format!("with the axis `{}` an arm has {count} trials or more, at most {MOST} expected", axis.path);
+            let message = format!(
+                "with the axis `{}` an arm has {count} trials or more, but at most {MOST} are allowed",
+                axis.path
+            );
             return Err(config::Error::at(&axis.origin, message));
         }
     }
@@ -141,7 +162,7 @@ fn trial(
     let value = overlaid(arm.value.clone(), axes, values);
     let value = sets.iter().fold(value, |value, (path, set)| value.set(path, set.clone()));
     let (value, preset) = preset::expand(value)?;
-    let config = contents.config(&value)?;
+    let config = contents.config(&value).map_err(|error| with_hint(error, axes.iter().copied()))?;
     let json = checked(&config, &value, contents)?;
     let swept = axes.iter().zip(values).map(|(axis, value)| (axis.path.clone(), value.to_json())).collect();
     let optimizer = preset.unwrap_or_else(|| stages(&config.optimizer));
@@ -162,13 +183,7 @@ pub(super) fn overlaid(value: Value, axes: &[&Axis], values: &[&Value]) -> Value
 
 /// What an optimizer without a preset is called.
 fn stages(optimizer: &OptimizerConfig) -> String {
-    let update = match optimizer.update {
-        Update::Sgd { .. } => "sgd",
-        Update::Adam { .. } => "adam",
-        Update::Radam { .. } => "radam",
-        Update::Adabelief { .. } => "adabelief",
-        Update::Muon { .. } => "muon",
-    };
+    let update = optimizer.update.name();
     match optimizer.precondition {
         Some(Precondition::Kfac(_)) => format!("kfac+{update}"),
         Some(Precondition::Shampoo(_)) => format!("shampoo+{update}"),
@@ -178,7 +193,7 @@ fn stages(optimizer: &OptimizerConfig) -> String {
 
 /// The first 12 hexadecimal digits of the SHA-256 of the configuration with sorted keys.
 pub(super) fn id(json: &Json) -> String {
-    let digest = Sha256::digest(canonical(json));
+    let digest = Sha256::digest(canonical(&named(json)));
     digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -13,7 +13,7 @@ use super::{Experiment, Trial, sweep};
 use crate::{config, train};
 
 /// The folder for tuning trials, in the folder of an experiment's results.
-pub const TUNING: &str = "tuning";
+pub const TUNING: &str = "_tuning";
 
 /// The search of an experiment, whose trials then are those of tuning.
 #[derive(Debug, Clone)]

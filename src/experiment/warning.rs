@@ -1,14 +1,24 @@
 //! What is legal, but probably not meant.
 
+use std::path::Path;
+
 use super::Trial;
 use crate::optim::{InverterConfig, KfacConfig, Precondition};
+use crate::text::Shown;
 
 /// One line a matter, each once however many trials it concerns.
 pub fn all(trials: &[Trial]) -> Vec<String> {
     let mut warnings: Vec<String> = Vec::new();
     for trial in trials {
+        let data = &trial.config.data;
+        for remark in data.census.iter().flat_map(|census| census.remarks()) {
+            let warning = format!("`{}`: {remark}", data.path.as_deref().unwrap_or(Path::new("")).shown());
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
         let Some(Precondition::Kfac(kfac)) = &trial.config.optimizer.precondition else { continue };
-        let steps = trial.config.data.train_len() / trial.config.batch * trial.config.epochs;
+        let steps = trial.config.total_steps();
         for warning in [stale(kfac), never_newton(kfac, steps)].into_iter().flatten() {
             let warning = format!("arm `{}`: {warning}", trial.arm);
             if !warnings.contains(&warning) {

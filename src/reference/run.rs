@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
-use super::spec::{Optimizer as OptimizerSpec, Spec};
+use super::spec::Spec;
+use super::words::Optimizer as Recorded;
 use super::{Error, Trace, Verdict};
 use crate::clock::Clock;
-use crate::kernel::conv::Engine;
+use crate::kernel::Engine;
 use crate::nn::{self, Net, Pass, cross_entropy};
 use crate::optim::{Optimizer, Side, Step};
 use crate::param::{Params, Updates};
@@ -19,16 +20,16 @@ const SINGLE_STEPS: usize = 8;
 pub fn replay(
     trace: &Trace,
     spec: &Spec,
-    optimizer: &OptimizerSpec,
+    recorded: &Recorded,
     engine: Engine,
     mut verdict: Verdict,
 ) -> Result<Verdict, Error> {
     let (model, shape) = spec.model.config(trace)?;
-    let net = model.build_for(shape, 0, verdict.dtype, &Device::Cpu, engine)?;
+    let net = model.build_for(shape, 0, verdict.dtype, &trace.device, engine)?;
     load(trace, "init/", &net.params)?;
-    let lr = optimizer.lr();
-    let mut optimizer = Optimizer::new(&optimizer.config(), &net.params);
-    let clock = Arc::new(Clock::new(&Device::Cpu));
+    let lr = recorded.lr;
+    let mut optimizer = Optimizer::new(&recorded.config, &net.params);
+    let clock = Arc::new(Clock::new(&trace.device));
     let losses = trace.get("loss")?;
     for index in 0..spec.steps {
         let (loss, gradients) = gradients(trace, &net, &optimizer, index, &clock, verdict.dtype)?;
@@ -37,16 +38,17 @@ pub fn replay(
             verdict.compare(&format!("loss/{index}"), &loss, &losses.get(index)?, single)?;
             compare_gradients(trace, &net.params, &gradients, index, &mut verdict)?;
         }
-        let samples = trace.labels(&format!("y/{index}"))?.dim(0)?;
+        let samples = trace.labels(&format!("y/{index}"))?.elem_count();
         optimizer.step(gradients, &Step { index, lr, samples, params: &net.params, clock: &clock })?;
         if verdict.is_double() || index < compared_steps(&net.params) {
             compare_params(trace, &net.params, index, &mut verdict)?;
             compare_factors(trace, &optimizer, index, &mut verdict)?;
         }
         if !verdict.is_double() && index + 1 == compared_steps(&net.params) {
-            break;
+            return Ok(verdict);
         }
     }
+    compare_evaluated(trace, &net.params, &optimizer, &mut verdict)?;
     Ok(verdict)
 }
 
@@ -68,14 +70,14 @@ fn gradients(
         tap.set_whole(true);
     }
     let pass = Pass::Training { tap, clock: clock.clone() };
-    let logits = net.forward(&trace.images(&format!("x/{index}"), dtype)?, &pass)?;
+    let logits = net.forward(&trace.inputs(&format!("x/{index}"), dtype)?, &pass)?;
     let loss = cross_entropy(&logits, &trace.labels(&format!("y/{index}"))?, 0.0)?;
     let gradients = net.params.gradients(&nn::backward(&loss)?)?;
     Ok((loss.detach(), gradients))
 }
 
 /// Fills parameters and running statistics from the tensors under `prefix`.
-fn load(trace: &Trace, prefix: &str, params: &Params) -> Result<(), Error> {
+pub fn load(trace: &Trace, prefix: &str, params: &Params) -> Result<(), Error> {
     for param in params.params.iter().chain(&params.buffers) {
         let theirs = trace.get(&format!("{prefix}{}", param.name))?;
         param.var.set(&param.layout.from_torch(&theirs.to_dtype(param.var.dtype())?)?)?;
@@ -104,6 +106,24 @@ fn compare_params(trace: &Trace, params: &Params, index: usize, verdict: &mut Ve
         let name = format!("param/{index}/{}", param.name);
         if let Some(theirs) = trace.find(&name) {
             verdict.compare(&name, &param.layout.to_torch(param.var.as_tensor())?, theirs, 1e-3)?;
+        }
+    }
+    Ok(())
+}
+
+/// The point that is evaluated, where it is not the one that is trained.
+fn compare_evaluated(
+    trace: &Trace,
+    params: &Params,
+    optimizer: &Optimizer,
+    verdict: &mut Verdict,
+) -> Result<(), Error> {
+    let point = optimizer.evaluated(params)?;
+    for (i, param) in params.params.iter().enumerate() {
+        let name = format!("evaluated/{}", param.name);
+        if let Some(theirs) = trace.find(&name) {
+            let ours = point.as_ref().and_then(|point| point.get(i)).unwrap_or_else(|| param.var.as_tensor());
+            verdict.compare(&name, &param.layout.to_torch(ours)?, theirs, 1e-3)?;
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 
 use super::{Error, Trace, Verdict, replay};
-use crate::kernel::conv::Engine;
+use crate::kernel::Engine;
 
 /// A trace of these tensors, the numbers of each counted up, and the settings in `spec`.
 fn trace(tensors: &[(&str, &[usize])], spec: Option<&str>) -> Vec<u8> {
@@ -71,8 +71,8 @@ fn place(bytes: &[u8], name: &str) -> usize {
 
 /// How many numbers were compared, or what is wrong with the trace.
 fn replayed(bytes: &[u8]) -> Result<usize, Error> {
-    let trace = Trace::parse("x".into(), bytes)?;
-    Ok(replay(&trace, Engine::Auto, Verdict::new(DType::F64, None))?.compared)
+    let trace = Trace::parse("x".into(), bytes, &candle_core::Device::Cpu)?;
+    Ok(replay(&trace, Engine::AUTO, Verdict::new(DType::F64, None))?.compared)
 }
 
 #[test]
@@ -89,8 +89,14 @@ fn numbers_that_no_reference_has_are_refused() {
     assert_eq!(spec(r#""hidden": []"#, r#""hidden": [65536]"#), "x: `spec`: a layer of 65536, at most 1024 expected");
     assert_eq!(spec("[1, 1, 3]", "[1, 999999, 999999]"), "x: `spec`: there are no images of [1, 999999, 999999]");
     let rounds = spec(r#""newton_steps": 2"#, r#""newton_steps": 4000000000"#);
-    assert_eq!(rounds, "x: `spec`: an iteration of 4000000000 rounds, at most 100 expected");
-    assert_eq!(spec(r#""inverse_every": 1"#, r#""inverse_every": 0"#), "x: `spec`: an interval of 0");
+    assert_eq!(
+        rounds,
+        "x: `spec`: `newton_steps` of the optimizer `nkfac` is 4000000000, a whole number of rounds, at most 100 expected"
+    );
+    assert_eq!(
+        spec(r#""inverse_every": 1"#, r#""inverse_every": 0"#),
+        "x: `spec`: `inverse_every` of the optimizer `nkfac` is 0, a whole number of steps, at least 1 expected"
+    );
     let mut huge = primitives();
     let at = place(&huge, "conv/0/geometry") + 16;
     huge[at..at + 8].copy_from_slice(&1e12f64.to_le_bytes());

@@ -1,7 +1,7 @@
 //! Which configurations of a search are run again.
 //!
-//! A configuration is chosen by its accuracy on the validation images after the last epoch, where tables take the test accuracy from; of
-//! equals the one with the lower loss, then the one drawn first. Test images have no part in it.
+//! A configuration is chosen by what its task is judged by, accuracy or loss, on the validation set after the last epoch, where tables take
+//! that of the test set from; of equals the one with the lower loss, then the one drawn first. The test set has no part in it.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
@@ -9,15 +9,15 @@ use std::path::Path;
 
 use super::run::result_file;
 use crate::experiment::{Experiment, Search, Trial};
-use crate::record;
+use crate::record::{self, Validation};
 
 /// A configuration that was chosen.
 #[derive(Debug)]
 pub struct Best<'a> {
     /// The tuning trial that had it.
     pub trial: &'a Trial,
-    /// On the validation images.
-    pub accuracy: f64,
+    /// On the validation set.
+    pub validation: Validation,
     /// How many it was chosen from, and how many of these diverged.
     pub tried: usize,
     pub diverged: usize,
@@ -64,13 +64,13 @@ impl Experiment {
         }
         let (mut best, mut lost) = (Vec::new(), Vec::new());
         for cell in search.cells(&self.trials) {
-            let finished: Vec<(usize, [f64; 2])> =
+            let finished: Vec<(usize, Validation)> =
                 cell.iter().filter_map(|&place| Some((place, (*scores[place].as_ref().ok()?)?))).collect();
             let (tried, diverged) = (cell.len(), cell.len() - finished.len());
             // The first of equals.
             match finished.into_iter().rev().max_by(|(_, a), (_, b)| order(*a, *b)) {
-                Some((place, [accuracy, _])) => {
-                    best.push(Best { trial: &self.trials[place], accuracy, tried, diverged });
+                Some((place, validation)) => {
+                    best.push(Best { trial: &self.trials[place], validation, tried, diverged });
                 }
                 None => lost.push(&self.trials[cell[0]]),
             }
@@ -80,7 +80,7 @@ impl Experiment {
     }
 }
 
-/// How good accuracy and loss are.
-fn order([accuracy, loss]: [f64; 2], [other_accuracy, other_loss]: [f64; 2]) -> std::cmp::Ordering {
-    accuracy.total_cmp(&other_accuracy).then_with(|| other_loss.total_cmp(&loss))
+/// The better one last.
+fn order(one: Validation, other: Validation) -> std::cmp::Ordering {
+    one.goal.order(one.value, other.value).then_with(|| other.loss.total_cmp(&one.loss))
 }

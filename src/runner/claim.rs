@@ -1,7 +1,7 @@
 //! Who runs a trial: a lock of the operating system, which dies with its owner.
 //!
 //! What belongs to a trial that has not ended lies in `unfinished/<trial>/` in the results' folder: the lock, its checkpoints, and
-//! how often it failed. Only whoever has the lock changes anything there, and when the trial has ended all of it is removed.
+//! how often it failed. Only the holder of the lock changes anything there, and all of it is removed when the trial has ended.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -15,12 +15,12 @@ use crate::experiment::Trial;
 use crate::train;
 
 /// The folder for what has not ended, in a folder of results.
-pub const UNFINISHED: &str = "unfinished";
+pub const UNFINISHED: &str = "_unfinished";
 
 const LOCK: &str = "lock";
 const FAILURES: &str = "failures.json";
 
-/// How far the trial is, for whoever watches; `progress` writes it.
+/// The trial's progress, for `watch`; `progress` writes it.
 pub(super) const PROGRESS: &str = "progress.json";
 
 /// A trial that this process, and no other, runs.
@@ -34,7 +34,7 @@ pub struct Claim {
 #[derive(Debug)]
 pub enum Attempt {
     Ours(Claim),
-    /// Somebody else has it.
+    /// Another process has it.
     Taken(Holder),
 }
 
@@ -49,6 +49,16 @@ pub struct Holder {
     pub arm: String,
     /// The swept keys and their values here.
     pub swept: Vec<(String, serde_json::Value)>,
+    /// The process that it runs the trial for, and ends with.
+    pub parent: Option<u32>,
+}
+
+impl Holder {
+    /// Whether it is about to leave the trial, because the process that it runs it for is gone from this machine.
+    pub(super) fn is_orphan(&self) -> bool {
+        let is_gone = |pid: u32| Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{pid}")).exists();
+        self.parent.is_some_and(is_gone) && self.host == machine::host()
+    }
 }
 
 /// How often a trial took itself or its process down.
@@ -60,13 +70,13 @@ pub struct Failures {
 }
 
 impl Claim {
-    /// Tries to become the one who runs `trial`.
+    /// Tries to become the one who runs `trial`, for the process `parent` if for another.
     ///
     /// # Errors
     /// The results' folder cannot be written to.
-    pub fn take(results: &Path, trial: &Trial) -> io::Result<Attempt> {
+    pub fn take(results: &Path, trial: &Trial, parent: Option<u32>) -> io::Result<Attempt> {
         let folder = folder(results, &trial.id);
-        // Whoever only looks holds the lock for a moment, and so does whoever is just about to remove it.
+        // A process that only looks holds the lock for a moment, and so does one that is about to remove it.
         let (mut refused, mut vanished) = (0, 0);
         while refused < 5 {
             let mut lock = match open(&folder) {
@@ -79,7 +89,7 @@ impl Claim {
             };
             match lock.try_lock() {
                 Ok(()) if is_at(&lock, &folder.join(LOCK)) => {
-                    write_holder(&mut lock, trial)?;
+                    write_holder(&mut lock, trial, parent)?;
                     sweep_up(&folder)?;
                     return Ok(Attempt::Ours(Self { folder, lock }));
                 }
@@ -130,7 +140,7 @@ impl Claim {
         drop(self.lock);
     }
 
-    /// Leaves the trial to whoever comes next, with its checkpoints.
+    /// Leaves the trial, with its checkpoints, to the next process.
     pub fn release(self) {
         let is_worthless = |entry: io::Result<fs::DirEntry>| {
             entry.is_ok_and(|entry| [LOCK, PROGRESS].iter().any(|name| entry.file_name() == *name))
@@ -161,7 +171,7 @@ fn remove_if_empty(unfinished: Option<&Path>) {
     }
 }
 
-/// Removes the folder of a trial that nobody runs; whether it is gone.
+/// Removes the folder of a trial that no process runs; returns whether it is gone.
 ///
 /// # Errors
 /// It cannot be removed.
@@ -171,7 +181,7 @@ pub fn discard(folder: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         other => Some(other?),
     };
-    // With the lock in hand, so that nobody begins in the middle of it.
+    // Under the lock, so that no process begins in the middle of it.
     let free = lock.as_ref().is_none_or(|lock| lock.try_lock().is_ok() && is_at(lock, &path));
     if free {
         fs::remove_dir_all(folder)?;
@@ -186,7 +196,7 @@ pub fn folder(results: &Path, trial: &str) -> PathBuf {
     results.join(UNFINISHED).join(trial)
 }
 
-/// Whether somebody runs the trial of this folder.
+/// Whether a process runs the trial of this folder.
 #[must_use]
 pub fn is_held(folder: &Path) -> bool {
     // A shared lock, so that two who look do not see each other.
@@ -205,13 +215,14 @@ pub fn failures(folder: &Path) -> Failures {
     fs::read(folder.join(FAILURES)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
-fn write_holder(lock: &mut File, trial: &Trial) -> io::Result<()> {
+fn write_holder(lock: &mut File, trial: &Trial, parent: Option<u32>) -> io::Result<()> {
     let holder = Holder {
         host: machine::host(),
         pid: std::process::id(),
         since: machine::now(),
         arm: trial.arm.clone(),
         swept: trial.swept.clone(),
+        parent,
     };
     let mut old = Vec::new();
     lock.read_to_end(&mut old)?;

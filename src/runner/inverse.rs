@@ -1,6 +1,8 @@
 //! Runs inverters on random matrices.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use candle_core::{Device, Result as CandleResult, Tensor};
@@ -19,6 +21,8 @@ pub struct Place<'a> {
     pub device: &'a Device,
     pub device_name: &'a str,
     pub threads: usize,
+    /// Once this is true the running trial is dropped, and no other is begun.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Runs every trial whose result is not there yet, and tells of each that ended with its id, its arm and the last residual.
@@ -35,7 +39,11 @@ pub fn run(comparison: &Comparison, place: &Place<'_>, ended: &mut dyn FnMut(&Tr
             continue;
         }
         let (started, load) = (machine::now(), machine::load());
-        let rows = measure(&trial.config, place.device).map_err(crate::train::Error::from)?;
+        let rows = measure(&trial.config, place).map_err(crate::train::Error::from)?;
+        if place.stop.load(Ordering::Relaxed) {
+            summary.stopped = true;
+            break;
+        }
         let last = rows.iter().rfind(|row| row.metric == Metric::Residual).map_or(f64::NAN, |row| row.value);
         let status = if last.is_finite() { Status::Finished } else { Status::Diverged };
         record::write(&path, &origin(comparison, trial, place, status, started, load), &rows)?;
@@ -48,8 +56,8 @@ pub fn run(comparison: &Comparison, place: &Place<'_>, ended: &mut dyn FnMut(&Tr
     Ok(summary)
 }
 
-/// Residual, branch and seconds for each number of rounds; round 0 is the start.
-fn measure(config: &Config, device: &Device) -> CandleResult<Vec<Row>> {
+/// Residual, branch and seconds for each number of rounds, until it is asked to stop; round 0 is the start.
+fn measure(config: &Config, Place { device, stop, .. }: &Place<'_>) -> CandleResult<Vec<Row>> {
     let matrix = |name| random_matrix(config, &mut Random::new(config.seed, name), device);
     let old = matrix("inverse/old")?;
     let new = ((&old * (1.0 - config.perturbation))? + (matrix("inverse/new")? * config.perturbation)?)?;
@@ -69,7 +77,7 @@ fn measure(config: &Config, device: &Device) -> CandleResult<Vec<Row>> {
     let damped = problem.damped()?;
     let far = |inverse: &Inverse| residual(&damped, &inverse.dense()?);
     let mut rows = vec![row(0, 0.0, Metric::Residual, far(&start.inverse)?)];
-    for round in 1..=config.rounds {
+    for round in (1..=config.rounds).take_while(|_| !stop.load(Ordering::Relaxed)) {
         let clock = Instant::now();
         let refreshed = inverter(with_rounds(config.inverter, round)).invert(&problem)?;
         // Results are on the host only once they have been asked for.
@@ -100,9 +108,11 @@ fn random_matrix(config: &Config, random: &mut Random, device: &Device) -> Candl
 /// The inverter with so many rounds and no exact refresh; as it is if it has no rounds.
 const fn with_rounds(config: InverterConfig, steps: usize) -> InverterConfig {
     match config {
-        InverterConfig::Newton { .. } => InverterConfig::Newton { steps, exact_until: 0, exact_every: usize::MAX },
-        InverterConfig::NewtonPure { .. } => InverterConfig::NewtonPure { steps },
-        InverterConfig::NewtonOptimal { .. } => InverterConfig::NewtonOptimal { steps },
+        InverterConfig::Newton { precision, .. } => {
+            InverterConfig::Newton { steps, exact_until: 0, exact_every: usize::MAX, precision }
+        }
+        InverterConfig::NewtonPure { precision, .. } => InverterConfig::NewtonPure { steps, precision },
+        InverterConfig::NewtonOptimal { precision, .. } => InverterConfig::NewtonOptimal { steps, precision },
         InverterConfig::NewtonScaled { .. } => InverterConfig::NewtonScaled { steps },
         InverterConfig::Hyperpower { order, .. } => InverterConfig::Hyperpower { steps, order },
         other => other,

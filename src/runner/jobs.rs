@@ -1,13 +1,15 @@
-//! Several trials at once, each in a process of its own: one that is killed for its memory takes nobody with it, and its peak of memory is
-//! its own.
+//! A process for every trial: its peak memory is its own, and if it is killed for its memory the others carry on.
 
 use std::collections::VecDeque;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use super::claim::{Attempt, Claim};
-use super::run::{ATTEMPTS, Event, Reporter, Summary, is_done, make_folder, result_file};
+use super::event::{Event, Reporter};
+use super::run::{ATTEMPTS, Summary, is_done, make_folder, result_file};
 use super::{Error, Settings};
 use crate::experiment::{Experiment, Trial};
 use crate::record;
@@ -21,10 +23,20 @@ pub const NO_STORAGE: u8 = 5;
 /// The exit code of a process that did its part, while reruns wait for tuning trials of others.
 pub const WAITING: u8 = 4;
 
-/// Between two looks at the children.
+/// Between two looks at whether to stop.
 const LOOK: Duration = Duration::from_millis(30);
 
-/// Runs every trial whose result file does not exist yet, `jobs` at a time, by the commands that `command` gives.
+/// How trials are run by other processes.
+pub struct Jobs<'a> {
+    /// So many at once.
+    pub count: usize,
+    /// The command that runs a trial. It stops when its standard input ends, and prints [events](Event::line).
+    pub command: &'a dyn Fn(&Trial) -> Command,
+    /// What its standard input begins with.
+    pub input: &'a str,
+}
+
+/// Runs every trial whose result file does not exist yet, each in a process of its own.
 ///
 /// A child stops when its standard input ends, so none outlives this process for long, however it dies.
 ///
@@ -33,83 +45,140 @@ const LOOK: Duration = Duration::from_millis(30);
 pub fn run_jobs(
     experiment: &Experiment,
     settings: &Settings,
-    jobs: usize,
-    command: &dyn Fn(&Trial) -> Command,
+    jobs: &Jobs<'_>,
     reporter: &mut dyn Reporter,
 ) -> Result<Summary, Error> {
     make_folder(&settings.folder)?;
-    let mut summary = Summary::default();
-    let mut waiting: VecDeque<&Trial> = experiment.trials.iter().collect();
-    let mut running: Vec<(&Trial, Child)> = Vec::new();
-    loop {
-        if settings.stop.load(Ordering::Relaxed) {
-            summary.stopped |= !waiting.is_empty();
-            waiting.clear();
-            for (_, child) in &mut running {
-                child.stdin = None;
-            }
-        }
-        while running.len() < jobs
-            && let Some(trial) = waiting.pop_front()
-        {
-            if !is_done(trial, settings, &mut summary, reporter) {
-                let child = command(trial).stdin(Stdio::piped()).spawn();
-                running.push((trial, child.map_err(|source| Error::Child { source })?));
-            }
-        }
-        if running.is_empty() {
-            return Ok(summary);
-        }
-        for (trial, mut child) in std::mem::take(&mut running) {
-            match child.try_wait().map_err(|source| Error::Child { source })? {
-                None => running.push((trial, child)),
-                Some(status) if status.code() == Some(i32::from(NO_STORAGE)) => {
-                    // Those that wait would only come to say the same.
-                    summary.failed += 1;
-                    waiting.clear();
+    let (sender, heard) = mpsc::channel();
+    let waiting = experiment.trials.iter().enumerate().collect();
+    let summary = Summary::default();
+    Sweep { settings, jobs, reporter, summary, waiting, running: Vec::new(), sender }.run(&heard)
+}
+
+/// What a child's output says: an event, or that it has ended.
+type Heard = (usize, Option<Event>);
+
+struct Running<'a> {
+    place: usize,
+    trial: &'a Trial,
+    child: Child,
+}
+
+struct Sweep<'a> {
+    settings: &'a Settings,
+    jobs: &'a Jobs<'a>,
+    reporter: &'a mut dyn Reporter,
+    summary: Summary,
+    /// With their places in the plan.
+    waiting: VecDeque<(usize, &'a Trial)>,
+    running: Vec<Running<'a>>,
+    sender: Sender<Heard>,
+}
+
+impl Sweep<'_> {
+    fn run(mut self, heard: &Receiver<Heard>) -> Result<Summary, Error> {
+        loop {
+            if self.settings.stop.load(Ordering::Relaxed) {
+                self.summary.stopped |= !self.waiting.is_empty();
+                self.waiting.clear();
+                for running in &mut self.running {
+                    running.child.stdin = None;
                 }
-                Some(status) if status.code().is_some() => count(trial, status, settings, &mut summary),
-                Some(status) => {
-                    if killed(trial, status, settings, &mut summary, reporter)? {
-                        waiting.push_back(trial);
-                    }
+            }
+            while self.running.len() < self.jobs.count
+                && let Some((place, trial)) = self.waiting.pop_front()
+            {
+                if !is_done(trial, self.settings, &mut self.summary, self.reporter) {
+                    let child = self.start(place, trial).map_err(|source| Error::Child { source })?;
+                    self.running.push(Running { place, trial, child });
                 }
             }
+            if self.running.is_empty() {
+                return Ok(self.summary);
+            }
+            match heard.recv_timeout(LOOK) {
+                Ok((place, Some(event))) => self.tell(place, event),
+                Ok((place, None)) => self.ended(place)?,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
         }
-        std::thread::sleep(LOOK);
+    }
+
+    fn start(&self, place: usize, trial: &Trial) -> std::io::Result<Child> {
+        let mut child = (self.jobs.command)(trial).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        if let Some(stdin) = &mut child.stdin {
+            // A child that is gone already shows below.
+            let _ = stdin.write_all(self.jobs.input.as_bytes()).and_then(|()| stdin.flush());
+        }
+        if let Some(stdout) = child.stdout.take() {
+            let sender = self.sender.clone();
+            std::thread::Builder::new().name("trial".into()).spawn(move || listen(place, stdout, &sender))?;
+        }
+        Ok(child)
+    }
+
+    fn tell(&mut self, place: usize, event: Event) {
+        let Some(running) = self.running.iter().find(|running| running.place == place) else { return };
+        // Its own process counts from 1.
+        let event = if let Event::Started { .. } = event { Event::Started { number: place + 1 } } else { event };
+        self.reporter.event(running.trial, &event);
+    }
+
+    /// Counts a trial whose process has ended; it has said all there is to say, unless it was killed.
+    fn ended(&mut self, place: usize) -> Result<(), Error> {
+        let Some(index) = self.running.iter().position(|running| running.place == place) else { return Ok(()) };
+        let Running { trial, mut child, .. } = self.running.swap_remove(index);
+        let status = child.wait().map_err(|source| Error::Child { source })?;
+        match status.code() {
+            Some(code) if code == i32::from(NO_STORAGE) => {
+                // Those that wait would only come to say the same.
+                self.summary.failed += 1;
+                self.waiting.clear();
+            }
+            Some(code) => self.count(trial, code),
+            None if self.killed(trial, status)? => self.waiting.push_back((place, trial)),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, trial: &Trial, code: i32) {
+        match (code, record::brief(&result_file(&self.settings.folder, trial))) {
+            (0, Ok(brief)) => self.summary.ended(brief.status),
+            (0, Err(_)) => self.summary.taken += 1,
+            (code, _) if code == i32::from(STOPPED) => self.summary.stopped = true,
+            _ => self.summary.failed += 1,
+        }
+    }
+
+    /// Counts a trial whose process was killed against it; whether it is to be tried again.
+    fn killed(&mut self, trial: &Trial, status: ExitStatus) -> Result<bool, Error> {
+        let folder = &self.settings.folder;
+        let error = Error::Killed { status: status.to_string() }.to_string();
+        let attempts = match Claim::take(folder, trial, None).map_err(Error::storage(folder))? {
+            Attempt::Ours(claim) => {
+                let attempts = claim.fail(&error).map_err(Error::storage(folder))?;
+                claim.release();
+                attempts
+            }
+            // Another process has taken it up already.
+            Attempt::Taken(_) => ATTEMPTS,
+        };
+        let again = attempts < ATTEMPTS && !self.settings.stop.load(Ordering::Relaxed);
+        self.summary.failed += usize::from(!again);
+        self.reporter.event(trial, &Event::Failed { error, again });
+        Ok(again)
     }
 }
 
-/// Counts a trial whose process has ended by itself; it has said all there is to say.
-fn count(trial: &Trial, status: ExitStatus, settings: &Settings, summary: &mut Summary) {
-    match (status.code(), record::brief(&result_file(&settings.folder, trial))) {
-        (Some(0), Ok(brief)) => summary.ended(brief.status),
-        (Some(0), Err(_)) => summary.taken += 1,
-        (Some(code), _) if code == i32::from(STOPPED) => summary.stopped = true,
-        _ => summary.failed += 1,
-    }
-}
-
-/// Counts a trial whose process was killed against it; whether it is to be tried again.
-fn killed(
-    trial: &Trial,
-    status: ExitStatus,
-    settings: &Settings,
-    summary: &mut Summary,
-    reporter: &mut dyn Reporter,
-) -> Result<bool, Error> {
-    let error = Error::Killed { status: status.to_string() };
-    let attempts = match Claim::take(&settings.folder, trial).map_err(Error::storage(&settings.folder))? {
-        Attempt::Ours(claim) => {
-            let attempts = claim.fail(&error.to_string()).map_err(Error::storage(&settings.folder))?;
-            claim.release();
-            attempts
+/// Hands on what a child prints, until its end.
+fn listen(place: usize, stdout: ChildStdout, sender: &Sender<Heard>) {
+    let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+    for event in lines.filter_map(|line| Event::from_line(&line)) {
+        // The receiver is gone if the sweep has failed.
+        if sender.send((place, Some(event))).is_err() {
+            return;
         }
-        // Somebody else has taken it up already.
-        Attempt::Taken(_) => ATTEMPTS,
-    };
-    let again = attempts < ATTEMPTS && !settings.stop.load(Ordering::Relaxed);
-    summary.failed += usize::from(!again);
-    reporter.event(&Event::Failed { trial, error: &error, again });
-    Ok(again)
+    }
+    let _ = sender.send((place, None));
 }

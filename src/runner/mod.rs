@@ -1,12 +1,16 @@
-//! Trials are run: in this process or in others, one shard of them or all, and whoever asks is told how they stand.
+//! Running trials, in this process or in others, one shard of them or all, and reporting how they stand.
 //!
 //! Only here are results, locks and checkpoints made, and removed. What there is to be run, [`experiment`](crate::experiment) says.
 
+mod bits;
 mod choice;
 mod claim;
 mod error;
+mod event;
+mod guard;
 pub mod inverse;
 mod jobs;
+mod left;
 mod machine;
 mod names;
 mod origin;
@@ -18,12 +22,14 @@ mod shard;
 mod survey;
 
 pub use choice::{Best, Choice, Waiting};
-pub use claim::{Failures, Holder};
+pub use claim::{Failures, Holder, UNFINISHED};
 pub use error::Error;
-pub use jobs::{NO_STORAGE, STOPPED, WAITING, run_jobs};
-pub use machine::now;
+pub use event::{Event, Reporter};
+pub use jobs::{Jobs, NO_STORAGE, STOPPED, WAITING, run_jobs};
+pub use left::{Left, Pace, Phase, left, running};
+pub use machine::{load, now};
 pub use progress::{Progress, progress};
-pub use run::{Event, Reporter, Summary, run};
+pub use run::{Summary, run};
 pub use settings::Settings;
 pub use shard::Shard;
 pub use survey::{Entry, Standing, discard, leftovers, listed, survey, survey_by};

@@ -1,4 +1,4 @@
-//! What an experiment's file calls its trials, for whoever reads results.
+//! What an experiment's file calls its trials, for reading results.
 
 use crate::experiment::{Experiment, inverse};
 use crate::record::{Name, Names};

@@ -1,4 +1,4 @@
-//! How far a running trial is, for whoever watches: a small file beside its lock, written at most once a second and while the clock
+//! The progress of a running trial, for `watch`: a small file beside its lock, written at most once a second and while the clock
 //! stands.
 
 use std::fs;
@@ -24,17 +24,24 @@ pub struct Progress {
     pub step: usize,
     /// Steps an epoch.
     pub steps: usize,
+    /// Training seconds that it may take.
+    #[serde(default)]
+    pub max_seconds: Option<f64>,
     /// Training seconds so far.
     pub seconds: f64,
+    /// Wall-clock seconds so far, over all processes that ran it: loading, evaluation and checkpoints included.
+    #[serde(default)]
+    pub wall: f64,
     /// In the order of epochs.
     pub milestones: Vec<Milestone>,
 }
 
 impl Progress {
-    /// The share of its steps that is taken, from 0 to 1.
+    /// The share of its steps that is taken, or of its seconds, from 0 to 1.
     #[must_use]
     pub fn share(&self) -> f64 {
-        self.step as f64 / (self.epochs * self.steps).max(1) as f64
+        let steps = self.step as f64 / (self.epochs * self.steps).max(1) as f64;
+        self.max_seconds.map_or(steps, |most| steps.max(self.seconds / most)).min(1.0)
     }
 }
 
@@ -44,7 +51,8 @@ pub fn progress(results: &Path, trial: &str) -> Option<Progress> {
     read(&claim::folder(results, trial))
 }
 
-fn read(folder: &Path) -> Option<Progress> {
+/// The same of the trial whose folder this is.
+pub(super) fn read(folder: &Path) -> Option<Progress> {
     serde_json::from_slice(&fs::read(folder.join(PROGRESS)).ok()?).ok()
 }
 
@@ -52,27 +60,43 @@ fn read(folder: &Path) -> Option<Progress> {
 pub(super) struct Scribe<'a> {
     folder: PathBuf,
     progress: Progress,
+    begun: Instant,
+    /// Wall-clock seconds in earlier processes.
+    before: f64,
     written: Option<Instant>,
     observer: &'a mut dyn Observer,
 }
 
 impl<'a> Scribe<'a> {
-    /// Of a trial of so many epochs, which may go on from where another process left it.
-    pub fn new(folder: &Path, epochs: usize, observer: &'a mut dyn Observer) -> Self {
-        let progress = Progress { epochs, ..read(folder).unwrap_or_default() };
-        Self { folder: folder.to_owned(), progress, written: None, observer }
+    /// Of a trial of so many epochs, and at most so many seconds, that this process has begun, and that may go on from where another
+    /// left it.
+    pub fn new(
+        folder: &Path,
+        epochs: usize,
+        max_seconds: Option<f64>,
+        begun: Instant,
+        observer: &'a mut dyn Observer,
+    ) -> Self {
+        let progress = Progress { epochs, max_seconds, ..read(folder).unwrap_or_default() };
+        Self { folder: folder.to_owned(), before: progress.wall, progress, begun, written: None, observer }
+    }
+
+    /// Wall-clock seconds so far, over all processes.
+    pub fn wall(&self) -> f64 {
+        self.before + self.begun.elapsed().as_secs_f64()
     }
 
     /// A disk that is full ends no trial, so nothing is said if it cannot be written.
     fn write(&mut self) {
         if self.written.is_none_or(|written| written.elapsed() >= EVERY) {
             self.written = Some(Instant::now());
+            self.progress.wall = self.wall();
             let _ = write(&self.folder, &self.progress);
         }
     }
 }
 
-/// Whoever reads sees the old file or the new one. After a loss of power there may be neither, which costs nobody anything.
+/// A reader sees the old file or the new one. After a loss of power there may be neither, which does no harm.
 fn write(folder: &Path, progress: &Progress) -> io::Result<()> {
     let part = folder.join(PROGRESS).with_extension("part");
     fs::write(&part, serde_json::to_vec(progress)?)?;
@@ -92,8 +116,9 @@ impl Observer for Scribe<'_> {
     fn epoch(&mut self, epoch: usize, train: Score, test: Score) {
         let progress = &mut self.progress;
         progress.step = (epoch + 1) * progress.steps;
-        let (train_loss, test_accuracy) = (train.loss, test.accuracy);
-        progress.milestones.push(Milestone { epoch: epoch as u32 + 1, train_loss, test_accuracy });
+        let (number, metric) = (epoch as u32 + 1, test.goal.metric);
+        let milestone = Milestone { epoch: number, train_loss: train.loss, test: test.value, metric };
+        progress.milestones.push(milestone);
         self.write();
         self.observer.epoch(epoch, train, test);
     }
@@ -105,7 +130,10 @@ impl Observer for Scribe<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::{Progress, Scribe, read};
+    use crate::record::Goal;
     use crate::train::{self, Observer, Score};
 
     struct Nobody;
@@ -118,7 +146,7 @@ mod tests {
     /// What a process writes that trains epochs from `first` on, and is written whatever the time.
     fn train(folder: &std::path::Path, first: usize, epochs: usize) -> Progress {
         let mut nobody = Nobody;
-        let mut scribe = Scribe::new(folder, 4, &mut nobody);
+        let mut scribe = Scribe::new(folder, 4, None, Instant::now(), &mut nobody);
         for epoch in first..epochs {
             for step in [1, 11] {
                 scribe.written = None;
@@ -131,7 +159,8 @@ mod tests {
                 });
             }
             scribe.written = None;
-            let score = Score { loss: 1.0 / (epoch + 1) as f64, accuracy: 0.25 * (epoch + 1) as f64 };
+            let score =
+                Score { loss: 1.0 / (epoch + 1) as f64, value: 0.25 * (epoch + 1) as f64, goal: Goal::ACCURACY };
             scribe.epoch(epoch, score, score);
         }
         read(folder).unwrap()
@@ -145,7 +174,7 @@ mod tests {
         assert_eq!((epochs(&killed), killed.step, killed.share()), (vec![1, 2, 3], 60, 0.75));
         let resumed = train(folder.path(), 1, 2);
         assert_eq!((epochs(&resumed), resumed.step, resumed.share()), (vec![1, 2], 40, 0.5));
-        assert_eq!(resumed.milestones[1].test_accuracy, 0.5);
+        assert_eq!(resumed.milestones[1].test, 0.5);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
@@ -153,7 +182,7 @@ mod tests {
     fn what_comes_within_a_second_is_not_written() {
         let folder = tempfile::tempdir().unwrap();
         let mut nobody = Nobody;
-        let mut scribe = Scribe::new(folder.path(), 4, &mut nobody);
+        let mut scribe = Scribe::new(folder.path(), 4, None, Instant::now(), &mut nobody);
         let at = |step| train::Progress { epoch: 0, step, steps: 20, loss: 1.0, seconds: 1.0 };
         scribe.step(&at(1));
         scribe.written = Some(std::time::Instant::now() + super::EVERY);

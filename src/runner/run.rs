@@ -7,63 +7,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use super::claim::{Attempt, Claim, Holder};
+use super::claim::{Attempt, Claim};
+use super::event::{Event, Relay, Reporter};
+use super::guard::Guard;
 use super::origin::origin;
 use super::progress::Scribe;
 use super::settings::Settings;
 use super::{Error, machine};
-use crate::data::{self, Broken, DataConfig, Dataset};
+use crate::data::{self, DataConfig, Dataset};
 use crate::experiment::{Experiment, Trial};
 use crate::nn::weights;
 use crate::record::{self, Brief, Metric, Row, Scope, Status};
-use crate::train::{self, Ending, Keeper, Observer, Outcome};
-
-/// What happens in a sweep.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// The trial is about to start; `number` counts from 1.
-    Started {
-        trial: &'a Trial,
-        number: usize,
-    },
-    /// Its result file is there already, made `elsewhere` if on another device or with another number of threads.
-    Skipped {
-        trial: &'a Trial,
-        elsewhere: Option<&'a str>,
-    },
-    /// Another process runs it.
-    Taken {
-        trial: &'a Trial,
-        holder: &'a Holder,
-    },
-    /// An image file of the trial's data was left out, because it cannot be decoded.
-    Broken {
-        trial: &'a Trial,
-        broken: &'a Broken,
-    },
-    Ended {
-        trial: &'a Trial,
-        outcome: &'a Outcome,
-    },
-    /// It was asked to stop behind so many steps; `saved` says whether it can go on from there.
-    Stopped {
-        trial: &'a Trial,
-        step: usize,
-        saved: bool,
-    },
-    /// It could not be run or recorded; `again` says that it is tried once more.
-    Failed {
-        trial: &'a Trial,
-        error: &'a Error,
-        again: bool,
-    },
-}
-
-/// Who is told what happens in a sweep and in its trials.
-pub trait Reporter: Observer {
-    fn event(&mut self, event: &Event<'_>);
-}
+use crate::text::Shown;
+use crate::train::{self, Ending, Keeper, Outcome};
 
 /// How many trials ended in which way.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +32,7 @@ pub struct Summary {
     pub failed: usize,
     /// Run by other processes.
     pub taken: usize,
-    /// Somebody asked to stop before all was done.
+    /// It was asked to stop before all was done.
     pub stopped: bool,
 }
 
@@ -111,10 +69,13 @@ impl Summary {
 /// How often a trial may take itself or its process down before it is given up.
 pub(super) const ATTEMPTS: usize = 3;
 
-/// Runs every trial whose result file does not exist yet and that nobody else runs, one file a trial.
+/// How long a step and a checkpoint of a process that is about to leave a trial may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs every trial that has no result file yet and that no other process runs, one file per trial.
 ///
 /// # Errors
-/// The results' folder cannot be made or written to: going on would be in vain. A trial that fails otherwise is reported and counted,
+/// The results' folder cannot be made or written to, so that continuing would be pointless. A trial that fails otherwise is reported and counted,
 /// and the others are run.
 pub fn run(experiment: &Experiment, settings: &Settings, reporter: &mut dyn Reporter) -> Result<Summary, Error> {
     make_folder(&settings.folder)?;
@@ -145,11 +106,13 @@ pub(super) fn is_done(trial: &Trial, settings: &Settings, summary: &mut Summary,
     match record::brief(&path) {
         Ok(brief) => {
             summary.skipped += 1;
-            reporter.event(&Event::Skipped { trial, elsewhere: elsewhere(&brief, settings).as_deref() });
+            let seconds = brief.took();
+            reporter.event(trial, &Event::Skipped { elsewhere: elsewhere(&brief, settings), seconds });
         }
         Err(reason) => {
             summary.failed += 1;
-            reporter.event(&Event::Failed { trial, error: &Error::Broken { path, reason }, again: false });
+            let error = Error::Broken { path, reason }.to_string();
+            reporter.event(trial, &Event::Failed { error, again: false });
         }
     }
     true
@@ -175,18 +138,18 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// Runs a trial unless somebody else does.
+    /// Runs a trial unless another process does.
     fn take(&mut self, number: usize, trial: &Trial) -> Result<(), Error> {
         let settings = self.settings;
-        let claim = match Claim::take(&settings.folder, trial).map_err(Error::storage(&settings.folder))? {
+        let claim = match self.claim(trial).map_err(Error::storage(&settings.folder))? {
             Attempt::Ours(claim) => claim,
             Attempt::Taken(holder) => {
                 self.summary.taken += 1;
-                self.reporter.event(&Event::Taken { trial, holder: &holder });
+                self.reporter.event(trial, &Event::Taken(holder));
                 return Ok(());
             }
         };
-        // Somebody may have finished it between the look and the lock.
+        // Another process may have finished it between the look and the lock.
         if is_done(trial, settings, &mut self.summary, self.reporter) {
             claim.finish();
             return Ok(());
@@ -203,28 +166,46 @@ impl Sweep<'_> {
         self.attempt(number, trial, claim)
     }
 
+    /// Claims the trial. A holder whose parent is gone is waited for: it saves, and leaves the trial.
+    fn claim(&self, trial: &Trial) -> io::Result<Attempt> {
+        let Settings { folder, parent, stop, .. } = self.settings;
+        let begun = Instant::now();
+        loop {
+            match Claim::take(folder, trial, *parent)? {
+                Attempt::Taken(holder)
+                    if holder.is_orphan() && begun.elapsed() < PATIENCE && !stop.load(Ordering::Relaxed) =>
+                {
+                    std::thread::sleep(PATIENCE / 1000);
+                }
+                attempt => return Ok(attempt),
+            }
+        }
+    }
+
     /// Runs a trial, several times if it panics.
     fn attempt(&mut self, number: usize, trial: &Trial, claim: Claim) -> Result<(), Error> {
         loop {
-            self.reporter.event(&Event::Started { trial, number });
+            self.reporter.event(trial, &Event::Started { number });
             let once = AssertUnwindSafe(|| self.run_trial(trial, &claim));
             match catch_unwind(once).unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
                 Ok(Ending::Ended(outcome)) => {
-                    self.summary.ended(outcome.status);
-                    self.reporter.event(&Event::Ended { trial, outcome: &outcome });
+                    let Outcome { status, reason, rows, .. } = outcome;
+                    self.summary.ended(status);
+                    let seconds = rows.last().map_or(0.0, |row| row.seconds);
+                    self.reporter.event(trial, &Event::Ended { status, reason, seconds });
                     claim.finish();
                     return Ok(());
                 }
                 Ok(Ending::Stopped { step, saved }) => {
                     self.summary.stopped = true;
-                    self.reporter.event(&Event::Stopped { trial, step, saved });
+                    self.reporter.event(trial, &Event::Stopped { step, saved });
                     claim.release();
                     return Ok(());
                 }
                 Err(error @ Error::Panicked { .. }) => {
                     let attempts = claim.fail(&error.to_string()).map_err(Error::storage(&self.settings.folder))?;
                     if attempts < ATTEMPTS {
-                        self.reporter.event(&Event::Failed { trial, error: &error, again: true });
+                        self.reporter.event(trial, &Event::Failed { error: error.to_string(), again: true });
                         continue;
                     }
                     self.fail(trial, &error);
@@ -244,7 +225,7 @@ impl Sweep<'_> {
 
     fn fail(&mut self, trial: &Trial, error: &Error) {
         self.summary.failed += 1;
-        self.reporter.event(&Event::Failed { trial, error, again: false });
+        self.reporter.event(trial, &Event::Failed { error: error.to_string(), again: false });
     }
 
     fn run_trial(&mut self, trial: &Trial, claim: &Claim) -> Result<Ending, Error> {
@@ -252,7 +233,7 @@ impl Sweep<'_> {
         if let Some(path) = trial.changed() {
             return Err(Error::Changed { path: path.to_owned() });
         }
-        let (started, load) = (machine::now(), machine::load());
+        let (started, begun, load, guard) = (machine::now(), Instant::now(), machine::load(), Guard::new());
         let dataset = self.data.get(&trial.config.data)?;
         let machine = format!(
             "{}, {} threads, version {} ({})",
@@ -263,21 +244,34 @@ impl Sweep<'_> {
         );
         let every = self.experiment.checkpoint;
         let mut keeper = Keeper::new(claim.folder(), &trial.id, &machine, every, settings.stop.clone());
-        let mut scribe = Scribe::new(claim.folder(), trial.config.epochs, self.reporter);
+        let mut relay = Relay { trial, reporter: self.reporter };
+        let mut scribe =
+            Scribe::new(claim.folder(), trial.config.rounds(), trial.config.max_seconds, begun, &mut relay);
         let mut ending = train::train(&trial.config, &dataset, &settings.device, Some(&mut keeper), &mut scribe)?;
-        for broken in &dataset.broken() {
-            self.reporter.event(&Event::Broken { trial, broken });
+        let wall = scribe.wall();
+        for broken in dataset.broken() {
+            let (path, reason) = (broken.path.shown(), broken.reason);
+            self.reporter.event(trial, &Event::Broken { path, reason });
         }
         if let Ending::Ended(outcome) = &mut ending {
             if settings.save_weights && outcome.status == Status::Finished {
                 let path = result_file(&settings.folder, trial).with_extension("safetensors");
                 weights::save(&outcome.params, &path)?;
             }
-            if let Some((target, last)) = self.experiment.target.zip(outcome.rows.last().cloned()) {
-                outcome.rows.push(Row { scope: Scope::Test, metric: Metric::Target, value: target, ..last });
+            if let Some(last) = outcome.rows.last().cloned() {
+                let train = Row { scope: Scope::Train, ..last.clone() };
+                if let Some(target) = self.experiment.target {
+                    outcome.rows.push(Row { scope: Scope::Test, metric: Metric::Target, value: target, ..last });
+                }
+                outcome.rows.extend(guard.rows(&train));
+                outcome.rows.push(Row { metric: Metric::WallSeconds, value: wall, ..train });
             }
             let origin = origin(self.experiment, trial, settings, outcome.status, started, load);
-            record::write(&result_file(&settings.folder, trial), &origin, &outcome.rows)?;
+            let path = result_file(&settings.folder, trial);
+            record::write(&path, &origin, &outcome.rows)?;
+            if let Ok(record::Brief { disturbance: Some(how), .. }) = record::brief(&path) {
+                self.reporter.event(trial, &Event::Disturbed { how });
+            }
         }
         Ok(ending)
     }

@@ -19,4 +19,6 @@ pub struct Settings {
     pub stop: Arc<AtomicBool>,
     /// Run what was given up, too.
     pub retry: bool,
+    /// The process that this one runs a trial for, and ends with.
+    pub parent: Option<u32>,
 }

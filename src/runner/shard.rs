@@ -48,16 +48,16 @@ impl Experiment {
 fn cost(trial: &Trial, models: &mut Vec<(ModelConfig, usize, f64)>) -> candle_core::Result<f64> {
     let config = &trial.config;
     let shape = train::shape(&config.data);
-    let known = models.iter().find(|(model, classes, _)| *model == config.model && *classes == shape.classes);
+    let known = models.iter().find(|(model, outputs, _)| *model == config.model && *outputs == shape.outputs);
     let weights = if let Some((.., weights)) = known {
         *weights
     } else {
         let net = config.model.build(shape, 0, candle_core::DType::F32, &candle_core::Device::Cpu)?;
         let weights = net.params.count() as f64;
-        models.push((config.model.clone(), shape.classes, weights));
+        models.push((config.model.clone(), shape.outputs, weights));
         weights
     };
-    let images = (config.epochs * config.data.train_len()) as f64;
+    let images = (config.total_steps() * config.batch) as f64;
     let curvature = if config.optimizer.precondition.is_some() { 2.0 } else { 1.0 };
     Ok(images * weights * curvature)
 }

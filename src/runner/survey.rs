@@ -6,10 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::claim::{self, UNFINISHED};
-use super::machine;
 use super::run::ATTEMPTS;
+use super::{machine, progress};
 use crate::experiment::{Experiment, TUNING, Trial};
-use crate::record::{self, Brief, Status};
+use crate::record::{self, Brief, Goal, Status};
 use crate::text;
 use crate::train;
 
@@ -20,7 +20,7 @@ pub enum Standing {
     Diverged,
     /// A process has it.
     Running,
-    /// Begun, and left: the same command goes on from its last checkpoint.
+    /// Begun, and left: the same command resumes from its last checkpoint.
     Stopped,
     /// Given up after so many attempts.
     Failed,
@@ -54,7 +54,7 @@ impl Standing {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     pub trial: String,
-    /// Empty where nobody knows it.
+    /// Empty if unknown.
     pub arm: String,
     /// The swept keys and their values.
     pub swept: Vec<(String, serde_json::Value)>,
@@ -64,6 +64,8 @@ pub struct Entry {
     pub started: Option<f64>,
     /// Training seconds of one that has ended, seconds of the wall since a running one was taken up.
     pub seconds: Option<f64>,
+    /// The last value on the test set of what it is judged by.
+    pub test: Option<(Goal, f64)>,
     /// Where it runs, what it said, what it can go on from.
     pub note: String,
 }
@@ -76,7 +78,7 @@ pub fn survey(folder: &Path, experiment: Option<&Experiment>) -> io::Result<Vec<
     survey_by(folder, experiment, &mut record::brief)
 }
 
-/// The same by somebody who looks again and again, and remembers what `brief` said of a file.
+/// The same for a caller that looks repeatedly and caches what `brief` said of a file.
 ///
 /// # Errors
 /// The folder cannot be read.
@@ -109,7 +111,7 @@ pub fn survey_by(
     Ok(entries)
 }
 
-/// What belongs to trials that have not ended and that nobody runs, those of tuning too: their folders, and files half written.
+/// What belongs to trials that have not ended and that no process runs, tuning trials included: their folders, and partial files.
 ///
 /// # Errors
 /// The folder cannot be read.
@@ -133,7 +135,7 @@ fn leftovers_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Removes one of [`leftovers`]; whether it is gone, for somebody may have taken it up by now.
+/// Removes one of [`leftovers`]; returns whether it is gone, since a process may have taken it up by now.
 ///
 /// # Errors
 /// It cannot be removed.
@@ -165,7 +167,8 @@ fn ended(path: &Path, brief: Result<Brief, String>) -> Entry {
                 Status::Finished => Standing::Finished,
                 Status::Diverged => Standing::Diverged,
             };
-            let note = format!("on {}, {}, {} threads", brief.host, brief.device, brief.threads);
+            let disturbed = brief.disturbance.map_or(String::new(), |how| format!("; times disturbed: {how}"));
+            let note = format!("on {}, {}, {} threads{disturbed}", brief.host, brief.device, brief.threads);
             Entry {
                 trial: stem(path),
                 arm: brief.arm,
@@ -174,6 +177,7 @@ fn ended(path: &Path, brief: Result<Brief, String>) -> Entry {
                 standing,
                 started: Some(brief.started),
                 seconds: Some(brief.seconds),
+                test: brief.test,
                 note,
             }
         }
@@ -186,7 +190,7 @@ fn unfinished(path: &Path) -> Entry {
     let steps = children(path).unwrap_or_default();
     let saved = steps.iter().rev().find(|path| path.extension().is_some_and(|found| found == train::EXTENSION));
     let saved = saved.map_or("no checkpoint yet".to_owned(), |path| {
-        format!("saved behind step {}", stem(path).trim_start_matches('0'))
+        format!("saved after step {}", stem(path).trim_start_matches('0'))
     });
     let (standing, seconds, note) = if claim::is_held(path) {
         let note = format!("process {} on {}, {saved}", holder.pid, holder.host);
@@ -198,7 +202,9 @@ fn unfinished(path: &Path) -> Entry {
     };
     let seed = holder.swept.iter().find(|(key, _)| key == "seed").and_then(|(_, seed)| seed.as_u64());
     let started = (holder.since > 0.0).then_some(holder.since);
-    Entry { trial: stem(path), arm: holder.arm, swept: holder.swept, seed, standing, started, seconds, note }
+    let milestones = progress::read(path).map(|progress| progress.milestones).unwrap_or_default();
+    let test = milestones.last().map(|last| (Goal::of(last.metric), last.test));
+    Entry { trial: stem(path), arm: holder.arm, swept: holder.swept, seed, standing, started, seconds, test, note }
 }
 
 fn waiting(trial: &Trial) -> Entry {
@@ -214,6 +220,7 @@ fn nothing() -> Entry {
         standing: Standing::Waiting,
         started: None,
         seconds: None,
+        test: None,
         note: String::new(),
     }
 }

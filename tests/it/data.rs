@@ -9,7 +9,7 @@ use nkfac_bench::data::Kind;
 use super::program::run;
 
 /// Imagenette in full, made of as many links to ten small images.
-fn imagenette(folder: &Path) {
+pub fn imagenette(folder: &Path) {
     let root = folder.join("imagenette2-160");
     for (part, count) in [("train", Kind::Imagenette.train_len()), ("val", Kind::Imagenette.test_len())] {
         for class in 0..10 {
@@ -52,7 +52,7 @@ fn image_files_are_checked_and_trained_on() {
     assert_eq!(good.code, 0, "{}", good.err);
     assert_eq!(
         good.out,
-        "9469 training images of 10 classes, 946 to 947 a class\n3925 test images of 10 classes, 392 to 393 a class\n"
+        "9469 training images of 10 classes, 946 to 947 per class\n3925 test images of 10 classes, 392 to 393 per class\n"
     );
     // The broken one is a link no more: the others of its class stay whole.
     let broken = folder.path().join("imagenette2-160/val/n00000003/13.JPEG");
@@ -109,7 +109,7 @@ fn a_set_that_is_not_as_published_fails_the_check() {
     let wrong = run(folder.path(), &["data", "check", "cifar100", "--in", "."]);
     assert_eq!(wrong.code, 1);
     assert!(wrong.out.contains("train.bin: differs from the published file"), "{}", wrong.out);
-    assert!(wrong.out.contains("50000 training images of 100 classes, 0 to 50000 a class"), "{}", wrong.out);
+    assert!(wrong.out.contains("50000 training images of 100 classes, 0 to 50000 per class"), "{}", wrong.out);
 }
 
 #[test]

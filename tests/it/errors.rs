@@ -66,6 +66,42 @@ fn misspelt_keys_and_names_are_answered_with_the_nearest() {
 }
 
 #[test]
+fn a_key_in_the_wrong_table_and_a_name_in_capitals_are_answered_with_the_right_one() {
+    for (more, hint) in [
+        ("momentum = 0.9", "unknown key `momentum` in `optimizer`\nhint: did you mean `update.momentum`?"),
+        ("damping = 0.1", "unknown key `damping` in `optimizer`\nhint: did you mean `precondition.damping`?"),
+        ("weight_decay = 0.1", "unknown key `weight_decay` in `optimizer`\nhint: did you mean `update.weight_decay`?"),
+    ] {
+        let text = with(r#"preset = "nkfac""#, &format!("preset = \"nkfac\", {more}"));
+        assert_eq!(plan(&text, &[]), format!("error: x.toml:8: {hint}\n"));
+    }
+    assert_eq!(
+        plan(&with(r#""nkfac""#, r#""SGD""#), &[]),
+        "error: x.toml:8: unknown name `SGD` in `optimizer.preset`\nhint: did you mean `sgd`?\n"
+    );
+}
+
+#[test]
+fn a_bare_name_stands_for_its_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = GOOD.replace(r#"{ kind = "digits" }"#, r#""digits""#).replace(r#"{ preset = "nkfac" }"#, r#""nkfac""#);
+    std::fs::write(folder.path().join("x.toml"), GOOD).unwrap();
+    std::fs::write(folder.path().join("bare.toml"), format!("name = \"x\"\n{bare}")).unwrap();
+    let planned = |file: &str, more: &[&str]| {
+        let ran = run(folder.path(), &[&["plan", file, "--full"], more].concat());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.out
+    };
+    assert_eq!(planned("x.toml", &[]), planned("bare.toml", &[]));
+    for set in ["data.train_limit=320", "optimizer.update.momentum=0.5", "data=synthetic", "optimizer=adamw"] {
+        assert_eq!(planned("x.toml", &["--set", set]), planned("bare.toml", &["--set", set]), "{set}");
+    }
+    let swept = format!("{bare}[sweep]\ndata = [\"digits\", \"synthetic\"]\noptimizer = [\"sgd\", \"nkfac\"]\n");
+    std::fs::write(folder.path().join("swept.toml"), swept).unwrap();
+    assert!(planned("swept.toml", &[]).starts_with("swept: 4 trials\n"));
+}
+
+#[test]
 fn wrong_types_and_impossible_values_are_refused_where_they_stand() {
     let cases = [
         (with("batch = 32", "batch = 0"), "error: x.toml:4: `batch` must be at least 1 (got 0)\n"),
@@ -100,6 +136,29 @@ fn wrong_types_and_impossible_values_are_refused_where_they_stand() {
     ];
     for (text, message) in cases {
         assert_eq!(plan(&text, &[]), message);
+    }
+}
+
+#[test]
+fn one_image_at_a_time_is_refused_where_batch_norm_has_nothing_to_average() {
+    let text = |model: &str, more: &str| {
+        let text = with("batch = 32", more).replace(r#""nkfac""#, r#""sgd""#);
+        text.replace(r#"kind = "mlp", hidden = [16]"#, &format!("kind = \"{model}\""))
+    };
+    let why = "too few for `resnet18` at 8×8: batch norm needs more than one value per channel in training (got 1)\n\
+               hint: at least 2 images at a time, or a net without batch norm\n";
+    for (more, message) in [
+        ("batch = 1", "error: x.toml:4: `batch` makes a batch of one image, "),
+        ("accumulate = 4\nbatch = 4", "error: x.toml:4: `accumulate` makes parts of one image, "),
+    ] {
+        assert_eq!(plan(&text("resnet18", more), &[]), format!("{message}{why}"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // 1,437 = 1 (mod 4): what is left over in an epoch is dropped.
+    for (model, more) in [("resnet18", "batch = 4"), ("resnet18", "batch = 4\naccumulate = 2"), ("mlp", "batch = 1")] {
+        let text = text(model, more).replace(r#""mlp""#, r#""mlp", hidden = [4]"#);
+        std::fs::write(folder.path().join("x.toml"), text).unwrap();
+        assert_eq!(run(folder.path(), &["plan", "x.toml"]).code, 0, "{model} {more}");
     }
 }
 

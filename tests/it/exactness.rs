@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use nkfac_bench::clock::Clock;
-use nkfac_bench::kernel::conv::Engine;
+use nkfac_bench::kernel::Engine;
 use nkfac_bench::nn::op::conv::{Recorder, linear};
 use nkfac_bench::nn::softmax;
 use nkfac_bench::optim::{Kfac, KfacConfig, Side, Step, Transform};
@@ -61,7 +61,7 @@ impl Net {
         let mut h = x.clone();
         for (block, param) in self.params.params.iter().enumerate() {
             let recorder = tap.map(|tap| Recorder { block, tap: tap.clone(), clock: clock() });
-            h = linear(&h, param.var.as_tensor(), None, recorder, Engine::Auto)?;
+            h = linear(&h, param.var.as_tensor(), None, recorder, Engine::AUTO)?;
             if let Activation::Tanh = self.activation {
                 h = h.tanh()?;
             }

@@ -9,9 +9,8 @@ use std::sync::atomic::AtomicBool;
 
 use allocation_counter::measure;
 use candle_core::Device;
-use nkfac_bench::experiment::{self, Overrides};
+use nkfac_bench::experiment::{self, Overrides, Trial};
 use nkfac_bench::runner::{self, Event, Reporter, Settings, Shard, Summary};
-use nkfac_bench::train::{Observer, Progress, Score};
 use proptest::prelude::*;
 
 use super::program::{command, run};
@@ -35,29 +34,21 @@ pub fn settings(folder: &Path) -> Settings {
         save_weights: false,
         stop: Arc::<AtomicBool>::default(),
         retry: false,
+        parent: None,
     }
 }
 
 /// Panics in a trial of this arm, at its first epoch.
 struct Clumsy {
     arm: &'static str,
-    now: bool,
     failures: Vec<(String, bool)>,
 }
 
-impl Observer for Clumsy {
-    fn step(&mut self, _: &Progress) {}
-
-    fn epoch(&mut self, _: usize, _: Score, _: Score) {
-        assert!(!self.now, "clumsy me");
-    }
-}
-
 impl Reporter for Clumsy {
-    fn event(&mut self, event: &Event<'_>) {
+    fn event(&mut self, trial: &Trial, event: &Event) {
         match event {
-            Event::Started { trial, .. } => self.now = trial.arm == self.arm,
-            Event::Failed { error, again, .. } => self.failures.push((error.to_string(), *again)),
+            Event::Epoch { .. } => assert!(trial.arm != self.arm, "clumsy me"),
+            Event::Failed { error, again } => self.failures.push((error.clone(), *again)),
             _ => {}
         }
     }
@@ -68,7 +59,7 @@ fn a_panic_is_tried_three_times_and_does_not_stop_the_rest() {
     let folder = folder(SMALL);
     let (plan, mut settings) = (plan(folder.path()), settings(folder.path()));
     let once = |arm, settings: &Settings| {
-        let mut reporter = Clumsy { arm, now: false, failures: Vec::new() };
+        let mut reporter = Clumsy { arm, failures: Vec::new() };
         (runner::run(&plan, settings, &mut reporter).unwrap(), reporter.failures)
     };
     let (summary, failures) = once("sgd", &settings);
@@ -78,10 +69,10 @@ fn a_panic_is_tried_three_times_and_does_not_stop_the_rest() {
     assert!(failures[0].0.contains("panicked: clumsy me"), "{failures:?}");
     let (summary, failures) = once("nobody", &settings);
     assert_eq!(summary, Summary { skipped: 2, failed: 2, ..Summary::default() }, "given up");
-    assert!(failures[0].0.contains("failed 3 times and is given up; the last time: the trial panicked: clumsy me"));
+    assert!(failures[0].0.contains("given up after 3 failures; the last: the trial panicked: clumsy me"));
     settings.retry = true;
     assert_eq!(once("nobody", &settings).0, Summary { skipped: 2, finished: 2, ..Summary::default() });
-    assert!(!settings.folder.join("unfinished").exists());
+    assert!(!settings.folder.join("_unfinished").exists());
 }
 
 #[test]
@@ -117,6 +108,13 @@ pub fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap().success());
 }
 
+/// Waits for the process of a trial whose sweep was killed: it saves, and ends.
+pub fn until_none_runs(folder: &Path) {
+    while run(folder, &["status", "results/small"]).out.contains("  running") {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_sweep_that_is_asked_to_stop_saves_and_goes_on() {
     let (folder, whole) = (folder(&long()), folder(&long()));
@@ -129,12 +127,33 @@ fn a_sweep_that_is_asked_to_stop_saves_and_goes_on() {
     assert!(said.iter().any(|line| line.contains("\"stopped\"") && line.contains("\"saved\":true")), "{said:?}");
     let status = run(folder.path(), &["status", "results/small"]);
     assert!(status.out.contains(&format!("{trial}  stopped")), "{}", status.out);
-    assert!(status.out.contains("saved behind step "), "{}", status.out);
+    assert!(status.out.contains("saved after step "), "{}", status.out);
     let ran = run(folder.path(), &["run", "x.toml", "--threads", "1"]);
     assert!(ran.err.contains("resuming after step "), "{}", ran.err);
     run(whole.path(), &["run", "x.toml", "--threads", "1"]);
     assert_eq!(numbers(&results(folder.path())), numbers(&results(whole.path())));
-    assert!(!folder.path().join("results/small/unfinished").exists());
+    assert!(!folder.path().join("results/small/_unfinished").exists());
+}
+
+#[test]
+fn a_comparison_of_inverters_that_is_asked_to_stop_goes_on_later() {
+    let folder = folder(
+        "name = \"small\"\ntask = \"inverse\"\n[base]\norder = 200\nrounds = 20\ndamping = 0.001\nperturbation = 0.1\n\
+         inverter = \"newton-pure\"\n[sweep]\nseed = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24]\n",
+    );
+    for name in ["TERM", "HUP"] {
+        let mut run = command(folder.path(), &["run", "x.toml", "--json"]);
+        let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.next().unwrap().contains("\"ended\""));
+        signal(child.id(), name);
+        assert!(lines.last().unwrap().contains("\"stopped\":true"));
+        assert_eq!(child.wait().unwrap().code(), Some(3), "{name}");
+    }
+    let rest = run(folder.path(), &["run", "x.toml"]);
+    assert!(rest.code == 0 && !rest.out.contains(" 0 already done"), "{}{}", rest.out, rest.err);
+    let status = run(folder.path(), &["status", "results/small"]);
+    assert!(status.out.ends_with("\n24 finished\n"), "{}", status.out);
 }
 
 #[test]
@@ -145,7 +164,7 @@ fn a_trial_killed_for_its_memory_takes_nobody_with_it() {
     let (trial, lines) = first_started(&mut child);
     let status = run(folder.path(), &["status", "x.toml"]);
     assert!(status.out.contains(&format!("{trial}  running")), "{}", status.out);
-    let lock = std::fs::read(folder.path().join(format!("results/small/unfinished/{trial}/lock"))).unwrap();
+    let lock = std::fs::read(folder.path().join(format!("results/small/_unfinished/{trial}/lock"))).unwrap();
     let holder: serde_json::Value = serde_json::from_slice(&lock).unwrap();
     signal(u32::try_from(holder["pid"].as_u64().unwrap()).unwrap(), "KILL");
     let said: Vec<String> = lines.collect();
@@ -192,9 +211,10 @@ fn cleaning_removes_what_is_unfinished_and_asks_before() {
     assert_eq!(running.out, "nothing is unfinished\n", "what runs is left alone");
     signal(child.id(), "KILL");
     assert_eq!(child.wait().unwrap().code(), None);
-    drop(lines);
+    lines.for_each(drop);
+    until_none_runs(folder.path());
     let asked = run(folder.path(), &["clean", "results/small"]);
-    assert_eq!((asked.code, asked.out.as_str()), (1, format!("results/small/unfinished/{trial}\n").as_str()));
+    assert_eq!((asked.code, asked.out.as_str()), (1, format!("results/small/_unfinished/{trial}\n").as_str()));
     assert!(asked.err.contains("cannot ask for confirmation: stdin is not a terminal"), "{}", asked.err);
     let cleaned = run(folder.path(), &["clean", "results/small", "--yes"]);
     assert!(cleaned.out.ends_with("1 removed\n"), "{}", cleaned.out);
@@ -211,7 +231,7 @@ fn shards_are_a_partition_that_depends_on_the_plan_alone() {
         experiment.trials
     };
     // Curvature counts double.
-    let cost = |trial: &experiment::Trial| trial.config.epochs * if trial.arm == "nkfac" { 2 } else { 1 };
+    let cost = |trial: &experiment::Trial| trial.config.rounds() * if trial.arm == "nkfac" { 2 } else { 1 };
     let all: BTreeSet<String> = ids(&plan(folder.path()).trials).into_iter().collect();
     for count in [1, 2, 5, 18, 20] {
         let parts: Vec<Vec<experiment::Trial>> = (1..=count).map(|number| part(number, count)).collect();
@@ -240,8 +260,8 @@ fn how_often_to_save_is_checked_like_everything_else() {
         let folder = folder(&format!("checkpoint = {table}\n{SMALL}"));
         run(folder.path(), &["plan", "x.toml"]).err
     };
-    assert_eq!(message("{ epochs = 0 }"), "error: x.toml:1: `checkpoint.epochs` is 0, at least 1 expected\n");
-    assert_eq!(message("{ minutes = -1 }"), "error: x.toml:1: `checkpoint.minutes` is -1, a number above 0 expected\n");
+    assert_eq!(message("{ epochs = 0 }"), "error: x.toml:1: `checkpoint.epochs` must be at least 1 (got 0)\n");
+    assert_eq!(message("{ minutes = -1 }"), "error: x.toml:1: `checkpoint.minutes` must be greater than 0 (got -1)\n");
     assert!(message("{ epoch = 1 }").contains("unknown key `epoch` in `checkpoint`\nhint: did you mean `epochs`?"));
 }
 
@@ -254,18 +274,25 @@ fn more_trials_than_there_is_memory_for_are_refused() {
     let mut refused = None;
     let memory = measure(|| refused = experiment::read(&folder.path().join("x.toml"), &Overrides::default()).err());
     let message = refused.unwrap().to_string();
-    assert!(message.ends_with(":20: with the axis `optimizer.update.weight_decay` an arm has 2560000 trials or more, at most 100000 expected"), "{message}");
+    assert!(message.ends_with(":20: with the axis `optimizer.update.weight_decay` an arm has 2560000 trials or more, but at most 100000 are allowed"), "{message}");
     assert!(memory.bytes_max < 1 << 20, "{} bytes", memory.bytes_max);
 }
 
 #[test]
 fn a_batch_script_can_be_read_before_it_is_submitted() {
     let folder = folder(SMALL);
-    let arguments = ["submit", "x.toml", "--dry-run", "--partition", "long", "--gpus", "1", "--array-max", "2"];
+    let arguments = ["submit", "x.toml", "--dry-run", "--partition", "long", "--array-max", "2"];
     let ran = run(folder.path(), &arguments);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    for part in ["--array=1-4%2", "--partition=long", "--gpus=1", "--requeue", "--signal=B:USR1@120", "--device cuda"] {
+    for part in ["--array=1-4%2", "--partition=long", "--requeue", "--signal=B:USR1@120"] {
         assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    let gpus = run(folder.path(), &[&arguments[..], &["--gpus", "1"]].concat());
+    if candle_core::utils::cuda_is_available() {
+        assert!(gpus.out.contains("--gpus=1") && gpus.out.contains("--device cuda"), "{}", gpus.out);
+    } else {
+        assert_eq!((gpus.code, gpus.out.as_str()), (1, ""), "every task would fail");
+        assert!(gpus.err.starts_with("error: this program was built without CUDA\nhint: "), "{}", gpus.err);
     }
     assert!(!folder.path().join("results").exists());
     let mut bash = Command::new("bash");

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use nkfac_bench::config::{Value, from_value};
+use nkfac_bench::linalg::Products;
 use nkfac_bench::optim::InverterConfig;
 use nkfac_bench::optim::invert::{
     Branch, CATALOG, Curvature, Inverse, Problem, Refreshed, inverter, newton_rounds, residual,
@@ -134,9 +135,9 @@ fn from(start: &Inverse, factor: &Tensor, config: InverterConfig) -> Result<(f64
 #[test]
 fn iterations_go_to_the_inverse_and_one_round_does_not() -> Result<()> {
     let (start, new) = drifted(0.02)?;
-    let newton = |steps| InverterConfig::Newton { steps, exact_until: 0, exact_every: 500 };
-    let pure = |steps| InverterConfig::NewtonPure { steps };
-    let optimal = |steps| InverterConfig::NewtonOptimal { steps };
+    let newton = |steps| InverterConfig::Newton { steps, exact_until: 0, exact_every: 500, precision: Products::Full };
+    let pure = |steps| InverterConfig::NewtonPure { steps, precision: Products::Full };
+    let optimal = |steps| InverterConfig::NewtonOptimal { steps, precision: Products::Full };
     let third_order = |steps| InverterConfig::Hyperpower { steps, order: 3 };
     for config in [newton as fn(usize) -> InverterConfig, pure, optimal, third_order] {
         let ((one, _), (many, branch)) = (from(&start, &new, config(1))?, from(&start, &new, config(8))?);
@@ -151,10 +152,10 @@ fn iterations_go_to_the_inverse_and_one_round_does_not() -> Result<()> {
 fn a_round_of_higher_order_and_one_of_the_best_step_leave_less() -> Result<()> {
     let (start, new) = drifted(0.1)?;
     let after = |config| from(&start, &new, config).map(|(residual, _)| residual);
-    let newton = after(InverterConfig::NewtonPure { steps: 1 })?;
+    let newton = after(InverterConfig::NewtonPure { steps: 1, precision: Products::Full })?;
     assert!((after(InverterConfig::Hyperpower { steps: 1, order: 2 })? - newton).abs() < 1e-12);
     assert!(after(InverterConfig::Hyperpower { steps: 1, order: 3 })? < newton);
-    assert!(after(InverterConfig::NewtonOptimal { steps: 1 })? <= newton);
+    assert!(after(InverterConfig::NewtonOptimal { steps: 1, precision: Products::Full })? <= newton);
     Ok(())
 }
 
@@ -162,7 +163,7 @@ fn a_round_of_higher_order_and_one_of_the_best_step_leave_less() -> Result<()> {
 fn a_start_too_far_off_takes_the_damped_branch() -> Result<()> {
     let factor = factor(10, 3, DType::F64);
     let start = (Tensor::eye(10, DType::F64, &Device::Cpu)? * 50.0)?;
-    let (_, branch) = newton_rounds(&factor, 0.0, start, 1)?.unwrap();
+    let (_, branch) = newton_rounds(Products::Full, &factor, 0.0, start, 1)?.unwrap();
     assert_eq!(branch, Branch::NewtonDamped);
     Ok(())
 }
@@ -172,10 +173,10 @@ fn an_iteration_that_goes_astray_falls_back_and_is_counted() -> Result<()> {
     let (_, new) = drifted(0.02)?;
     let far = Inverse::Dense((Tensor::eye(30, DType::F64, &Device::Cpu)? * 50.0)?);
     for config in [
-        InverterConfig::NewtonPure { steps: 2 },
+        InverterConfig::NewtonPure { steps: 2, precision: Products::Full },
         InverterConfig::Hyperpower { steps: 2, order: 3 },
         InverterConfig::NewtonScaled { steps: 8 },
-        InverterConfig::Newton { steps: 1, exact_until: 0, exact_every: 500 },
+        InverterConfig::Newton { steps: 1, exact_until: 0, exact_every: 500, precision: Products::Full },
     ] {
         let (residual, branch) = from(&far, &new, config)?;
         match config {
@@ -185,7 +186,11 @@ fn an_iteration_that_goes_astray_falls_back_and_is_counted() -> Result<()> {
         }
     }
     let nan = Inverse::Dense(Tensor::full(f64::NAN, (30, 30), &Device::Cpu)?);
-    let (residual, branch) = from(&nan, &new, InverterConfig::Newton { steps: 1, exact_until: 0, exact_every: 500 })?;
+    let (residual, branch) = from(
+        &nan,
+        &new,
+        InverterConfig::Newton { steps: 1, exact_until: 0, exact_every: 500, precision: Products::Full },
+    )?;
     assert!(branch == Branch::Fallback && residual < 1e-10, "{branch:?} {residual}");
     let matrix = invert(InverterConfig::Woodbury {}, Curvature::Matrix(&new), 0.1).unwrap();
     assert_eq!(matrix.branch, Branch::Fallback, "a matrix has no rows");
@@ -195,7 +200,7 @@ fn an_iteration_that_goes_astray_falls_back_and_is_counted() -> Result<()> {
 #[test]
 fn newton_in_numbers_that_are_not_finite_says_so() -> Result<()> {
     let nan = Tensor::full(f64::NAN, (4, 4), &Device::Cpu)?;
-    assert!(newton_rounds(&nan, 0.0, Tensor::eye(4, DType::F64, &Device::Cpu)?, 1)?.is_none());
+    assert!(newton_rounds(Products::Full, &nan, 0.0, Tensor::eye(4, DType::F64, &Device::Cpu)?, 1)?.is_none());
     Ok(())
 }
 
@@ -211,7 +216,10 @@ fn a_factor_without_an_inverse_is_said_to_have_none() -> Result<()> {
 #[test]
 fn an_indefinite_factor_is_inverted_by_its_eigenvalues_and_is_counted() -> Result<()> {
     let negative = Tensor::new(&[[1.0, 0.0], [0.0, -0.2]], &Device::Cpu)?;
-    for config in [InverterConfig::Cholesky {}, InverterConfig::Newton { steps: 1, exact_until: 0, exact_every: 1 }] {
+    for config in [
+        InverterConfig::Cholesky {},
+        InverterConfig::Newton { steps: 1, exact_until: 0, exact_every: 1, precision: Products::Full },
+    ] {
         let Refreshed { inverse, branch } = invert(config, Curvature::Matrix(&negative), 0.1).unwrap();
         assert_eq!(branch, Branch::Fallback, "{config:?}");
         let inverse = inverse.dense()?.to_vec2::<f64>()?;

@@ -34,6 +34,11 @@ fn printing(folder: &Path) -> Vec<Vec<String>> {
         "run x.toml --jobs 2",
         "run inverting.toml",
         "plan x.toml --full",
+        "plan x.toml --json",
+        "plan inverting.toml --json",
+        "status x.toml --json",
+        "compare nkfac sgd x.toml --json",
+        "list --json",
         "plan inverting.toml",
         "status x.toml",
         "status results/small",
@@ -117,10 +122,23 @@ fn a_sweep_that_cannot_print_is_run_and_drawn_to_its_end() {
         assert!(deaf.code == 1 && deaf.err.contains("error: cannot write to stdout: "), "{} {}", deaf.code, deaf.err);
         let status = run(folder.path(), &["status", "x.toml"]);
         assert!(status.out.ends_with("\n4 finished\n"), "{}", status.out);
-        assert!(folder.path().join("results/small/figures/curves.svg").exists());
+        assert!(folder.path().join("results/small/_figures/curves.svg").exists());
     }
     let folder = folder(SMALL);
     let mute = ran(command(folder.path(), &["run", "x.toml"]).stderr(full()));
     assert!(mute.code == 0 && mute.out.contains("4 finished"), "remarks are none of the results: {}", mute.out);
     assert_eq!(ran(command(folder.path(), &["plan", "none.toml"]).stderr(full())).code, 1);
+}
+
+#[test]
+fn inverters_are_measured_by_name_or_with_their_settings() {
+    let here = tempfile::tempdir().unwrap();
+    let bench = |inverter: &str| run(here.path(), &["bench", "inverse", "--sizes", "8", "--inverters", inverter]);
+    let settled = r#"{ kind = "newton", precision = "bf16" }"#;
+    for inverter in ["newton", settled] {
+        let measured = bench(inverter);
+        assert!(measured.code == 0 && measured.out.contains(inverter), "{}", measured.err);
+    }
+    let misspelt = bench(r#"{ kind = "newton", precison = "bf16" }"#);
+    assert!(misspelt.code == 1 && misspelt.err.contains("unknown key `precison`"), "{}", misspelt.err);
 }

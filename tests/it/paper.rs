@@ -36,7 +36,7 @@ fn every_file_is_planned_at_both_scales_with_the_same_arms() {
         assert_eq!(laptop.name, format!("{}-laptop", paper.name));
         assert_eq!(arms(&paper), arms(&laptop), "{}", path.display());
         let images = |experiment: &Experiment| -> usize {
-            experiment.trials.iter().map(|trial| trial.config.epochs * trial.config.data.train_len()).sum()
+            experiment.trials.iter().map(|trial| trial.config.rounds() * trial.config.data.train_len()).sum()
         };
         assert!(images(&laptop) * 8 <= images(&paper), "{}: not much smaller", path.display());
     }
@@ -94,11 +94,11 @@ fn newton_does_at_least_four_fifths_of_the_refreshes() {
     for experiment in files().iter().flat_map(|path| ["paper", "laptop"].map(|scale| plan(path, scale))) {
         // The paper's own figure of phases needs a few epochs only.
         for trial in
-            experiment.trials.iter().filter(|trial| trial.config.epochs >= 100 || experiment.name.ends_with("laptop"))
+            experiment.trials.iter().filter(|trial| trial.config.rounds() >= 100 || experiment.name.ends_with("laptop"))
         {
             let Some(Precondition::Kfac(kfac)) = &trial.config.optimizer.precondition else { continue };
             let InverterConfig::Newton { exact_until, exact_every, .. } = kfac.inverter else { continue };
-            let steps = trial.config.data.train_len() / trial.config.batch * trial.config.epochs;
+            let steps = trial.config.data.train_len() / trial.config.batch * trial.config.rounds();
             let refreshes = steps.div_ceil(kfac.inverse_every);
             let newton = (0..refreshes).filter(|n| *n > exact_until && !n.is_multiple_of(exact_every)).count();
             assert!(10 * newton >= 8 * refreshes, "{} {}: {newton} of {refreshes}", experiment.name, trial.arm);

@@ -34,7 +34,7 @@ fn ask(folder: &Path, file: &str, args: &[&str]) -> String {
 
 /// Each arm's label and final accuracy, in the order of the table that `figure` leaves.
 fn table(folder: &Path) -> Vec<(String, String)> {
-    let text = fs::read_to_string(folder.join("results/mine/figures/table.csv")).unwrap();
+    let text = fs::read_to_string(folder.join("results/mine/_figures/table.csv")).unwrap();
     let cell = |line: &str, place: usize| line.split(',').nth(place).unwrap().to_owned();
     let head: Vec<&str> = text.lines().next().unwrap().split(',').collect();
     let accuracy = head.iter().position(|name| *name == "final_accuracy").unwrap();
@@ -73,7 +73,7 @@ fn a_new_name_and_a_further_seed_make_one_line() {
     let more = FILE.replace("heavy", "momentum 0.9").replace("seed = [1]", "seed = [1, 2]");
     let told = ask(folder, &more, &[]);
     assert_eq!(table(folder).len(), 2, "{told}");
-    let text = fs::read_to_string(folder.join("results/mine/figures/table.csv")).unwrap();
+    let text = fs::read_to_string(folder.join("results/mine/_figures/table.csv")).unwrap();
     assert!(text.lines().nth(1).unwrap().starts_with("momentum 0.9,2,0,"), "{text}");
 }
 
@@ -85,13 +85,13 @@ fn what_the_file_has_no_more_is_left_out_and_counted() {
     ask(folder, &swept, &[]);
     assert_eq!(table(folder).len(), 4);
     ask(folder, FILE, &["--set", "epochs=2"]);
-    fs::write(folder.join("results/mine/figures/performance-profile.png"), "of another sweep").unwrap();
-    fs::write(folder.join("results/mine/figures/notes.txt"), "mine").unwrap();
+    fs::write(folder.join("results/mine/_figures/performance-profile.png"), "of another sweep").unwrap();
+    fs::write(folder.join("results/mine/_figures/notes.txt"), "mine").unwrap();
 
     let again = run(folder, &["run", "x.toml", "--threads", "1"]);
     assert_eq!(table(folder).len(), 2, "{}", again.out);
     assert!(again.err.contains("left out: 4 other trials in `results/mine`"), "{}", again.err);
-    let names: BTreeSet<String> = fs::read_dir(folder.join("results/mine/figures"))
+    let names: BTreeSet<String> = fs::read_dir(folder.join("results/mine/_figures"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();

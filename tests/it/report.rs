@@ -21,7 +21,7 @@ fn a_report_is_one_file_that_asks_for_nothing_else() {
     let folder = sample();
     let ran = run(folder.path(), &["report", "."]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    let html = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    let html = std::fs::read_to_string(folder.path().join("_figures/report.html")).unwrap();
     // The only address is the name of SVG itself.
     assert_eq!(html.matches("http").count(), html.matches("http://www.w3.org/2000/svg").count());
     for part in [
@@ -29,6 +29,10 @@ fn a_report_is_one_file_that_asks_for_nothing_else() {
         "<table class=\"sortable\">",
         "<title>",
         "git checkout ",
+        "\ncargo build --release\ntarget/release/nkfac-bench run ",
+        "aria-label=",
+        "<nav>",
+        "data-switch",
         "prefers-color-scheme",
     ] {
         assert!(html.contains(part), "{part}");
@@ -54,10 +58,10 @@ fn arms_are_compared_and_too_few_pairs_are_said_to_be() {
     let folder = sample();
     let ran = run(folder.path(), &["compare", "nkfac", "sgd", "."]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(ran.out.starts_with("nkfac − sgd, 2 pairs (seeds 1, 2)\nfinal test accuracy "), "{}", ran.out);
+    assert!(ran.out.starts_with("nkfac − sgd, 2 pairs (seeds 1, 2)\nfinal test accuracy: "), "{}", ran.out);
     assert!(ran.out.contains("2 seeds are too few to tell"), "{}", ran.out);
     let wrong = run(folder.path(), &["compare", "nkfac", "sgd"]);
-    assert!(wrong.err.contains("hint: name a results folder behind the two arms"), "{}", wrong.err);
+    assert!(wrong.err.contains("hint: name a results folder after the two arms"), "{}", wrong.err);
 }
 
 /// The contents of a file of records, every checksum compared. Bit by bit, unlike the program.
@@ -173,7 +177,7 @@ fn a_target_is_recorded_and_an_impossible_one_refused() {
     file(TWO_ARMS);
     let ran = run(folder.path(), &["run", "x.toml", "--seeds", "1"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    let svg = std::fs::read_to_string(folder.path().join("results/small/figures/time-to-target.svg")).unwrap();
+    let svg = std::fs::read_to_string(folder.path().join("results/small/_figures/time-to-target.svg")).unwrap();
     assert!(svg.contains("training time to 50.0 % test accuracy"), "{svg}");
     for (wrong, message) in
         [("target = 90", "`target` must be above 0 and at most 1 (got 90)"), ("order = \"any\"", "unknown")]

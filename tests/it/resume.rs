@@ -12,6 +12,8 @@ use nkfac_bench::state;
 use nkfac_bench::train::{self, CheckpointConfig, Ending, Keeper, Note, Observer, Progress, Score};
 use nkfac_bench::{optim, train::Config};
 
+use super::goals::words;
+
 const TINY: &str = r#"
 [base]
 epochs = 3
@@ -21,9 +23,10 @@ model = { kind = "mlp", hidden = [12] }
 schedule = { kind = "cosine", lr = 0.01, floor = 0.1, by = "step", warmup = 1 }
 "#;
 
-/// The trial that a file describes, with its data.
+/// The trial that a file describes, with its data; `words.txt` lies beside it.
 fn trial(text: &str) -> (Config, Dataset) {
     let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("words.txt"), words()).unwrap();
     let path = folder.path().join("x.toml");
     std::fs::write(&path, text).unwrap();
     let experiment = experiment::read(&path, &Overrides::default()).unwrap_or_else(|error| panic!("{text}\n{error}"));
@@ -38,18 +41,20 @@ fn optimizers() -> Vec<String> {
     let presets = optim::PRESETS.iter().map(|preset| {
         let name = preset.entry.name;
         if preset.toml.contains("[precondition]") {
-            let often = if name == "shampoo" { "factor_every = 2, root_every = 3" } else { often };
+            let often = if preset.toml.contains("root_every") { "factor_every = 2, root_every = 3" } else { often };
             format!("optimizer = {{ preset = \"{name}\", precondition = {{ {often} }} }}")
         } else {
             format!("optimizer = {{ preset = \"{name}\" }}")
         }
     });
     let inverters = optim::invert::CATALOG.iter().map(|entry| {
-        let rows = r#"moments = { scale = "frobenius", rows = "pooled", decay = 0.0, start = "zero" }, "#;
+        let rows = r#"moments = { scale = "frobenius", sharing = "reduce", decay = 0.0, start = "zero" }, "#;
         let example = format!("{}{}", if entry.name == "woodbury" { rows } else { "" }, entry.example);
         format!("optimizer = {{ preset = \"nkfac\", precondition = {{ {often}, fisher = \"sampled\", {example} }} }}")
     });
-    presets.chain(inverters).collect()
+    let around = "cautious = true, average = { decay = 0.9 }, groups = [{ of = [\"biases\"], lr = 0.5, decay = 0 }]";
+    let wrapped = [format!("optimizer = {{ preset = \"adamw\", {around} }}")];
+    presets.chain(inverters).chain(wrapped).collect()
 }
 
 /// Asks the trial to stop at the `left`-th thing that it tells.
@@ -168,7 +173,7 @@ fn a_state_that_lost_anything_goes_on_to_other_bits() {
         // the identity needs none.
         let spare = |kind: &str| match kind {
             "values" => optimizer.contains("ekfac"),
-            "average" => ["skfac", "pooled", "\"identity\""].iter().any(|name| optimizer.contains(name)),
+            "average" => ["skfac", "reduce", "\"identity\""].iter().any(|name| optimizer.contains(name)),
             _ => false,
         };
         for lost in kinds.into_iter().filter(|kind| !spare(kind)) {
@@ -205,6 +210,34 @@ optimizer = { preset = "nkfac", precondition = { factor_every = 2, inverse_every
     let (rows, behind) = often_stopped(&config, &data);
     assert_eq!(behind, [1, 11, 12, 13, 23]);
     assert_eq!(numbers(&rows), never_stopped(&config, &data));
+}
+
+#[test]
+fn a_text_goes_on_across_evaluations_and_the_end_of_an_epoch() {
+    let text = r#"
+[base]
+steps = 35
+evaluate_every = 10
+batch = 6
+data = { kind = "text", path = "words.txt", context = 16, validation = 10 }
+model = { kind = "gpt", layers = 1, heads = 2, width = 16 }
+schedule = { kind = "cosine", lr = 0.01, by = "step", warmup_steps = 12 }
+optimizer = { preset = "adamw" }
+"#;
+    let (config, data) = trial(text);
+    let of_epoch = config.steps_per_epoch();
+    assert!(of_epoch < 35 && !of_epoch.is_multiple_of(10), "an epoch ends between two evaluations: {of_epoch}");
+    let (rows, behind) = often_stopped(&config, &data);
+    assert_eq!(behind, [1, 10, 11, 20, 21, 30, 31]);
+    let expected = never_stopped(&config, &data);
+    assert_eq!(numbers(&rows), expected);
+    let (other, data) = trial(&text.replace("evaluate_every = 10", "evaluate_every = 35"));
+    let losses = |rows: &[(u32, u64, String, u64)]| {
+        rows.iter().filter(|row| row.1 == 35 && row.2 == "test loss").map(|row| row.3).collect::<Vec<_>>()
+    };
+    assert_eq!(losses(&never_stopped(&other, &data)), losses(&expected), "evaluations change nothing");
+    let (other, data) = trial(&text.replace("batch = 6", "batch = 5"));
+    assert_ne!(losses(&never_stopped(&other, &data)), losses(&expected), "control: other batches do");
 }
 
 /// Whatever is changed in a checkpoint, it is refused by name, and the one before it is taken.

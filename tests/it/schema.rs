@@ -86,7 +86,7 @@ fn what_the_reader_refuses_does_not_fit_the_schema() {
         "schedule = { kind = 'linear', lr = 0.1 }",
         "model = { kind = 'resnet18', hidden = [3] }",
         "optimizer.preset = 'nkfak'",
-        "optimizer.update.betas = [0.9, 0.99, 0.999]",
+        "optimizer.update.betas = [0.9, 0.99, 0.999, 0.9999]",
         "data.augment = ['rotate']",
     ] {
         assert!(!base(wrong), "{wrong}");

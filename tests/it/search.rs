@@ -61,16 +61,21 @@ fn the_best_are_run_again_and_only_they_are_drawn() {
     assert_eq!(first.code, 0, "{}", first.err);
     assert!(first.out.contains("10 finished, 0 diverged, 0 already done"), "{}", first.out);
     assert_eq!(first.out.matches("chosen: ").count(), 2, "{}", first.out);
-    let (results, tuning) = (folder.path().join("results/small"), folder.path().join("results/small/tuning"));
+    let (results, tuning) = (folder.path().join("results/small"), folder.path().join("results/small/_tuning"));
     assert_eq!((parquet(&results).len(), parquet(&tuning).len()), (4, 6));
 
-    let table = std::fs::read_to_string(results.join("figures/table.md")).unwrap();
-    let labels: Vec<&str> = table.lines().skip(2).map(|line| line.split('|').nth(1).unwrap().trim()).collect();
+    let table = std::fs::read_to_string(results.join("_figures/table.md")).unwrap();
+    let labels: Vec<&str> = table
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .skip(2)
+        .map(|line| line.split('|').nth(1).unwrap().trim())
+        .collect();
     assert_eq!(labels.iter().copied().collect::<BTreeSet<_>>(), BTreeSet::from(["sgd", "adamw"]), "{table}");
     let report = run(folder.path(), &["report", "results/small", "--markdown", "--out", "-"]).out;
     let said = "each arm the best of 3 configurations by validation accuracy (halton, seed 1), rerun over fresh seeds";
     assert!(report.contains(said), "{report}");
-    let report = run(folder.path(), &["report", "results/small/tuning", "--markdown", "--out", "-"]).out;
+    let report = run(folder.path(), &["report", "results/small/_tuning", "--markdown", "--out", "-"]).out;
     assert!(report.contains("each arm tried at 3 configurations (halton, seed 1)"), "{report}");
 
     // The second half follows from the first one's files.
@@ -92,8 +97,8 @@ fn the_best_are_run_again_and_only_they_are_drawn() {
     write(&results, other, [0.5; 3], Status::Finished);
     let warned = run(folder.path(), &["run", "x.toml"]);
     assert!(warned.err.contains("left out: 1 other trial in `results/small`"), "{}", warned.err);
-    let table = std::fs::read_to_string(results.join("figures/table.md")).unwrap();
-    assert_eq!(table.lines().count(), 4, "{table}");
+    let table = std::fs::read_to_string(results.join("_figures/table.md")).unwrap();
+    assert_eq!(table.lines().filter(|line| line.starts_with('|')).count(), 4, "{table}");
 }
 
 /// Of a search whose tuning trials have ended, and none of whose four reruns has begun.
@@ -135,7 +140,7 @@ fn shards_wait_for_each_other_and_come_to_the_same() {
     let jobs = run(folder.path(), &["run", "x.toml", "--threads", "2", "--jobs", "2", "--out", "jobs"]);
     assert_eq!(jobs.code, 0, "{}", jobs.err);
     assert!(jobs.out.contains("10 finished, 0 diverged, 0 already done"), "{}", jobs.out);
-    for part in ["small", "small/tuning"] {
+    for part in ["small", "small/_tuning"] {
         let same = run(folder.path(), &["same", &format!("results/{part}"), &format!("jobs/{part}")]);
         assert_eq!(same.code, 0, "{}", same.out);
     }
@@ -266,6 +271,21 @@ fn every_arm_is_tried_at_the_same_values_whatever_the_order_of_the_file() {
 }
 
 #[test]
+fn a_key_may_be_searched_in_some_arms_alone() {
+    let decays = |line: &str, arm: &str| -> BTreeSet<String> {
+        let experiment = plan(&format!("{SEARCH}\"optimizer.update.weight_decay\" = {line}\n"), None).unwrap();
+        let trials = experiment.trials.iter().filter(|trial| trial.arm == arm);
+        trials.map(|trial| trial.json["optimizer"]["update"]["weight_decay"].to_string()).collect()
+    };
+    for range in ["values = [0.1, 0.2, 0.3]", "from = 0.1, to = 0.3"] {
+        let count = |arms: &str| ["adamw", "sgd"].map(|arm| decays(&format!("{{ {range}{arms} }}"), arm).len());
+        assert!(count(", arms = [\"adamw\"]")[0] > 1 && count(", arms = [\"adamw\"]")[1] == 1, "{range}");
+        // Control: without `arms` it is searched in both.
+        assert!(count("").iter().all(|&count| count > 1), "{range}");
+    }
+}
+
+#[test]
 fn a_search_multiplies_the_grid_and_chooses_at_each_of_its_points() {
     let text = format!("{SEARCH}[sweep]\nlabel_smoothing = [0.0, 0.1]\n");
     let experiment = plan(&text, Some(1)).unwrap();
@@ -293,9 +313,30 @@ fn what_cannot_be_a_search_is_refused() {
         ("from = 1e-4", "form = 1e-4", "unknown key `form` in `search.space.schedule.lr`\nhint: did you mean `from`?"),
         ("\"log\"", "\"logarithmic\"", "unknown name `logarithmic` in `search.space.schedule.lr.scale`"),
         (
+            "update.momentum\" = [0.0, 0.5, 0.9]",
+            "update.decay_from\" = { from = 8, to = 64 }",
+            "expected a whole number that is not negative\nhint: a list of whole numbers is meant: \"optimizer.update.decay_from\" = [8, 16, 32]",
+        ),
+        (
             "{ from = 1e-4, to = 1.0, scale = \"log\" }",
             "0.1",
             "`search.space.schedule.lr` is `0.1`, expected a range or an array",
+        ),
+        (
+            "from = 1e-4",
+            "arms = [\"sgdd\"], from = 1e-4",
+            "`search.space.schedule.lr` is for the arm `sgdd`, which there is not\nhint: did you mean `sgd`?",
+        ),
+        (
+            "from = 1e-4",
+            "arms = [\"other\"], from = 1e-4",
+            "`search.space.schedule.lr` is for the arm `other`, which there is not\nhint: arms are `sgd`, `adamw`",
+        ),
+        ("from = 1e-4", "arms = 1, from = 1e-4", "`search.space.schedule.lr.arms`"),
+        (
+            "[0.0, 0.5, 0.9]",
+            "{ values = [0.0], vaules = [1] }",
+            "unknown key `values` in `search.space.optimizer.update",
         ),
         ("[0.0, 0.5, 0.9]", "[]", "`search.space.optimizer.update.momentum` has no values"),
         (
@@ -310,9 +351,9 @@ fn what_cannot_be_a_search_is_refused() {
             "",
             "arm `sgd` has no validation images, which a search chooses by\nhint: data.validation = ",
         ),
-        ("trials = 3", "trials = 0", "x.toml:17: `search.trials` is 0, from 1 to 10000 expected"),
+        ("trials = 3", "trials = 0", "x.toml:17: `search.trials` must be from 1 to 10000 (got 0)"),
         ("[11, 12]", "[]", "x.toml:18: `search.rerun` has no seeds"),
-        ("[11, 12]", "[11, 1]", "has 1, the seed that configurations are chosen with: fresh ones expected"),
+        ("[11, 12]", "[11, 1]", "must have fresh seeds only (got 1, which configurations are chosen with)"),
         ("[11, 12]", "[11, 11]", "`search.rerun` has 11 twice"),
         ("halton", "sobol", "unknown name `sobol` in `search.kind`"),
         ("trials", "trails", "unknown key `trails` in `search`\nhint: did you mean `trials`?"),
@@ -339,8 +380,15 @@ fn on_a_cluster_the_reruns_stand_behind_the_tuning() {
     let paths = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
     let submitted = ran(command(folder.path(), &["submit", "x.toml", "--shards", "2"]).env("PATH", paths));
     assert_eq!(submitted.code, 0, "{}", submitted.err);
-    assert!(submitted.out.contains("submitted job 2: ") && submitted.out.contains("behind job 1"), "{}", submitted.out);
+    assert!(submitted.out.contains("submitted job 2: ") && submitted.out.contains("after job 1"), "{}", submitted.out);
     let asked = std::fs::read_to_string(folder.path().join("asked")).unwrap();
     let dependencies: Vec<bool> = asked.lines().map(|line| line.contains("--dependency=afterany:1")).collect();
     assert_eq!(dependencies, [false, true], "{asked}");
+}
+
+#[test]
+fn bare_names_stand_for_tables_in_the_space_too() {
+    let text = SEARCH.replace(r#""optimizer.update.momentum" = [0.0, 0.5, 0.9]"#, r#"optimizer = ["sgd", "adamw"]"#);
+    let tried: BTreeSet<String> = plan(&text, None).unwrap().trials.into_iter().map(|trial| trial.optimizer).collect();
+    assert_eq!(tried, BTreeSet::from(["sgd".to_owned(), "adamw".to_owned()]));
 }

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use super::faults::signal;
 use super::program::{Alive, command, run};
 use super::report::sample;
+use super::sweep::{SMALL, folder};
 
 /// A server at work.
 struct Served {
@@ -17,7 +18,11 @@ struct Served {
 }
 
 fn serve(folder: &Path, address: &str) -> Served {
-    let mut command = command(folder, &["report", ".", "--serve", address]);
+    serve_of(folder, &["report", ".", "--serve", address])
+}
+
+fn serve_of(folder: &Path, args: &[&str]) -> Served {
+    let mut command = command(folder, args);
     let mut process = Alive(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -86,8 +91,23 @@ fn a_served_report_keeps_up_with_its_folder() {
     assert_eq!(versions.len(), 3);
     // What is written to a file asks nobody for anything.
     run(shown.path(), &["report", "."]);
-    let file = std::fs::read_to_string(shown.path().join("report.html")).unwrap();
+    let file = std::fs::read_to_string(shown.path().join("_figures/report.html")).unwrap();
     assert!(!file.contains("fetch(") && served.get("/").contains("fetch("));
+}
+
+#[test]
+fn a_served_report_of_a_file_says_how_to_run_that_file_again() {
+    let folder = folder(&SMALL.replace("name = \"small\"", "name = \"small\"\ntarget = 0.5"));
+    std::fs::create_dir(folder.path().join("my files")).unwrap();
+    std::fs::rename(folder.path().join("x.toml"), folder.path().join("my files/x.toml")).unwrap();
+    let asked = ["my files/x.toml", "--set", "batch=32", "--seeds", "1"];
+    assert_eq!(run(folder.path(), &[&["run"][..], &asked].concat()).code, 0);
+    let served = serve_of(folder.path(), &[&["report"][..], &asked, &["--serve", "0"]].concat());
+    let page = served.get("/");
+    let again = "&#39;my files/x.toml&#39; --set batch=32 --seeds 1";
+    let again = if page.contains(again) { again.to_owned() } else { again.replace("&#39;", "'") };
+    assert!(page.contains(&format!("nkfac-bench run {again} --device cpu --threads ")), "{page}");
+    assert!(page.contains(&format!("nkfac-bench report {again}")), "{page}");
 }
 
 #[test]
@@ -132,5 +152,5 @@ fn a_server_ends_when_asked_to_and_says_when_it_cannot_begin() {
     assert!(missing.code == 1 && missing.err.contains("there is no `nowhere`\nhint: "), "{}", missing.err);
     assert_eq!(run(folder.path(), &["report", ".", "--serve", "--out", "x.html"]).code, 2);
     let wrong = run(folder.path(), &["report", "--serve", "."]);
-    assert!(wrong.code == 2 && wrong.err.contains("the folder stands before `--serve`"), "{}", wrong.err);
+    assert!(wrong.code == 2 && wrong.err.contains("the folder goes before `--serve`"), "{}", wrong.err);
 }

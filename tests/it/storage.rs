@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nkfac_bench::experiment::Trial;
 use nkfac_bench::runner::{self, Event, Reporter, Summary};
-use nkfac_bench::train::{Observer, Progress, Score};
 
 use super::faults::{plan, settings};
 use super::program::{Ran, ran, run};
@@ -100,7 +100,7 @@ fn on_a_full_disk_no_process_is_begun_only_to_say_the_same() {
     let Some(disk) = Disk::new() else { return };
     fs::create_dir(disk.results()).unwrap();
     disk.fill(0);
-    let full = disk.run(folder.path(), &["--jobs", "1"]);
+    let full = disk.run(folder.path(), &[]);
     assert_eq!(full.code, 1, "{}{}", full.out, full.err);
     assert_eq!(full.err.matches("hint: make room").count(), 1, "{}", full.err);
     assert!(full.out.ends_with("0 finished, 0 diverged, 0 already done, 1 failed\n"), "{}", full.out);
@@ -116,7 +116,7 @@ fn read_only(experiment: &Path, out: &Path, protect: &dyn Fn(bool)) {
     let results = out.join("small");
     let before = finished(&results);
     protect(true);
-    for jobs in [&[][..], &["--jobs", "1"]] {
+    for jobs in [&["--in-process"][..], &[]] {
         let stopped = with(jobs);
         assert_eq!(stopped.code, 1, "{}{}", stopped.out, stopped.err);
         assert!(stopped.err.contains("error: cannot write to `"), "{}", stopped.err);
@@ -156,7 +156,7 @@ fn a_folder_without_permission_stops_the_sweep_and_nothing_is_lost() {
     permit(out.path(), 0o755);
     let protect = |protect| {
         let results = out.path().join("small");
-        for path in [results.join("figures"), results] {
+        for path in [results.join("_figures"), results] {
             permit(&path, if protect { 0o555 } else { 0o755 });
         }
     };
@@ -171,13 +171,8 @@ struct Cutter<'a> {
     failures: Vec<String>,
 }
 
-impl Observer for Cutter<'_> {
-    fn step(&mut self, _: &Progress) {}
-    fn epoch(&mut self, _: usize, _: Score, _: Score) {}
-}
-
 impl Reporter for Cutter<'_> {
-    fn event(&mut self, event: &Event<'_>) {
+    fn event(&mut self, _: &Trial, event: &Event) {
         match event {
             Event::Ended { .. } => {
                 self.ended += 1;
@@ -185,7 +180,7 @@ impl Reporter for Cutter<'_> {
                     resize(self.file, self.left);
                 }
             }
-            Event::Failed { error, .. } => self.failures.push(error.to_string()),
+            Event::Failed { error, .. } => self.failures.push(error.clone()),
             _ => {}
         }
     }

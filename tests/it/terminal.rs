@@ -27,11 +27,11 @@ fn on_terminal(folder: &Path, line: &str) -> Option<Alive> {
     child.ok().map(Alive)
 }
 
-/// Waits until it is so; ten seconds are for ever.
+/// Waits until it is so; a minute is for ever.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -102,6 +102,23 @@ fn watch_ends_on_sigterm_where_the_terminal_takes_no_more_output() {
 }
 
 #[test]
+fn every_trial_that_runs_has_a_bar_and_the_sweep_says_how_long_it_takes() {
+    for more in ["", " --jobs 2"] {
+        let folder = folder(&long());
+        let line = format!("\"$program\" run x.toml --threads 2{more}");
+        let Some(mut script) = on_terminal(folder.path(), &line) else { return };
+        let drawn = || text(folder.path(), "drawn");
+        until("it draws no bars", || drawn().contains("examples/s") && drawn().contains("/4 trials"));
+        until("it says no time left", || drawn().contains(" s left"));
+        // Before an epoch has ended it is a guess.
+        let first = drawn().split(" left").next().unwrap().to_owned();
+        assert!(first.ends_with(" s") && first.rsplit("· ").next().unwrap().starts_with("about "), "{first}");
+        script.0.kill().unwrap();
+        script.0.wait().unwrap();
+    }
+}
+
+#[test]
 fn a_sweep_whose_terminal_is_closed_saves_and_goes_on_later() {
     for jobs in ["", " --jobs 2"] {
         let folder = folder(&long());
@@ -113,7 +130,7 @@ fn a_sweep_whose_terminal_is_closed_saves_and_goes_on_later() {
         until("it goes on without a terminal", || text(folder.path(), "code").ends_with('\n'));
         assert_eq!(text(folder.path(), "code"), "3\n", "{jobs}");
         let status = run(folder.path(), &["status", "x.toml"]).out;
-        assert!(status.contains("  stopped") && status.contains("saved behind step "), "{jobs}: {status}");
+        assert!(status.contains("  stopped") && status.contains("saved after step "), "{jobs}: {status}");
         let ran = run(folder.path(), &["run", "x.toml", "--threads", "1"]);
         assert!(ran.code == 0 && ran.err.contains("resuming after step "), "{jobs}: {}", ran.err);
     }

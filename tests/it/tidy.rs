@@ -121,6 +121,20 @@ fn unsafe_code_lives_in_the_kernel_alone() {
 
 /// candle prints backtraces.
 #[test]
+fn paths_are_shown_by_text_alone() {
+    for path in sources(&root().join("src")) {
+        let source = fs::read_to_string(&path).unwrap();
+        let code = source.split("mod tests {").next().unwrap();
+        let is_test = path.ends_with("tests.rs");
+        assert!(
+            is_test || !code.contains(".display()"),
+            "{}: `shown` spells out what steers a terminal",
+            path.display()
+        );
+    }
+}
+
+#[test]
 fn no_error_of_ours_lets_candle_speak_for_itself() {
     for path in sources(&root().join("src")) {
         let source = fs::read_to_string(&path).unwrap();

@@ -3,10 +3,11 @@
 use candle_core::Device;
 use nkfac_bench::config::{Value, from_value};
 use nkfac_bench::data::Dataset;
+use nkfac_bench::experiment;
 use nkfac_bench::record::{Metric, Row, Scope};
 use nkfac_bench::train::{Config, Ending, Observer, Progress, Score, train};
 
-struct Silent;
+pub struct Silent;
 
 impl Observer for Silent {
     fn step(&mut self, _progress: &Progress) {}
@@ -15,10 +16,9 @@ impl Observer for Silent {
 
 /// The rows of a short training on digits in float64, with the preconditioner and further keys.
 fn rows(precondition: &str, keys: &str) -> Vec<Row> {
+    let keys = if keys.contains("epochs") { keys.to_owned() } else { format!("epochs = 1\nbatch = 64\n{keys}") };
     let text = format!(
         r#"
-epochs = 1
-batch = 64
 dtype = "f64"
 data = {{ kind = "digits", train_limit = 640 }}
 model = {{ kind = "mlp", hidden = [12] }}
@@ -28,16 +28,19 @@ optimizer.precondition = {{ {precondition} }}
 {keys}
 "#
     );
-    let config: Config = from_value(&Value::parse("test", &text).unwrap()).unwrap();
+    ended(&from_value(&Value::parse("test", &text).unwrap()).unwrap())
+}
+
+fn ended(config: &Config) -> Vec<Row> {
     let data = Dataset::load(&config.data, std::path::Path::new("")).unwrap();
-    match train(&config, &data, &Device::Cpu, None, &mut Silent).unwrap() {
+    match train(config, &data, &Device::Cpu, None, &mut Silent).unwrap() {
         Ending::Ended(outcome) => outcome.rows,
         Ending::Stopped { .. } => panic!("nobody asked to stop"),
     }
 }
 
 const NKFAC: &str = r#"kind = "kfac", factor_every = 1, inverse_every = 2, moments = { scale = "frobenius", decay = 0.95, start = "zero" }, damping = { kind = "relative", factor = 0.01, floor = 1e-4 }, inverter = { kind = "newton" }, rescale = "gradient-norm""#;
-const SKFAC: &str = r#"kind = "kfac", factor_every = 1, inverse_every = 2, moments = { scale = "frobenius", rows = "pooled", decay = 0.0, start = "zero" }, damping = { kind = "relative", factor = 0.01, floor = 1e-4 }, inverter = { kind = "woodbury" }, rescale = "gradient-norm""#;
+const SKFAC: &str = r#"kind = "kfac", factor_every = 1, inverse_every = 2, moments = { scale = "frobenius", sharing = "reduce", decay = 0.0, start = "zero" }, damping = { kind = "relative", factor = 0.01, floor = 1e-4 }, inverter = { kind = "woodbury" }, rescale = "gradient-norm""#;
 
 fn value(rows: &[Row], scope: &Scope, metric: Metric) -> f64 {
     rows.iter().rfind(|row| row.scope == *scope && row.metric == metric).unwrap().value
@@ -103,4 +106,117 @@ fn other_stages_are_probed_too() {
     assert!(residuals.iter().all(|&residual| residual < 1e-6), "{residuals:?}");
     assert_eq!(value(&rows, &Scope::Train, Metric::RefreshesNewton), 8.0);
     assert_eq!(value(&rows, &Scope::Train, Metric::RefreshesFallback), 0.0);
+}
+
+#[test]
+fn the_loss_of_every_tenth_step_is_recorded() {
+    let rows = rows(NKFAC, "epochs = 2\nbatch = 32");
+    let losses: Vec<&Row> = rows.iter().filter(|row| row.scope == Scope::Step && row.metric == Metric::Loss).collect();
+    assert_eq!(losses.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 11, 21, 31]);
+    // An untrained net guesses among ten digits.
+    assert!((losses[0].value - 10f64.ln()).abs() < 0.5 && losses[3].value < losses[0].value, "{losses:?}");
+}
+
+#[test]
+fn a_trial_ends_when_its_seconds_are_spent_and_is_evaluated() {
+    let whole = rows(NKFAC, "max_seconds = 1e6");
+    assert_eq!(loss(&whole).to_bits(), loss(&rows(NKFAC, "")).to_bits(), "there was time for all steps");
+    let cut = rows(NKFAC, "max_seconds = 1e-9");
+    let tested: Vec<&Row> = cut.iter().filter(|row| row.scope == Scope::Test && row.metric == Metric::Loss).collect();
+    assert_eq!(tested.iter().map(|row| (row.epoch, row.step)).collect::<Vec<_>>(), [(1, 1)]);
+}
+
+/// What 41 steps with an optimizer measure of themselves, and their last loss.
+fn measured(optimizer: &str, probe: bool, metric: Metric) -> (Vec<f64>, f64) {
+    let text = format!(
+        r#"
+steps = 41
+batch = 64
+dtype = "f64"
+probe = {probe}
+data = {{ kind = "digits", train_limit = 640 }}
+model = {{ kind = "mlp", hidden = [12] }}
+schedule = {{ kind = "constant", lr = 0.01 }}
+optimizer.update = {{ kind = "sgd" }}
+"#
+    );
+    let mut config: Config = from_value(&Value::parse("test", &text).unwrap()).unwrap();
+    config.optimizer = experiment::optimizer(optimizer).unwrap();
+    let rows = ended(&config);
+    (rows.iter().filter(|row| row.metric == metric).map(|row| row.value).collect(), loss(&rows))
+}
+
+#[test]
+fn updates_measure_themselves_and_change_no_number() {
+    for (optimizer, metric, count) in [
+        // Two weights of two axes each, refreshed behind steps 10, 20, 30 and 40.
+        ("preset = 'soap'", Metric::OffDiagonal, 16),
+        ("preset = 'kl-shampoo'", Metric::OffDiagonal, 16),
+        // Steps 0, 20 and 40, of one weight.
+        ("preset = 'muon'", Metric::SmallestSingularValue, 3),
+        ("preset = 'muon'", Metric::LargestSingularValue, 3),
+        ("preset = 'schedule-free-adamw'", Metric::EvaluatedDistance, 3),
+        ("preset = 'sgd'\naverage.decay = 0.9", Metric::EvaluatedDistance, 3),
+        ("preset = 'sgd'", Metric::EvaluatedDistance, 0),
+    ] {
+        let ((plain, loss), (probed, same)) = (measured(optimizer, false, metric), measured(optimizer, true, metric));
+        assert_eq!((plain.len(), probed.len()), (0, count), "{optimizer}, {metric}");
+        assert_eq!(loss.to_bits(), same.to_bits(), "{optimizer}");
+    }
+}
+
+#[test]
+fn a_basis_that_is_refreshed_more_often_leaves_less_off_the_diagonal() {
+    let mean = |every: usize| {
+        let (shares, _) =
+            measured(&format!("preset = 'soap'\nupdate.precondition_every = {every}"), true, Metric::OffDiagonal);
+        assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{shares:?}");
+        shares.iter().sum::<f64>() / shares.len() as f64
+    };
+    assert!(mean(2) < 0.7 * mean(40), "{} and {}", mean(2), mean(40));
+}
+
+#[test]
+fn singular_values_are_near_one_and_without_rounds_far_below() {
+    let least = |rounds: usize| {
+        let optimizer = format!("preset = 'muon'\nupdate.rounds = {rounds}");
+        let [least, largest] = [Metric::SmallestSingularValue, Metric::LargestSingularValue]
+            .map(|metric| measured(&optimizer, true, metric).0[1]);
+        assert!(least <= largest && largest < 1.3, "{least} to {largest}");
+        least
+    };
+    assert!(least(10) > 0.3, "{}", least(10));
+    assert!(least(1) < 0.1, "{}", least(1));
+}
+
+#[test]
+fn the_evaluated_point_is_as_far_as_an_average_lags() {
+    let distance =
+        |decay: f64| measured(&format!("preset = 'sgd'\naverage.decay = {decay}"), true, Metric::EvaluatedDistance).0;
+    let (near, far) = (distance(0.1), distance(0.9));
+    // It begins at the weights.
+    assert_eq!((near[0], far[0]), (0.0, 0.0));
+    assert!(near[1] > 0.0 && 2.0 * near[1] < far[1] && far[1] < 1.0, "{near:?} {far:?}");
+}
+
+/// What a refresh replaces is as good as it was at the refresh before, less what the statistics have moved since.
+#[test]
+fn a_probe_says_how_far_off_an_inverse_had_become() {
+    let exact = NKFAC.replace(r#"{ kind = "newton" }"#, r#"{ kind = "cholesky" }"#);
+    let measured = |precondition: &str, metric| -> Vec<f64> {
+        let rows = rows(precondition, "probe = true");
+        rows.iter().filter(|row| row.metric == metric).map(|row| row.value).collect()
+    };
+    let stale = measured(&exact, Metric::StaleResidual);
+    // Two layers, two factors each, five refreshes; the first replaces nothing.
+    assert_eq!(stale.len(), 16);
+    assert!(stale.iter().all(|&residual| (1e-3..10.0).contains(&residual)), "{stale:?}");
+    // Control: statistics that hardly move leave an exact inverse nearly exact, and one that is none as bad as it was.
+    let still =
+        exact.replace("decay = 0.95", "decay = 0.9999999").replace(r#"start = "zero""#, r#"start = "identity""#);
+    let kept = measured(&still, Metric::StaleResidual);
+    assert!(kept.iter().all(|&residual| residual < 1e-4), "{kept:?}");
+    let none = still.replace(r#"{ kind = "cholesky" }"#, r#"{ kind = "identity" }"#);
+    let (fresh, stale) = (measured(&none, Metric::Residual), measured(&none, Metric::StaleResidual));
+    assert!(stale.iter().zip(&fresh[4..]).all(|(stale, fresh)| (stale - fresh).abs() < 1e-4), "{stale:?} {fresh:?}");
 }

@@ -6,6 +6,7 @@ use nkfac_bench::experiment::{self, Overrides};
 use nkfac_bench::runner::{self, Standing};
 use nkfac_bench::watch::{Found, Reader, Screen};
 
+use super::faults::until_none_runs;
 use super::program::{Alive, command, run};
 use super::report::sample;
 use super::sweep::{SMALL, folder};
@@ -23,12 +24,13 @@ fn a_folder_of_results_is_read_once_and_what_changes_again() {
     let folder = sample();
     let mut reader = Reader::new(folder.path().to_owned(), None).unwrap();
     let found = reader.look().unwrap();
-    let screen = Screen::new(&found, runner::now());
-    assert_eq!((screen.counts.as_slice(), screen.left, screen.epochs), (&[(8, Standing::Finished)][..], Some(0.0), 20));
+    let screen = Screen::new(&found, &reader.arms(), runner::now());
+    let left = screen.left.map(|left| left.seconds);
+    assert_eq!((screen.counts.as_slice(), left, screen.epochs), (&[(8, Standing::Finished)][..], Some(0.0), 20));
     let labels: Vec<&str> = screen.lines.iter().map(|line| line.label.as_str()).collect();
     assert_eq!(labels, ["sgd", "adamw", "kfac", "nkfac"], "in the order of the experiment");
-    assert!(screen.lines.iter().all(|line| line.accuracy.len() == 20 && line.loss.len() == 20));
-    assert!(screen.lines.iter().all(|line| line.accuracy.last().unwrap().1 > 0.9));
+    assert!(screen.lines.iter().all(|line| line.test.len() == 20 && line.loss.len() == 20));
+    assert!(screen.lines.iter().all(|line| line.test.last().unwrap().1 > 0.9));
 
     let path = folder.path().join(format!("{}.parquet", found[0].entry.trial));
     let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
@@ -69,10 +71,11 @@ fn a_trial_that_runs_elsewhere_is_seen_to_advance() {
     assert_eq!((second.epochs, found[0].entry.standing), (100_000, Standing::Running));
     assert!(second.seconds > first.seconds && second.share() > 0.0);
     assert_eq!(second.milestones.len(), second.step / second.steps, "every epoch that has ended");
-    let screen = Screen::new(&found, runner::now());
+    let screen = Screen::new(&found, &reader.arms(), runner::now());
     assert_eq!(screen.counts, [(1, Standing::Running), (3, Standing::Waiting)]);
-    assert!(screen.left.is_some_and(|left| left > second.seconds) && screen.elapsed.is_some());
+    assert!(screen.left.is_some_and(|left| left.seconds > second.seconds) && screen.elapsed.is_some());
     drop(process);
+    until_none_runs(folder.path());
     let left = run(folder.path(), &["clean", "results/small", "--yes"]);
     assert!(left.out.ends_with("1 removed\n"), "{}", left.out);
 }

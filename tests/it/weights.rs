@@ -4,10 +4,11 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 
-use nkfac_bench::experiment::{self, Overrides};
+use nkfac_bench::data::Dataset;
+use nkfac_bench::experiment::{self, Overrides, Trial};
 use nkfac_bench::nn::weights;
 use nkfac_bench::runner::{self, Event, Reporter};
-use nkfac_bench::train::{Observer, Progress, Score};
+use nkfac_bench::train::{self, Ending, Observer, Progress, Score};
 
 use crate::faults::settings;
 use crate::program::{command, ran, run};
@@ -72,7 +73,7 @@ fn weights_of_another_net_are_refused_in_words() {
     let weights = weights.to_str().unwrap();
     let ran = run(folder.path(), &["evaluate", "tiny.toml", "--weights", weights, "--set", "model.hidden=[9]"]);
     assert_eq!(ran.code, 1);
-    let says = "`fc1.weight` is [8, 64], [9, 64] expected, `fc1.bias` is [8], [9] expected, `fc2.weight` is [10, 8], [10, 9] expected\nhint: these weights belong to another model";
+    let says = "`fc1.weight` is [8, 64], not [9, 64], `fc1.bias` is [8], not [9], `fc2.weight` is [10, 8], not [10, 9]\nhint: these weights belong to another model";
     assert!(ran.err.contains(says), "{}", ran.err);
     let ran = run(folder.path(), &["evaluate", "tiny.toml", "--weights", "nowhere.safetensors"]);
     assert!(ran.code == 1 && ran.err.contains("cannot read `nowhere.safetensors`"), "{}", ran.err);
@@ -132,16 +133,10 @@ fn a_trial_is_named_after_the_weights_it_starts_from_and_not_after_their_path() 
 #[derive(Default)]
 struct Failures(Vec<String>);
 
-impl Observer for Failures {
-    fn step(&mut self, _: &Progress) {}
-
-    fn epoch(&mut self, _: usize, _: Score, _: Score) {}
-}
-
 impl Reporter for Failures {
-    fn event(&mut self, event: &Event<'_>) {
+    fn event(&mut self, _: &Trial, event: &Event) {
         if let Event::Failed { error, .. } = event {
-            self.0.push(error.to_string());
+            self.0.push(error.clone());
         }
     }
 }
@@ -162,10 +157,7 @@ fn weights_that_change_before_their_trial_begins_are_not_taken_for_those_it_is_n
     std::fs::copy(folder.path().join("two.safetensors"), &start).unwrap();
     let (finished, failures) = run();
     assert_eq!((finished, failures.len()), (0, 1));
-    assert!(
-        failures[0].contains("start.safetensors` is no longer what the trial is named after\nhint: "),
-        "{failures:?}"
-    );
+    assert!(failures[0].contains("start.safetensors` has changed since the trial was planned\nhint: "), "{failures:?}");
     std::fs::copy(folder.path().join("one.safetensors"), &start).unwrap();
     assert_eq!(run(), (1, Vec::new()));
 }
@@ -194,7 +186,8 @@ fn what_is_not_taken_as_it_is_is_said_in_a_line() {
     assert_eq!((ran.code, ran.err), (0, wrapped("ten")));
     assert!(ran.out.starts_with("test loss 2.302585"), "{}", ran.out);
     let ran = run(folder.path(), &["evaluate", "tiny.toml", "--weights", "five.safetensors"]);
-    let refusal = "error: `five.safetensors` has 5 classes, 10 expected\nhint: evaluate it on the data set that it was trained on\n";
+    let refusal =
+        "error: `five.safetensors` has 5 classes, not 10\nhint: evaluate it on the data set that it was trained on\n";
     assert_eq!((ran.code, ran.err.as_str()), (1, refusal));
 
     let anew = "`five.safetensors` has 5 classes, not 10: `fc2.weight` and `fc2.bias` keep their initial values";
@@ -205,6 +198,44 @@ fn what_is_not_taken_as_it_is_is_said_in_a_line() {
     let said = ran.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let said: Vec<_> = said.filter(|line| line["event"] == "weights").map(|line| line["message"].clone()).collect();
     assert_eq!(said, [wrapped("five").trim_end(), anew]);
+}
+
+#[test]
+fn weights_that_change_while_a_sweep_runs_fail_the_trials_that_have_not_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    two_files(folder.path());
+    let start = folder.path().join("start.safetensors");
+    std::fs::copy(folder.path().join("one.safetensors"), &start).unwrap();
+    let text = EXPERIMENT.replace("epochs = 1", "epochs = 200\ninit_from = 'start.safetensors'");
+    std::fs::write(folder.path().join("slow.toml"), text + "[sweep]\nseed = [1, 2]\n").unwrap();
+    let mut child = command(folder.path(), &["run", "slow.toml", "--json"]);
+    let mut child = child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let (_, mut lines) = crate::faults::first_started(&mut child);
+    // Only a trial that trains has read its weights.
+    lines.find(|line| line.contains("\"epoch\"")).unwrap();
+    std::fs::copy(folder.path().join("two.safetensors"), &start).unwrap();
+    let last = lines.last().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(last.contains("\"failed\":1") && last.contains("\"finished\":1"), "{last}");
+    assert!(err.contains("has changed since it was planned\nhint: run the same command again"), "{err}");
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    two_files(folder.path());
+    let wide = EXPERIMENT.replace("hidden = [", "hidden = [3, ");
+    assert_ne!(wide, EXPERIMENT);
+    std::fs::write(folder.path().join("wide.toml"), wide).unwrap();
+    let with = |what: &str| run(folder.path(), &[what, "wide.toml", "--set", "init_from=one.safetensors"]);
+    let planned = with("plan");
+    assert!(planned.code == 0 && planned.err.contains("warning: `one.safetensors` does not fit: "), "{}", planned.err);
+    let ran = with("run");
+    assert!(ran.code == 1 && ran.out.is_empty(), "{}", ran.out);
+    assert!(ran.err.contains("error: `one.safetensors` does not fit: "), "{}", ran.err);
+    assert!(!folder.path().join("results/tiny/_unfinished").exists());
 }
 
 #[test]
@@ -228,4 +259,43 @@ fn messages_about_weights_are_the_same_under_rust_backtrace() {
         });
         assert_eq!(told[0].replace("`0/", "`1/"), told[1], "{name}");
     }
+}
+
+/// The test losses that a trial tells.
+#[derive(Default)]
+struct Losses(Vec<f64>);
+
+impl Observer for Losses {
+    fn step(&mut self, _: &Progress) {}
+
+    fn epoch(&mut self, _: usize, _: Score, test: Score) {
+        self.0.push(test.loss);
+    }
+}
+
+/// Schedule-Free trains one point and evaluates another: what is saved is what was evaluated, and training is not moved by it.
+#[test]
+fn the_point_that_is_evaluated_is_the_one_that_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let losses = |epochs: usize| {
+        let path = folder.path().join("tiny.toml");
+        let text = EXPERIMENT.replace("epochs = 1", &format!("epochs = {epochs}")).replace("lr = 0.1", "lr = 0.01");
+        std::fs::write(&path, text.replace("\"sgd\"", "\"schedule-free-adamw\"")).unwrap();
+        let config = experiment::read(&path, &Overrides::default()).unwrap().trials[0].config.clone();
+        let data = Dataset::load(&config.data, Path::new("nowhere")).unwrap();
+        let mut losses = Losses::default();
+        let Ending::Ended(outcome) = train::train(&config, &data, &Device::Cpu, None, &mut losses).unwrap() else {
+            panic!("nobody asked it to stop")
+        };
+        let saved = folder.path().join("weights.safetensors");
+        weights::save(&outcome.params, &saved).unwrap();
+        let again = train::evaluate(&config, &saved, &data.test, &Device::Cpu).unwrap().score;
+        assert_eq!(losses.0.last(), Some(&again.loss));
+        losses.0
+    };
+    let (one, three) = (losses(1), losses(3));
+    assert_eq!((one.len(), three.len()), (1, 3));
+    // That an evaluation leaves the trained point where it was is seen in what comes after it.
+    assert_eq!(one[0], three[0]);
+    assert!(three[2] < three[0]);
 }

@@ -18,11 +18,16 @@ from safetensors.torch import load_file, save_file
 import twins
 
 WIDTHS = {"googlenet": 8, "mobilenet-v2": 8}
-NO_WIDTH = ("mlp", "lenet")
+KEYS = {"mlp": ", hidden = [7, 6]", "lenet": "", "autoencoder": ", hidden = [7, 3]"}
+DATA = {
+    "autoencoder": 'kind = "synthetic", train_limit = 32, target = "input"',
+    "gpt": 'kind = "shakespeare", train_limit = 32',
+}
 MODELS = [
     "mlp", "lenet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "vgg11", "vgg13", "vgg16", "vgg19",
     "densenet121", "densenet169", "densenet201", "googlenet", "preact-resnet18", "mobilenet-v2", "resnext50",
     "resnet18-imagenet", "resnet34-imagenet", "resnet50-imagenet", "resnet101-imagenet", "resnet152-imagenet", "vit-tiny", "vit-small",
+    "vit-tiny mean", "gpt", "autoencoder",
 ]  # fmt: skip
 # Relative, in float32, where summation orders differ.
 TOLERANCE = 1e-5
@@ -32,7 +37,7 @@ name = "roundtrip"
 [base]
 epochs = 1
 batch = 16
-data = {{ kind = "synthetic", train_limit = 32 }}
+data = {{ {data} }}
 model = {{ kind = "{name}"{keys} }}
 schedule = {{ kind = "constant", lr = 0.01 }}
 optimizer = {{ preset = "sgd" }}
@@ -45,7 +50,7 @@ def call(binary, folder, *arguments):
 
 def distance(net, exported):
     with torch.no_grad():
-        logits = net.eval()(exported["images"])
+        logits = net.eval()(exported.get("images", exported.get("tokens")))
     return ((logits - exported["logits"]).norm() / logits.norm()).item()
 
 
@@ -56,8 +61,11 @@ def evaluate(binary, folder, weights):
 
 def check(binary, name, folder):
     width = WIDTHS.get(name, 4)
-    keys = ", hidden = [7, 6]" if name == "mlp" else "" if name in NO_WIDTH else f", width = {width}"
-    (folder / "e.toml").write_text(EXPERIMENT.format(name=name, keys=keys))
+    keys = KEYS.get(name, f", width = {width}")
+    kind, _, pool = name.partition(" ")
+    keys += f', pool = "{pool}"' if pool else ""
+    data = DATA.get(name, 'kind = "synthetic", train_limit = 32')
+    (folder / "e.toml").write_text(EXPERIMENT.format(name=kind, keys=keys, data=data))
     call(binary, folder, "run", "e.toml", "--save-weights")
     (ours,) = (folder / "results/roundtrip").glob("*.safetensors")
 

@@ -28,6 +28,26 @@ class Mlp(nn.Module):
         return last(x)
 
 
+class Autoencoder(nn.Module):
+    """Down to a code and back, sigmoids between layers, none behind the code; gives logits."""
+
+    def __init__(self, shape, hidden=(7, 3)):
+        super().__init__()
+        sizes = [shape.pixels, *hidden, *reversed(hidden[:-1]), shape.pixels]
+        self.code = len(hidden)
+        for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:])):
+            self.add_module(f"fc{i + 1}", nn.Linear(inputs, outputs))
+
+    def forward(self, x):
+        x = x.flatten(1)
+        layers = list(self.children())
+        for i, layer in enumerate(layers, 1):
+            x = layer(x)
+            if i not in (self.code, len(layers)):
+                x = torch.sigmoid(x)
+        return x
+
+
 class Lenet(nn.Module):
     def __init__(self, shape):
         super().__init__()
@@ -308,19 +328,61 @@ class PatchEmbed(nn.Module):
 
 
 class Vit(nn.Module):
-    def __init__(self, heads, width, patch, shape):
+    """The head sees a class token; with `pool="mean"` there is none, and it sees the mean of the patches."""
+
+    def __init__(self, heads, width, patch, shape, pool="token"):
         super().__init__()
         dim, tokens = heads * width, (shape.edge // patch) ** 2
-        self.cls_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
-        self.pos_embed = nn.Parameter(torch.randn(1, 1 + tokens, dim) * 0.02)
+        self.has_class = pool == "token"
+        if self.has_class:
+            self.cls_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
+        self.pos_embed = nn.Parameter(torch.randn(1, self.has_class + tokens, dim) * 0.02)
         self.patch_embed = PatchEmbed(shape.channels, dim, patch)
         self.blocks = nn.Sequential(*(VitBlock(dim, heads) for _ in range(12)))
-        self.norm, self.head = nn.LayerNorm(dim, 1e-6), nn.Linear(dim, shape.classes)
+        self.add_module("norm" if self.has_class else "fc_norm", nn.LayerNorm(dim, 1e-6))
+        self.head = nn.Linear(dim, shape.classes)
 
     def forward(self, x):
         x = self.patch_embed(x)
+        if not self.has_class:
+            return self.head(self.fc_norm(self.blocks(x + self.pos_embed).mean(1)))
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed
         return self.head(self.norm(self.blocks(x))[:, 0])
+
+
+class GptBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn, self.mlp = nn.Module(), nn.Module()
+        self.attn.c_attn, self.attn.c_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp.c_fc, self.mlp.c_proj = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.heads = heads
+
+    def forward(self, x):
+        n, t, c = x.shape
+        qkv = self.attn.c_attn(self.ln_1(x)).view(n, t, 3, self.heads, c // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.attn.c_proj(mixed.transpose(1, 2).reshape(n, t, c))
+        return x + self.mlp.c_proj(F.gelu(self.mlp.c_fc(self.ln_2(x))))
+
+
+class Gpt(nn.Module):
+    """Tokens N×T to logits N×T×V, parameters named as in GPT-2; the head is not tied and has no bias."""
+
+    def __init__(self, width, vocabulary=65, context=64, layers=4, heads=4):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+        self.h = nn.ModuleList(GptBlock(width, heads) for _ in range(layers))
+        self.ln_f = nn.LayerNorm(width)
+        self.lm_head = nn.Linear(width, vocabulary, bias=False)
+
+    def forward(self, tokens):
+        x = self.wte(tokens) + self.wpe.weight[: tokens.shape[1]]
+        for block in self.h:
+            x = block(x)
+        return self.lm_head(self.ln_f(x))
 
 
 class Shape:
@@ -334,6 +396,8 @@ def build(name, width=64, shape=Shape(), patch=4):
     digits = int("".join(filter(str.isdigit, name)) or 0)
     if name == "mlp":
         return Mlp(shape)
+    if name == "autoencoder":
+        return Autoencoder(shape)
     if name == "lenet":
         return Lenet(shape)
     if name == "preact-resnet18":
@@ -351,7 +415,10 @@ def build(name, width=64, shape=Shape(), patch=4):
     if name == "googlenet":
         return Googlenet(width, shape)
     if name.startswith("vit"):
-        return Vit({"vit-tiny": 3, "vit-small": 6}[name], width, patch, shape)
+        name, _, pool = name.partition(" ")
+        return Vit({"vit-tiny": 3, "vit-small": 6}[name], width, patch, shape, pool or "token")
+    if name == "gpt":
+        return Gpt(width)
     raise KeyError(name)
 
 
@@ -366,6 +433,7 @@ def compare_with_libraries():
     pairs["resnext50-imagenet"] = torchvision.models.resnext50_32x4d()
     pairs["vit-tiny"] = timm.create_model("vit_tiny_patch16_224")
     pairs["vit-small"] = timm.create_model("vit_small_patch16_224")
+    pairs["vit-tiny mean"] = timm.create_model("vit_tiny_patch16_224", class_token=False, global_pool="avg")
     x = torch.randn(2, 3, 224, 224)
     for name, theirs in pairs.items():
         ours = build(name, 64, shape, 16).eval()

@@ -49,7 +49,13 @@ def results(program, folder):
     with open(os.path.join(folder, "x.toml"), "w", encoding="utf-8") as file:
         file.write(EXPERIMENT)
     subprocess.run([program, "run", "x.toml", "--threads", "1"], cwd=folder, check=True, capture_output=True)
-    return os.path.join(folder, "results/small")
+    out = os.path.join(folder, "results/small")
+    # What lies beside finished trials while a search runs.
+    for beside in ["_unfinished/x/lock", "_tuning/x.parquet", "_slurm/job.sh"]:
+        os.makedirs(os.path.dirname(os.path.join(out, beside)))
+        with open(os.path.join(out, beside), "w", encoding="utf-8") as file:
+            file.write("no Parquet")
+    return out
 
 
 def checks(folder, out):
@@ -72,6 +78,8 @@ def checks(folder, out):
         "pyarrow: group": lambda: origins.num_rows == len(files),
         "pyarrow: csv": lambda: pyarrow.csv.write_csv(tables, out) is None and os.path.getsize(out) > 0,
         "pyarrow: data set": lambda: pyarrow.dataset.dataset(files).count_rows(pc.field("scope") == "test") > 0,
+        "pandas: the whole folder": lambda: len(pd.read_parquet(folder)) == len(frame),
+        "pyarrow: the whole folder": lambda: pyarrow.dataset.dataset(folder).count_rows() == len(frame),
         "pandas: filter while reading": lambda: len(pd.read_parquet(files, filters=[("scope", "==", "test")])) > 0,
         "pandas: is in": lambda: len(pd.read_parquet(files, filters=[("metric", "in", ["loss", "accuracy"])])) > 0,
         "pandas: sort": lambda: len(frame.sort_values(["metric", "arm"])) == len(frame),

@@ -78,7 +78,7 @@ job=$(squeue --noheader --format=%F | head -1)
 # Cancel the task that runs and queue it again, as a preemption does, once it is in the middle of a trial.
 for _ in $(seq 200); do
   task=$(squeue --noheader --states=RUNNING --format=%K | head -1)
-  [[ -n $task ]] && compgen -G "results/quickstart/unfinished/*/lock" > /dev/null && break
+  [[ -n $task ]] && compgen -G "results/quickstart/_unfinished/*/lock" > /dev/null && break
   sleep 0.1
 done
 sleep 1
@@ -90,9 +90,9 @@ for _ in $(seq 170); do
   [[ -z $(squeue --noheader) ]] && break
   sleep 1
 done
-cat results/quickstart/slurm/*.log
+cat results/quickstart/_slurm/*.log
 "$program" status results/quickstart | tail -1
-grep -q 'resuming after step' results/quickstart/slurm/*.log || { echo "no task went on from a checkpoint"; exit 1; }
+grep -q 'resuming after step' results/quickstart/_slurm/*.log || { echo "no task went on from a checkpoint"; exit 1; }
 
 "$program" run "${common[@]}" --out local --threads 1 > /dev/null
 "$program" same results/quickstart local/quickstart
