@@ -191,7 +191,9 @@ fn what_a_net_does_not_take_is_refused() {
             let (what, others) = message.split_once("; these nets do: ").unwrap();
             let says = match (model.name(), shape.input.size()) {
                 ("autoencoder", size @ (12 | 3072)) => {
-                    format!("`autoencoder` gives back the {size} numbers of its input, not 5")
+                    format!(
+                        "`autoencoder` gives back the {size} numbers of its input, not 5, unless `data.target` is \"input\""
+                    )
                 }
                 (name, _) => format!("`{name}` takes no {}", shape.input.kind()),
             };

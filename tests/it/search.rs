@@ -388,7 +388,9 @@ fn on_a_cluster_the_reruns_stand_behind_the_tuning() {
 
 #[test]
 fn bare_names_stand_for_tables_in_the_space_too() {
-    let text = SEARCH.replace(r#""optimizer.update.momentum" = [0.0, 0.5, 0.9]"#, r#"optimizer = ["sgd", "adamw"]"#);
+    let text = SEARCH
+        .replace("[[arm]]\nname = \"adamw\"\noptimizer = { preset = \"adamw\" }\n", "")
+        .replace(r#""optimizer.update.momentum" = [0.0, 0.5, 0.9]"#, r#"optimizer = ["sgd", "adamw"]"#);
     let tried: BTreeSet<String> = plan(&text, None).unwrap().trials.into_iter().map(|trial| trial.optimizer).collect();
     assert_eq!(tried, BTreeSet::from(["sgd".to_owned(), "adamw".to_owned()]));
 }
