@@ -12,7 +12,7 @@ use polars::prelude::*;
 
 use super::order::arms;
 use super::write::COLUMNS;
-use super::{Error, Scope, seal};
+use super::{Error, Metric, Scope, seal};
 use crate::text::Shown;
 
 /// All that could be read in a folder. What holds for all of a trial is told once, so that thousands of trials fit into memory.
@@ -170,7 +170,10 @@ fn trial(first: &DataFrame, rows: &DataFrame) -> PolarsResult<Trial> {
     let of_a_trial = COLUMNS.iter().map(|(name, _)| *name).filter(|name| !OF_A_ROW.contains(name));
     let is_step: BooleanChunked =
         rows.column("scope")?.str()?.iter().map(|scope| scope == Some(Scope::Step.name())).collect();
-    let seconds = rows.column("value")?.f64()?.filter(&is_step)?;
+    let is_time: BooleanChunked =
+        rows.column("metric")?.str()?.iter().map(|metric| metric == Some(Metric::StepSeconds.name())).collect();
+    // Losses of single steps lie among their times.
+    let seconds = rows.column("value")?.f64()?.filter(&(&is_step & &is_time))?;
     let steps = steps(&id, seconds.into_no_null_iter().collect())?;
     Ok(Trial { origin: first.select(of_a_trial)?, rows: rows.select(OF_A_ROW)?.filter_seq(&!&is_step)?, steps, id })
 }

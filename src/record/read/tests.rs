@@ -42,6 +42,7 @@ fn rows() -> Vec<Row> {
         row(Scope::Test, Metric::Accuracy, 0.1 + 0.2),
         row(Scope::Factor("layer1.0.conv1/a".into()), Metric::FactorSize, 577.0),
         row(Scope::Step, Metric::StepSeconds, 0.01),
+        row(Scope::Step, Metric::Loss, 2.3),
     ]
 }
 
@@ -85,6 +86,15 @@ fn single_steps_are_told_by_how_many_took_so_long() {
     assert_eq!(column("share"), [1.0, 0.9, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05]);
     assert_eq!(column("seconds"), [1.0, 3.0, 6.0, 11.0, 14.0, 16.0, 18.0, 19.0, 20.0]);
     assert_eq!(super::steps("a", Vec::new()).unwrap().height(), 0);
+}
+
+#[test]
+fn losses_of_single_steps_are_no_times() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), "a");
+    let steps = read(folder.path()).unwrap().steps;
+    let seconds: Vec<f64> = steps.column("seconds").unwrap().f64().unwrap().into_no_null_iter().collect();
+    assert_eq!(seconds, [0.01]);
 }
 
 #[test]
