@@ -21,6 +21,12 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// The part that lies in a range of what is possible. Student's interval of few values may leave it.
+    #[must_use]
+    pub const fn within(self, [least, largest]: [f64; 2]) -> Self {
+        Self { low: self.low.clamp(least, largest), high: self.high.clamp(least, largest) }
+    }
+
     const fn contains(self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }

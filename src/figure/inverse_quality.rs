@@ -56,7 +56,7 @@ impl Figure for InverseQuality {
         let (seeds, diverged) = (counts(frame, "seeds")?, counts(frame, "diverged")?);
         let key =
             |i: usize| Key { swatch: Swatch::Mark(looks[i]), text: summary::name(&labels[i], seeds[i], diverged[i]) };
-        let caption = (seeds.iter().max() > Some(&1)).then(|| "mean with its 95 % interval".to_owned());
+        let caption = summary::over(&seeds).map(|seeds| format!("mean and its 95 % interval over {seeds}"));
         let legend = Legend::new((0..looks.len()).map(key).collect(), summary::caption(frame, caption)?, width);
         let grid = Grid::new(width, 1);
         let below = grid.below(1);
@@ -98,7 +98,7 @@ impl Ends {
                 }
             }
         }
-        Ok(Self { interval: stats::interval(&finals), fresh, stale })
+        Ok(Self { interval: stats::interval(&finals).map(|interval| interval.within(data.goal.range)), fresh, stale })
     }
 
     fn low(&self) -> Option<f64> {

@@ -192,8 +192,13 @@ pub fn name(label: &str, seeds: usize, diverged: usize) -> String {
 
 /// What bands and whiskers are, given the finished trials of each line; `None` if none has more than one.
 pub fn spread(seeds: &[usize]) -> Option<String> {
+    Some(format!("mean ± s.d. over {}", over(seeds)?))
+}
+
+/// `3 seeds`, or from the least to the most where lines differ; `None` if no line has more than one.
+pub fn over(seeds: &[usize]) -> Option<String> {
     let most = seeds.iter().copied().max().filter(|&most| most > 1)?;
-    Some(format!("mean ± s.d. over {} seeds", range(seeds, most)))
+    Some(format!("{} seeds", range(seeds, most)))
 }
 
 fn range(seeds: &[usize], most: usize) -> String {

@@ -251,7 +251,10 @@ fn intervals(data: &Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, Opt
         let value = data.sums[trial.place].measures()[0].unwrap_or(f64::NAN);
         values.entry(trial.line as usize).or_default().push(value);
     }
-    let interval = |values: Vec<f64>| stats::interval(&values).map(|interval| [interval.low, interval.high]);
+    let interval = |values: Vec<f64>| {
+        let interval = stats::interval(&values)?.within(data.goal.range);
+        Some([interval.low, interval.high])
+    };
     Ok(values.into_iter().map(|(line, values)| (line, interval(values))).collect())
 }
 

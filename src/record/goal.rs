@@ -24,6 +24,8 @@ pub struct Goal {
     pub decimals: usize,
     /// Whether more is better.
     pub more: bool,
+    /// The least and the largest value that there can be.
+    pub range: [f64; 2],
     pub gap: &'static Gap,
     /// What is recorded beside it and says the same in other words.
     pub beside: &'static [Beside],
@@ -59,6 +61,7 @@ impl Goal {
         units: 100.0,
         decimals: 2,
         more: true,
+        range: [0.0, 1.0],
         gap: &Gap { title: "error", best: 1.0, from: Some(0.9) },
         beside: &[],
     };
@@ -73,6 +76,7 @@ impl Goal {
         units: 1.0,
         decimals: 4,
         more: false,
+        range: [0.0, f64::INFINITY],
         gap: &Gap { title: "loss", best: 0.0, from: None },
         beside: &[Beside { metric: Metric::BitsPerCharacter, head: "bits/char.", decimals: 4 }],
     };
@@ -87,6 +91,7 @@ impl Goal {
         units: 1.0,
         decimals: 5,
         more: false,
+        range: [0.0, f64::INFINITY],
         gap: &Gap { title: "squared error", best: 0.0, from: None },
         beside: &[],
     };

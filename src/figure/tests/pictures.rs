@@ -30,21 +30,21 @@ fn lines_are_named_by_what_differs_and_tables_by_their_kind() {
 fn the_table_is_for_terminals_and_markdown_and_csv() {
     let table = Table::new(&results(&arms()).1).unwrap();
     insta::assert_snapshot!(table.terminal(None), @r"
-    arm    final acc. (%)     95 % interval  best acc. (%)    epoch (s)  added (%)  peak memory (MiB)  seeds  diverged
-    sgd     60.00 ± 14.14  -67.06 to 187.06   75.00 ± 0.00  3.00 ± 1.41   100 ± 47        1.00 ± 0.00      2         0
-    nkfac           80.00                 –          80.00         3.00        100               1.00      1         1
-    adam                –                 –              –            –          –                  –      0         2
+    arm    final acc. (%)   95 % interval  best acc. (%)    epoch (s)  added (%)  peak memory (MiB)  seeds  diverged
+    sgd     60.00 ± 14.14  0.00 to 100.00   75.00 ± 0.00  3.00 ± 1.41   100 ± 47        1.00 ± 0.00      2         0
+    nkfac           80.00               –          80.00         3.00        100               1.00      1         1
+    adam                –               –              –            –          –                  –      0         2
     ");
     insta::assert_snapshot!(table.markdown(), @r"
-    | arm   | final acc. (%) |    95 % interval | best acc. (%) |   epoch (s) | added (%) | peak memory (MiB) | seeds | diverged |
-    | ----- | -------------: | ---------------: | ------------: | ----------: | --------: | ----------------: | ----: | -------: |
-    | sgd   |  60.00 ± 14.14 | -67.06 to 187.06 |  75.00 ± 0.00 | 3.00 ± 1.41 |  100 ± 47 |       1.00 ± 0.00 |     2 |        0 |
-    | nkfac |          80.00 |                – |         80.00 |        3.00 |       100 |              1.00 |     1 |        1 |
-    | adam  |              – |                – |             – |           – |         – |                 – |     0 |        2 |
+    | arm   | final acc. (%) |  95 % interval | best acc. (%) |   epoch (s) | added (%) | peak memory (MiB) | seeds | diverged |
+    | ----- | -------------: | -------------: | ------------: | ----------: | --------: | ----------------: | ----: | -------: |
+    | sgd   |  60.00 ± 14.14 | 0.00 to 100.00 |  75.00 ± 0.00 | 3.00 ± 1.41 |  100 ± 47 |       1.00 ± 0.00 |     2 |        0 |
+    | nkfac |          80.00 |              – |         80.00 |        3.00 |       100 |              1.00 |     1 |        1 |
+    | adam  |              – |              – |             – |           – |         – |                 – |     0 |        2 |
     ");
     insta::assert_snapshot!(Tables::new(&results(&arms()).1).unwrap().csv().unwrap(), @r"
     label,seeds,diverged,final_accuracy,final_accuracy_sd,best_accuracy,best_accuracy_sd,epoch_seconds,epoch_seconds_sd,train_seconds,train_seconds_sd,inverse_seconds,inverse_seconds_sd,peak_rss_bytes,peak_rss_bytes_sd,added_step_seconds,added_step_seconds_sd,final_accuracy_low,final_accuracy_high,dataset,model,overhead,overhead_sd
-    sgd,2,0,0.6,0.14142135623730948,0.75,0,3,1.4142135623730951,6,2.8284271247461903,3,1.4142135623730951,1048576,0,0.15000000000000002,0.07071067811865477,-0.6705999999999998,1.8705999999999996,digits,mlp,1.0000000000000002,0.4714045207910318
+    sgd,2,0,0.6,0.14142135623730948,0.75,0,3,1.4142135623730951,6,2.8284271247461903,3,1.4142135623730951,1048576,0,0.15000000000000002,0.07071067811865477,0,1,digits,mlp,1.0000000000000002,0.4714045207910318
     nkfac,1,1,0.8,,0.8,,3,,6,,3,,1048576,,0.15,,,,digits,mlp,1,
     adam,0,2,,,,,,,,,,,,,,,,,digits,mlp,,
     ");
