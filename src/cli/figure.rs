@@ -76,6 +76,9 @@ pub fn draw(folder: &Path, data: &Data, names: &[String], style: Style, show: bo
             say(format_args!("warning: {unequal}"));
         }
         line(format_args!("\n{}", Tables::new(data)?.terminal(columns())))?;
+        if let Some(undrawn) = figure::undrawn(data)? {
+            say(format_args!("figures show {undrawn} (`figure --all` draws every point)"));
+        }
         line(format_args!("{} figures and tables in {}", written.len(), folder.shown()))?;
     }
     Ok(())

@@ -24,6 +24,7 @@ impl Figure for Inverters {
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
-        panels(numbers, width, "time per inverse (ms)", "milliseconds")
+        let note = "residuals: median over seeds; times: the least";
+        panels(numbers, width, ("time per inverse (ms)", "milliseconds"), note)
     }
 }

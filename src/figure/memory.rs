@@ -2,9 +2,9 @@
 
 use polars::prelude::*;
 
-use super::ink::style::{AREAS, BELOW, INK, LEADING, MARGIN};
+use super::ink::style::{BELOW, INK, LEADING, MARGIN};
 use super::ink::{Anchor, Canvas, Frame, Legend, Panel, Scale, names};
-use super::{Data, Figure, counts, summary, table, texts};
+use super::{Data, Figure, counts, looks, summary, table, texts};
 use crate::catalog::Entry;
 
 /// A bar for each line of trials: the peak of the process's resident memory.
@@ -15,14 +15,14 @@ impl Figure for Memory {
         Entry { name: "memory", help: "peak resident memory", example: "nkfac-bench figure results/quickstart memory" }
     }
 
-    /// `line, label, seeds, peak_rss_bytes, peak_rss_bytes_sd, left_out`.
+    /// `line, label, arm, point, seeds, peak_rss_bytes, peak_rss_bytes_sd, left_out`.
     fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
-        let columns = ["line", "label", "seeds", "peak_rss_bytes", "peak_rss_bytes_sd", "left_out"];
+        let columns = ["line", "label", "arm", "point", "seeds", "peak_rss_bytes", "peak_rss_bytes_sd", "left_out"];
         summary::by_line(data, &summary::leading(data)?)?.select(columns)
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
-        let labels = texts(numbers, "label")?;
+        let (labels, looks) = (texts(numbers, "label")?, looks(numbers)?);
         let mebibytes = |column: &str| -> PolarsResult<Vec<f64>> {
             Ok(super::numbers(numbers, column)?.into_iter().map(|bytes| bytes / f64::from(1 << 20)).collect())
         };
@@ -50,11 +50,13 @@ impl Figure for Memory {
                 continue;
             }
             let (top, foot, end) = (middle - LEADING / 2.0, middle + LEADING / 2.0, panel.x_at(mean));
-            canvas.rectangle((zero, top), (end, foot), AREAS[0]);
+            let color = looks[bar].color;
+            canvas.rectangle((zero, top), (end, foot), color);
             canvas.hover((zero, top), (end, foot), format!("{label}: {} MiB", table::spread(mean, sd, 1)));
             let reach = panel.x_at(mean + sd.max(0.0));
             if sd > 0.0 {
-                canvas.line(vec![(panel.x_at(mean - sd), middle), (reach, middle)], INK, 1.0, &[]);
+                canvas.line(vec![(panel.x_at(mean - sd), middle), (end, middle)], color.of_text(), 1.0, &[]);
+                canvas.line(vec![(end, middle), (reach, middle)], INK, 1.0, &[]);
             }
             canvas.text((reach + 4.0, middle), &table::digits(mean), Anchor::Start);
         }

@@ -77,7 +77,7 @@ use ink::style::Look;
 pub use ink::style::{COLUMN, PAGE, hue};
 pub use ink::{Canvas, Theme, escape, svg};
 pub use render::{FOLDER, Style, render};
-pub use summary::drawn;
+pub use summary::{drawn, undrawn};
 pub use sums::Sums;
 pub use table::{Best, Cell, Column, Table, digits, markdown};
 pub use tables::Tables;

@@ -28,7 +28,7 @@ impl Figure for NewtonConvergence {
     }
 
     fn draw(&self, numbers: &DataFrame, width: f64) -> PolarsResult<Canvas> {
-        panels(numbers, width, "rounds", "epoch")
+        panels(numbers, width, ("rounds", "epoch"), "median over seeds")
     }
 }
 
@@ -70,8 +70,8 @@ pub fn residuals(data: &Data) -> PolarsResult<DataFrame> {
     )
 }
 
-/// The residuals along one of the columns, a panel for each perturbation.
-pub fn panels(frame: &DataFrame, width: f64, x_name: &str, x: &str) -> PolarsResult<Canvas> {
+/// The residuals along one of the columns, given with its name for readers, a panel for each perturbation; with a `note` below.
+pub fn panels(frame: &DataFrame, width: f64, (x_name, x): (&str, &str), note: &str) -> PolarsResult<Canvas> {
     let (lines, labels) = (counts(frame, "line")?, texts(frame, "label")?);
     let (at, xs, residuals) = (numbers(frame, "at")?, numbers(frame, x)?, numbers(frame, "residual")?);
     if frame.height() == 0 {
@@ -83,8 +83,7 @@ pub fn panels(frame: &DataFrame, width: f64, x_name: &str, x: &str) -> PolarsRes
     // Each line's first row.
     let keys: BTreeMap<usize, usize> = lines.iter().copied().enumerate().rev().map(|(row, line)| (line, row)).collect();
     let swatch = |&row: &usize| Key { swatch: Swatch::Line(looks[row]), text: labels[row].clone() };
-    let note = Some("median over seeds; times: the least".to_owned());
-    let legend = Legend::new(keys.values().map(swatch).collect(), note, width);
+    let legend = Legend::new(keys.values().map(swatch).collect(), Some(note.to_owned()), width);
     let grid = Grid::new(width, places.len());
     let below = grid.below(places.len());
     let mut canvas = Canvas::new(width, below + legend.height());

@@ -56,7 +56,7 @@ impl Figure for PerformanceProfile {
         let many = first.len() > summary::MOST_LINES;
         let left_out = match chosen {
             _ if many => Some(format!("the first {} of {} solvers", summary::MOST_LINES, first.len())),
-            Some(_) => Some("each arm at its best point of each problem; `--all` draws all".to_owned()),
+            Some(_) => Some("each arm at its best point of each problem".to_owned()),
             None => None,
         };
         df!(

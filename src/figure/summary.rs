@@ -38,19 +38,17 @@ pub fn every(data: &Data, axis: Option<&str>) -> PolarsResult<DataFrame> {
 fn kept(data: &Data, mut lines: DataFrame, best: Option<Best>) -> PolarsResult<DataFrame> {
     let ranked = ranked(data, &lines)?;
     let count = ranked.len();
-    let (mut kept, mut left_out) = (ranked, None);
+    let (mut kept, mut left_out) = (ranked, Vec::new());
     if let Some((best, chooser)) = best {
         kept.retain(|line| best.contains(line));
-        left_out = Some(format!(
-            "each arm at its best point by {chooser}, {} of {count} lines; `--all` draws all",
-            kept.len()
-        ));
+        left_out.push(format!("each arm at its best point by {chooser}, {} of {count} lines", kept.len()));
     }
     if kept.len() > MOST_LINES {
-        let goal = data.goal.title;
-        left_out = Some(format!("the {MOST_LINES} of {count} lines with the best final {goal}; `table.csv` has all"));
+        let (goal, count) = (data.goal.title, kept.len());
+        left_out.push(format!("the {MOST_LINES} of {count} lines with the best final {goal}; `table.csv` has all"));
         kept.truncate(MOST_LINES);
     }
+    let left_out = (!left_out.is_empty()).then(|| left_out.join("; "));
     kept.sort_unstable();
     let places: Vec<Option<u32>> =
         counts(&lines, "line")?.iter().map(|line| kept.binary_search(line).ok().map(|place| place as u32)).collect();
@@ -210,6 +208,16 @@ fn range(seeds: &[usize], most: usize) -> String {
 pub fn caption(frame: &DataFrame, spread: Option<String>) -> PolarsResult<Option<String>> {
     let parts: Vec<String> = [spread, left_out(frame)?].into_iter().flatten().collect();
     Ok((!parts.is_empty()).then(|| parts.join("; ")))
+}
+
+/// Which lines figures leave out, in the first problem in which they do.
+pub fn undrawn(data: &Data) -> PolarsResult<Option<String>> {
+    for (_, part) in data.problems() {
+        if let Some(left_out) = left_out(&leading(part)?)? {
+            return Ok(Some(left_out));
+        }
+    }
+    Ok(None)
 }
 
 /// Which lines were left out.

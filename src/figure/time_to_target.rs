@@ -54,11 +54,9 @@ impl Figure for TimeToTarget {
         lines.sort_by(|a, b| median(a).total_cmp(&median(b)));
         let goal = goal(numbers)?;
         let number = table::digits(goal.units * target);
-        let caption = format!(
-            "filled: reached target; hollow →: did not; ×: diverged; bar: median over seeds, where half reached it; target {}",
-            goal.with_unit(&number)
-        );
-        let legend = Legend::new(Vec::new(), summary::caption(numbers, Some(caption))?, width);
+        let caption =
+            "filled: reached target; hollow →: did not; ×: diverged; bar: median over seeds, where half reached it";
+        let legend = Legend::new(Vec::new(), summary::caption(numbers, Some(caption.to_owned()))?, width);
         let labels: Vec<String> = lines.iter().map(|line| line[0].label.clone()).collect();
         let (names, left) = names(&labels, width);
         let bottom = MARGIN + lines.len() as f64 * PITCH;

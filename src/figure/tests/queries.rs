@@ -132,10 +132,10 @@ fn step_times_are_told_by_how_many_took_so_long() {
 #[test]
 fn memory_is_a_mean_over_finished_trials() {
     insta::assert_snapshot!(numbers("memory", &arms()), @r"
-    line,label,seeds,peak_rss_bytes,peak_rss_bytes_sd,left_out
-    0,sgd,2,1048576,0,
-    1,nkfac,1,1048576,,
-    2,adam,0,,,
+    line,label,arm,point,seeds,peak_rss_bytes,peak_rss_bytes_sd,left_out
+    0,sgd,0,0,2,1048576,0,
+    1,nkfac,1,0,1,1048576,,
+    2,adam,2,0,0,,,
     ");
 }
 
@@ -169,19 +169,19 @@ fn tuned(validated: bool) -> Vec<Trial> {
 #[test]
 fn a_swept_arm_is_drawn_at_its_best_point_unless_all_are_asked_for() {
     insta::assert_snapshot!(numbers("memory", &tuned(true)), @r"
-    line,label,seeds,peak_rss_bytes,peak_rss_bytes_sd,left_out
-    0,sgd, schedule.lr = 0.1,1,1048576,,each arm at its best point by validation accuracy, 2 of 4 lines; `--all` draws all
-    1,nkfac, schedule.lr = 0.1,1,1048576,,each arm at its best point by validation accuracy, 2 of 4 lines; `--all` draws all
+    line,label,arm,point,seeds,peak_rss_bytes,peak_rss_bytes_sd,left_out
+    0,sgd, schedule.lr = 0.1,0,0,1,1048576,,each arm at its best point by validation accuracy, 2 of 4 lines
+    1,nkfac, schedule.lr = 0.1,1,0,1,1048576,,each arm at its best point by validation accuracy, 2 of 4 lines
     ");
     insta::assert_snapshot!(numbers("memory", &tuned(false)), @r"
-    line,label,seeds,peak_rss_bytes,peak_rss_bytes_sd,left_out
-    0,sgd, schedule.lr = 0.5,1,1048576,,each arm at its best point by test accuracy, which biases it upwards, 2 of 4 lines; `--all` draws all
-    1,nkfac, schedule.lr = 0.5,1,1048576,,each arm at its best point by test accuracy, which biases it upwards, 2 of 4 lines; `--all` draws all
+    line,label,arm,point,seeds,peak_rss_bytes,peak_rss_bytes_sd,left_out
+    0,sgd, schedule.lr = 0.5,0,1,1,1048576,,each arm at its best point by test accuracy, which biases it upwards, 2 of 4 lines
+    1,nkfac, schedule.lr = 0.5,1,1,1,1048576,,each arm at its best point by test accuracy, which biases it upwards, 2 of 4 lines
     ");
     insta::assert_snapshot!(numbers("memory", &tuned(false)[..2]), @r"
-    line,label,seeds,peak_rss_bytes,peak_rss_bytes_sd,left_out
-    0,sgd, schedule.lr = 0.1,1,1048576,,
-    1,sgd, schedule.lr = 0.5,1,1048576,,
+    line,label,arm,point,seeds,peak_rss_bytes,peak_rss_bytes_sd,left_out
+    0,sgd, schedule.lr = 0.1,0,0,1,1048576,,
+    1,sgd, schedule.lr = 0.5,0,1,1,1048576,,
     ");
     let all = results(&tuned(true)).1.with(View { all: true, error: false });
     assert_eq!(crate::figure::memory::Memory.query(&all).unwrap().height(), 4);
