@@ -6,7 +6,7 @@ use super::gather::Lines;
 use super::sums::MEASURES;
 use super::{Data, Sums, counts, group, guard, numbers, summary, texts};
 use crate::record::{Beside, Goal};
-use crate::stats::{self, Paired, Verdict};
+use crate::stats::{self, FEWEST, Paired, Verdict};
 use crate::text::{self, plain};
 use polars::prelude::{DataFrame, PolarsResult};
 
@@ -64,10 +64,11 @@ impl Column {
         Self { key: key.to_owned(), head: head.to_owned(), best, cells }
     }
 
-    /// The place of the best cell, if there is one. A single seed is no evidence: where one leads, nothing is called the best.
+    /// The place of the best cell, if there is one. So few seeds that nothing can be told from them are no evidence: where they lead, nothing is called
+    /// the best.
     #[must_use]
     pub fn best(&self) -> Option<usize> {
-        self.leading().filter(|&place| self.cells[place].by_seed.len() > 1)
+        self.leading().filter(|&place| self.cells[place].by_seed.len() >= FEWEST)
     }
 
     fn leading(&self) -> Option<usize> {
@@ -84,13 +85,14 @@ impl Column {
         self.cells.iter().enumerate().fold(None, best)
     }
 
-    /// Whether the differences to the best, paired by seed, leave open which of both is better (95 %).
+    /// Whether the differences to the best, paired by seed, leave open which of both is better (95 %), be it for want of pairs.
     #[must_use]
     pub fn is_near(&self, row: usize) -> bool {
         let Some(best) = self.best().filter(|&best| best != row) else { return false };
         let (best, own) = (&self.cells[best].by_seed, &self.cells[row].by_seed);
         let differences: Vec<f64> = own.iter().filter_map(|(seed, value)| Some(value - best.get(seed)?)).collect();
-        matches!(Paired::new(&differences).verdict(), Verdict::Open { .. })
+        let is_open = matches!(Paired::new(&differences).verdict(), Verdict::Open { .. } | Verdict::TooFew);
+        is_open && self.cells[row].mean.is_finite()
     }
 }
 

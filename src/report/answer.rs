@@ -3,9 +3,12 @@
 use polars::prelude::*;
 
 use super::Error;
-use crate::figure::{Comparison, Data, Difference, Figure as _, Round, Table, TimeToTarget, digits, drawn, target};
+use crate::figure::{
+    Comparison, Data, Difference, Figure as _, Round, Table, TimeToTarget, digits, drawn, target, undrawn,
+};
 use crate::record::Goal;
 use crate::stats::{self, ENOUGH, Verdict, median};
+use crate::text::counted;
 
 /// A line of trials as the answer needs it.
 struct Line {
@@ -40,7 +43,7 @@ pub fn sentences(data: &Data, table: &Table) -> Result<Vec<String>, Error> {
         None => format!("Only {name} has finished: {of_best} final test {title} over {}.", n(best)),
         Some(second) if second.value == best.value => {
             let equals = lines.iter().filter(|line| line.value == best.value);
-            let names = equals.map(|line| line.label.as_str()).collect::<Vec<_>>().join(" and ");
+            let names = listed(&equals.map(|line| line.label.as_str()).collect::<Vec<_>>());
             format!("{names} tie for the {most} final test {title}, {}.", goal.show(best.value))
         }
         Some(second) => {
@@ -58,10 +61,19 @@ pub fn sentences(data: &Data, table: &Table) -> Result<Vec<String>, Error> {
         let words = comparison.differences[0].words();
         said.push(format!("Against {}{role} with {}, paired by seed: {words}.", rival.label, level(rival)));
     }
-    said.extend(speed(&lines, data.round));
+    said.extend(speed(&lines, data)?);
     said.extend(time_to_target(data)?);
+    said.extend(undrawn(data)?.map(|undrawn| format!("Compared here: {undrawn}.")));
     said.extend(caveats(&lines, data, diverged, table.validated));
     Ok(said)
+}
+
+/// `a, b and c`.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => names.concat(),
+    }
 }
 
 /// How sure a lead over the second is.
@@ -107,29 +119,19 @@ fn lines(data: &Data, table: &Table) -> PolarsResult<Vec<Line>> {
     Ok(lines.filter(|line| drawn.contains(&line.label)).collect())
 }
 
-/// What an epoch of the best costs, or so many steps; nothing where that is not the same in all trials.
-fn speed(lines: &[Line], round: Round) -> Option<String> {
-    let best = lines.first()?;
-    let fastest = lines
-        .iter()
-        .filter(|line| line.epoch_seconds > 0.0)
-        .min_by(|a, b| a.epoch_seconds.total_cmp(&b.epoch_seconds))?;
-    if lines.len() < 2 || round == Round::Any {
-        return None;
-    }
-    let ratio = best.epoch_seconds / fastest.epoch_seconds;
-    let [own, others] = [best, fastest].map(|line| digits(line.epoch_seconds));
-    let (name, other) = (&best.label, &fastest.label);
-    Some(match round {
-        Round::Epoch if name == other => format!("Its epochs are also the fastest: {own} s each."),
-        Round::Epoch => format!(
-            "An epoch of {name} takes {own} s, {ratio:.2} times as long as one of {other}, the fastest ({others} s)."
-        ),
-        _ if name == other => format!("Its steps are also the fastest: {own} s for {round}."),
-        _ => format!(
-            "It takes {name} {own} s for {round}, {ratio:.2} times as long as {other}, the fastest ({others} s)."
-        ),
-    })
+/// What an epoch of the best costs, or so many steps, beside the fastest of the others; nothing where that is not the same in all trials.
+fn speed(lines: &[Line], data: &Data) -> Result<Option<String>, Error> {
+    let Some((best, others)) = lines.split_first().filter(|_| data.round != Round::Any) else { return Ok(None) };
+    let timed = others.iter().filter(|line| line.epoch_seconds > 0.0);
+    let Some(rival) = timed.min_by(|a, b| a.epoch_seconds.total_cmp(&b.epoch_seconds)) else { return Ok(None) };
+    let differences = Comparison::new(data, &best.label, &rival.label)?.differences;
+    let words = differences.iter().find(|of| of.measure.name == "epoch_seconds").map(Difference::words);
+    let what = match data.round {
+        Round::Epoch => "An epoch takes".to_owned(),
+        steps => format!("For {steps}, training takes"),
+    };
+    let [own, other] = [best, rival].map(|line| format!("{} {} s", line.label, digits(line.epoch_seconds)));
+    Ok(words.map(|words| format!("{what}: {own}; {other}, the fastest of the others. Paired by seed: {words}.")))
 }
 
 /// Who is there first. A trial that never gets there counts as slower than any that does.
@@ -162,7 +164,7 @@ fn time_to_target(data: &Data) -> Result<Option<String>, Error> {
         [(only, time)] => {
             Some(format!("Only {only} reaches {at}{why} in half of its trials, after {} s of training.", digits(*time)))
         }
-        [(first, time), (second, later), ..] if time == later => Some(format!(
+        [(first, time), (second, later), ..] if digits(*time) == digits(*later) => Some(format!(
             "{first} and {second} tie for the first at {at}{why} after {} s of training (median over seeds).",
             digits(*time)
         )),
@@ -185,7 +187,7 @@ fn caveats(lines: &[Line], data: &Data, diverged: u32, validated: bool) -> Vec<S
         ));
     }
     if diverged > 0 {
-        said.push(format!("{diverged} trials diverged; they are counted, and never averaged."));
+        said.push(format!("{} diverged: counted, and never averaged.", counted(diverged as usize, "trial")));
     }
     if !validated {
         said.push(format!(

@@ -86,7 +86,7 @@ fn main_table(table: &Table) -> String {
     format!(
         "<div class=\"scroll\"><table class=\"sortable\">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n\
          <p class=\"note\">Mean ± standard deviation over finished trials; 95 % interval of the mean final {title} (Student’s t; bootstrap from six seeds on). Bold: \
-         best, of more than one seed; underlined: no significant difference from it, paired by seed (95 %). Best epochs are chosen on the {chosen} set. Added: what the optimizer \
+         best, of three seeds or more; underlined: no significant difference from it, paired by seed (95 %). Best epochs are chosen on the {chosen} set. Added: what the optimizer \
          does beside forward and backward pass, whose mean over all trials is 100 %.{disturbed} <span class=\"screen\">Click a column header to sort, the best first.</span></p>\n"
     )
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Report;
+use super::{Report, Scales};
 use crate::figure::Data;
 use crate::record::{self, Metric, Origin, Row, Scope, Status};
 
@@ -59,7 +59,7 @@ fn write(folder: &Path, trials: &[(&str, u64, f64, Status)]) -> Report {
         let path = folder.join(format!("{place}.parquet"));
         record::write(&path, &origin(place, arm, seed, "{}", status), &rows(26, accuracy)).unwrap();
     }
-    Report::new(&Data::new(record::read(folder).unwrap()).unwrap(), super::Scales::Any).unwrap()
+    Report::new(&Data::new(record::read(folder).unwrap()).unwrap(), Scales::Any).unwrap()
 }
 
 fn answer(trials: &[(&str, u64, f64, Status)]) -> String {
@@ -87,9 +87,15 @@ fn the_answer_is_as_sure_as_the_seeds_are_many() {
     );
     assert!(arms(&[0.1, -0.05, 0.09]).ends_with("it is 4.67 points ahead of sgd, but that may be chance."));
     assert!(arms(&[0.1, 0.1]).ends_with("it is 10.00 points ahead of sgd, but so few seeds cannot tell."));
+    let folder = tempfile::tempdir().unwrap();
+    let said = write(folder.path(), &[("sgd", 1, 0.5, Finished), ("nkfac", 1, 0.6, Finished)]).markdown();
+    let speed = "An epoch takes: nkfac 2.00 s; sgd 2.00 s, the fastest of the others. Paired by seed: 1.00 times as long; 1 seed is too few to tell.";
+    assert!(said.contains(speed), "{said}");
     let one = answer(&[("sgd", 1, 0.5, Finished)]);
     assert_eq!(one, "Only sgd has finished: 50.00 % final test accuracy over 1 seed.");
     assert_eq!(arms(&[0.0, 0.0, 0.0]), "sgd and nkfac tie for the highest final test accuracy, 53.33 %.");
+    let three = answer(&["sgd", "adamw", "nkfac"].map(|arm| (arm, 1, 0.5, Finished)));
+    assert!(three.starts_with("sgd, adamw and nkfac tie for the highest final test accuracy"), "{three}");
     let none = answer(&[("sgd", 1, 0.5, Diverged), ("sgd", 2, 0.5, Diverged)]);
     assert_eq!(none, "No trial has finished (2 diverged), so there is nothing to compare.");
     let strangers = answer(&[("sgd", 1, 0.5, Finished), ("nkfac", 2, 0.6, Finished)]);
@@ -113,10 +119,36 @@ fn latex_has_the_best_in_bold_and_what_is_near_it_underlined() {
     assert_eq!(line(&trials, "n\\_k"), "$\\mathbf{74.00 \\pm 2.00}$");
     assert_eq!(line(&trials, "sgd"), "\\underline{$73.00 \\pm 3.61$}");
     assert_eq!(line(&trials, "adam"), "$73.03 \\pm 2.00$");
-    // One seed is no evidence.
-    trials.push(("once", 1, 0.9, Finished));
-    assert_eq!(line(&trials, "once"), "$90.00$");
-    assert_eq!(line(&trials, "n\\_k"), "$74.00 \\pm 2.00$");
+    // Beside three seeds too few pairs tell nothing.
+    trials.push(("few", 1, 0.4, Finished));
+    assert_eq!(line(&trials, "few"), "\\underline{$40.00$}");
+    // One seed is no evidence, nor are two.
+    for seed in [1, 2] {
+        trials.push(("lucky", seed, 0.9, Finished));
+        assert!(line(&trials, "lucky").starts_with("$90.00"));
+        assert_eq!(line(&trials, "n\\_k"), "$74.00 \\pm 2.00$");
+    }
+}
+
+#[test]
+fn published_figures_are_set_beside_their_own_data_and_net_and_no_swept_arm() {
+    let verdicts = |rates: &[f64], [set, net]: [&str; 2]| {
+        let folder = tempfile::tempdir().unwrap();
+        let arms = rates.iter().map(|&rate| ("sgd", "sgd", rate)).chain([("adamw", "adam", 0.001)]);
+        for (place, (arm, update, rate)) in arms.enumerate() {
+            let config = format!(
+                r#"{{"data":{{"kind":"{set}"}},"model":{{"kind":"{net}"}},"optimizer":{{"update":{{"kind":"{update}"}}}},"schedule":{{"lr":{rate}}}}}"#
+            );
+            let swept = format!(r#"{{"schedule.lr":{rate}}}"#);
+            let origin = Origin { config, swept, ..origin(place, arm, 1, "{}", Status::Finished) };
+            record::write(&folder.path().join(format!("{place}.parquet")), &origin, &rows(26, 0.5)).unwrap();
+        }
+        let data = Data::new(record::read(folder.path()).unwrap()).unwrap();
+        [Scales::Same, Scales::Any].map(|scales| Report::new(&data, scales).unwrap().parts[0].verdicts.len())
+    };
+    assert_eq!(verdicts(&[0.1], ["digits", "mlp"]), [0, 1], "the paper's ResNet-18 only if asked for");
+    assert_eq!(verdicts(&[0.1, 0.2, 0.3], ["digits", "mlp"]), [0, 0], "nothing says which rate is meant");
+    assert_eq!(verdicts(&[0.1], ["cifar100", "resnet18"]), [1, 1], "control");
 }
 
 /// What `tests/scale.sh` measures the report of.
