@@ -14,7 +14,8 @@ use super::selection::Changes;
 /// Compare two arms seed by seed: the difference, its 95 % interval, and whether there are enough seeds to tell
 ///
 /// The same seed is the same start and the same batches for every arm, so differences are paired. Intervals are Student's t, with the
-/// bootstrap's behind. An arm at one point of a sweep is named as in the table: 'nkfac, inverse_every = 20'.
+/// bootstrap's behind from six seeds on. An arm at one point of a sweep is named as in the table: 'nkfac, inverse_every = 20'; where several arms
+/// are swept, its name alone stands for its best point.
 #[derive(Debug, Args)]
 pub struct Compare {
     /// An arm, as the table names it
@@ -53,7 +54,7 @@ impl Compare {
 
 /// An object for each measure; what is not known is null.
 fn objects(problem: Option<&str>, comparison: &Comparison) -> anyhow::Result<()> {
-    let Comparison { a, b, seeds, unpaired, differences } = comparison;
+    let Comparison { a, b, seeds, unpaired, differences, .. } = comparison;
     for Difference { measure, a: of_a, b: of_b, paired, ratio } in differences {
         let interval = paired.student.map(|of| [of.low, of.high]);
         let ratio = ratio.as_ref().map(|of| (of.mean.exp(), of.student.map(|of| [of.low.exp(), of.high.exp()])));
@@ -66,7 +67,7 @@ fn objects(problem: Option<&str>, comparison: &Comparison) -> anyhow::Result<()>
     Ok(())
 }
 
-fn told(Comparison { a, b, seeds, unpaired, differences }: &Comparison) -> anyhow::Result<()> {
+fn told(Comparison { a, b, seeds, unpaired, differences, chosen }: &Comparison) -> anyhow::Result<()> {
     let list = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     line(format_args!(
         "{a} − {b}, {} (seeds {})",
@@ -79,7 +80,11 @@ fn told(Comparison { a, b, seeds, unpaired, differences }: &Comparison) -> anyho
             counted(*unpaired, "trial")
         ))?;
     }
-    for difference in differences.iter().filter(|of| seeds.is_empty() || of.paired.mean.is_finite()) {
+    if let Some(chosen) = chosen {
+        line(format_args!("compared: {chosen}"))?;
+    }
+    let tells = |of: &&Difference| of.paired.mean.is_finite() && !of.is_idle();
+    for difference in differences.iter().filter(|of| seeds.is_empty() || tells(of)) {
         if seeds.is_empty() {
             line(difference.words())?;
             break;
@@ -92,16 +97,13 @@ fn told(Comparison { a, b, seeds, unpaired, differences }: &Comparison) -> anyho
 /// The two means, and below them what they mean, in lines that fit the terminal.
 fn show(difference: &Difference) -> anyhow::Result<()> {
     const INDENT: &str = "  ";
-    let Measure { title, unit, points, decimals, is_time, more, .. } = &difference.measure;
+    let Measure { title, is_time, more, .. } = &difference.measure;
     // That less time is better goes without saying.
     let better = if *more || *is_time { "" } else { " (lower is better)" };
-    let means = format!("{:.decimals$} and {:.decimals$} {unit}", difference.a, difference.b);
-    line(format_args!("{title}: {}{better}", means.trim_end()))?;
-    let bootstrap = difference.paired.bootstrap.map_or(String::new(), |of| {
-        format!("; bootstrap of the difference {:+.decimals$} to {:+.decimals$} {points}", of.low, of.high)
-    });
+    line(format_args!("{title}: {}{better}", difference.means()))?;
+    let resampled = difference.resampled().map_or(String::new(), |resampled| format!("; {resampled}"));
     let columns = columns().unwrap_or(WIDE).clamp(NARROW, WIDE) - INDENT.len();
-    wrapped(&(difference.words() + &bootstrap), columns)
+    wrapped(&(difference.words() + &resampled), columns)
         .iter()
         .try_for_each(|text| line(format_args!("{INDENT}{text}")))
 }

@@ -133,6 +133,8 @@ pub enum Error {
     Unknown { name: String, hint: String },
     #[error("no arm is called `{name}` here\nhint: {hint}")]
     UnknownLine { name: String, hint: String },
+    #[error("the arm `{name}` has several lines here\nhint: {hint}")]
+    SeveralLines { name: String, hint: String },
     #[error("two arms would be called `{name}`\nhint: `--label OLD=NEW` gives each arm a name of its own")]
     SameName { name: String },
     #[error("cannot make figure `{figure}` from these results: {source}")]

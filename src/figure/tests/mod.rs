@@ -1,5 +1,6 @@
 //! Figures and tables at their boundary: result files in, numbers and pictures out.
 
+mod compare;
 mod pictures;
 mod queries;
 mod telemetry;

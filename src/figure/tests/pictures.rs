@@ -203,34 +203,6 @@ fn the_best_epoch_is_chosen_on_validation_images_where_there_are_some() {
 }
 
 #[test]
-fn arms_are_compared_seed_by_seed() {
-    let trials = [
-        Trial::new("nkfac", 1, 0.82, 3.0),
-        Trial::new("nkfac", 2, 0.92, 3.0),
-        Trial::new("nkfac", 3, 0.87, 3.0),
-        Trial::new("nkfac", 4, 0.5, 3.0).diverged(),
-        Trial::new("sgd", 1, 0.80, 2.0),
-        Trial::new("sgd", 2, 0.90, 2.0),
-        Trial::new("sgd", 3, 0.84, 2.0),
-        Trial::new("sgd", 4, 0.84, 2.0),
-        Trial::new("once", 1, 0.84, 2.0),
-        Trial::new("never", 9, 0.84, 2.0),
-    ];
-    let (_folder, found) = results(&trials);
-    let compare = |a, b| Comparison::new(&found, a, b).unwrap();
-    let all = compare("nkfac", "sgd");
-    assert_eq!((all.seeds.as_slice(), all.unpaired), (&[1, 2, 3][..], 2));
-    let words = |comparison: &Comparison| comparison.differences[0].words();
-    // Unpaired, the arms' spread of 5 points would hide the difference.
-    assert_eq!(words(&all), "higher by 2.33 points, 95 % interval +0.90 to +3.77 points, 3 seeds");
-    assert_eq!(words(&compare("sgd", "nkfac")), "lower by 2.33 points, 95 % interval -3.77 to -0.90 points, 3 seeds");
-    assert_eq!(words(&compare("once", "sgd")), "higher by 4.00 points; 1 seed is too few to tell");
-    assert_eq!(words(&compare("never", "sgd")), "no seed finished in both, so nothing can be said");
-    let unknown = Comparison::new(&found, "nkfca", "sgd").unwrap_err().to_string();
-    assert_eq!(unknown, "no arm is called `nkfca` here\nhint: did you mean `nkfac`?");
-}
-
-#[test]
 fn problems_are_never_pooled() {
     let trial = |arm, seed, accuracy, net| Trial { net, ..Trial::new(arm, seed, accuracy, 2.0) };
     let (folder, found) = results(&[

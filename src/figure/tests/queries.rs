@@ -152,7 +152,7 @@ fn a_heat_map_is_over_the_two_longest_keys() {
 }
 
 /// Two arms at two learning rates: validation images choose another one than test images.
-fn tuned(validated: bool) -> Vec<Trial> {
+pub fn tuned(validated: bool) -> Vec<Trial> {
     const LOW: [Measured; 1] = [("validation", 2, 20, 2.0, Metric::Accuracy, 0.4)];
     const HIGH: [Measured; 1] = [("validation", 2, 20, 2.0, Metric::Accuracy, 0.6)];
     let swept = [(r#"{"schedule.lr":0.1}"#, 0.5, &HIGH), (r#"{"schedule.lr":0.5}"#, 0.7, &LOW)];
