@@ -63,6 +63,7 @@ pub fn read(Source { path, text }: &Source, overrides: &Overrides) -> Result<Fil
     let mut search = root.get("search").map(search::read).transpose()?;
     let mut warnings = Vec::new();
     pin(&mut axes, &sets, &mut warnings)?;
+    warnings.extend(replaced(&root, &axes));
     if let Some(search) = &mut search {
         pin(&mut search.space, &sets, &mut warnings)?;
         search.join(task, &mut arms, &axes, overrides.seeds)?;
@@ -245,6 +246,21 @@ fn collect_axes(value: &Value, path: &str, axes: &mut Vec<Axis>) -> Result<(), c
             .within(format!("sweep.{path}"))
             .located(&value.origin)),
     }
+}
+
+/// What arms themselves set and axes replace.
+fn replaced(root: &Value, axes: &[Axis]) -> Vec<String> {
+    let arms = match root.get("arm").map(|arms| &arms.node) {
+        Some(Node::Array(arms)) => arms.as_slice(),
+        _ => &[],
+    };
+    let of_arm = |arm: &Value| {
+        let name = arm.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let set = axes.iter().filter(|axis| arm.get(&axis.path).is_some());
+        set.map(|axis| format!("arm `{name}`: the axis over `{0}` replaces its own `{0}`", axis.path))
+            .collect::<Vec<_>>()
+    };
+    arms.iter().flat_map(of_arm).collect()
 }
 
 /// Drops the axes over what the command line sets. An axis over a table around it would undo the setting, so that is an error.

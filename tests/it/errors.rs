@@ -202,6 +202,13 @@ fn what_is_probably_not_meant_is_said() {
     let ran = run_either_way(folder.path(), &["plan", "x.toml", "--set", "optimizer.precondition.factor_every=30"]);
     assert!(ran.err.contains("inverse_every = 200 is no multiple of factor_every = 30"), "{}", ran.err);
     assert!(ran.err.contains("all 1 refreshes in 88 steps are exact, so Newton's iteration never runs\nhint: lower `optimizer.precondition.inverse_every`"), "{}", ran.err);
+    let swept = format!(
+        "{GOOD}[[arm]]\nname = \"a\"\n[[arm]]\nname = \"b\"\nepochs = 3\nbatch = 64\n[sweep]\nbatch = [32, 128]\n"
+    );
+    std::fs::write(&file, swept).unwrap();
+    let ran = run_either_way(folder.path(), &["plan", "x.toml"]);
+    assert!(ran.err.contains("warning: arm `b`: the axis over `batch` replaces its own `batch`\n"), "{}", ran.err);
+    assert!(!ran.err.contains("arm `a`: the axis"), "{}", ran.err);
 }
 
 #[test]
