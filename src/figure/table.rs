@@ -233,9 +233,11 @@ fn mark(columns: &mut [Column], disturbed: &[(String, usize, usize)]) -> Option<
             column.cells[row].text.push(DISTURBED);
         }
     }
+    let is_all =
+        disturbed.len() == labels.cells.len() && disturbed.iter().all(|(_, disturbed, trials)| disturbed == trials);
     let of = |(label, disturbed, trials): &(String, usize, usize)| format!("{label} ({disturbed} of {trials})");
-    let list = disturbed.iter().map(of).collect::<Vec<_>>().join(", ");
-    (!list.is_empty()).then(|| format!("{DISTURBED} times disturbed: {list}; `nkfac-bench status` says by what"))
+    let list = if is_all { "every trial".to_owned() } else { disturbed.iter().map(of).collect::<Vec<_>>().join(", ") };
+    (!disturbed.is_empty()).then(|| format!("{DISTURBED} times disturbed: {list}; `nkfac-bench status` says by what"))
 }
 
 /// The keys of columns that are times.

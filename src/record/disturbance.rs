@@ -9,6 +9,9 @@ const MOST_WAITED: f64 = 0.1;
 const MOST_OTHERS: f64 = 0.05;
 const MOST_THROTTLED: f64 = 0.01;
 
+/// Seconds that its threads ran or wanted to run, below which a trial's waiting is not told from noise.
+const LEAST_WANTED: f64 = 1.0;
+
 /// The rows at the end of a trial that tell.
 const LAST: usize = 16;
 
@@ -17,6 +20,7 @@ pub fn disturbance(frame: &DataFrame) -> PolarsResult<Option<String>> {
     let number = |metric| last(frame, metric);
     let mut all = Vec::new();
     if let Some((waited, ran)) = number(Metric::WaitSeconds)?.zip(number(Metric::CpuSeconds)?)
+        && waited + ran >= LEAST_WANTED
         && waited > MOST_WAITED * (waited + ran)
         && number(Metric::OthersSeconds)?.is_none_or(|others| others > MOST_OTHERS * ran)
     {
@@ -61,6 +65,7 @@ mod tests {
         assert_eq!(waited, "waited 25 % of its time for a processor, ran beside 2 other trials");
         let waited = |others| said(&[(CpuSeconds, 6.0), (WaitSeconds, 2.0), (OthersSeconds, others)]);
         assert_eq!(waited(0.1), None, "its own threads were too many");
+        assert_eq!(said(&[(CpuSeconds, 0.3), (WaitSeconds, 0.3)]), None, "too short to tell");
         assert_eq!(waited(3.0).unwrap(), "waited 25 % of its time for a processor");
         assert_eq!(said(&[(WallSeconds, 100.0), (ThrottledSeconds, 0.5)]), None);
         assert_eq!(said(&[(WallSeconds, 100.0), (ThrottledSeconds, 2.0)]).unwrap(), "ran 2.0 s at a throttled clock");

@@ -35,6 +35,8 @@ fn lines_with_trials_whose_times_were_disturbed_are_counted() {
     ];
     assert_eq!(disturbed(&results(&trials).1).unwrap(), [("nkfac".to_owned(), 2, 3)]);
     assert_eq!(disturbed(&results(&trials[..1]).1).unwrap(), []);
+    let all = Table::new(&results(&trials[1..2]).1).unwrap().markdown();
+    assert!(all.contains("times disturbed: every trial;"), "{all}");
     let table = Table::new(&results(&trials).1).unwrap();
     let text = table.markdown();
     let (marked, plain) =
