@@ -11,7 +11,7 @@ use nkfac_bench::figure::{FOLDER, Style};
 use nkfac_bench::record::Names;
 use nkfac_bench::runner::inverse::Place;
 use nkfac_bench::runner::{self, Event, Jobs, NO_STORAGE, Reporter, STOPPED, Settings, Shard, Summary, WAITING};
-use nkfac_bench::text::Shown;
+use nkfac_bench::text::{Shown, shell};
 
 use super::child::{self, Teller};
 use super::figure;
@@ -233,8 +233,12 @@ impl Run {
         let Summary { finished, diverged, skipped, failed, taken, stopped } = *summary;
         match shown {
             None => {
+                let elsewhere = match self.out.as_os_str() == "results" {
+                    true => String::new(),
+                    false => format!(" --results {}", shell(&self.out)),
+                };
                 say(format_args!(
-                    "figures are drawn when all is done, or by `nkfac-bench figure {}`",
+                    "figures are drawn when all is done, or by `nkfac-bench figure {}{elsewhere}`",
                     self.selection.command()
                 ));
             }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Args;
 use nkfac_bench::experiment::{self, Experiment, Overrides, Source, Work};
-use nkfac_bench::text::{Shown, counted};
+use nkfac_bench::text::{Shown, counted, shell};
 
 use super::output::say;
 
@@ -85,7 +85,7 @@ impl Selection {
 
     /// The arguments that select the same again, for a person to type.
     pub fn command(&self) -> String {
-        self.arguments().iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        self.arguments().into_iter().map(shell).collect::<Vec<_>>().join(" ")
     }
 
     /// Reads and resolves an experiment that trains; warnings go to standard error.

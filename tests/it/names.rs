@@ -32,6 +32,15 @@ fn plan(from: &str, to: &str) -> String {
 }
 
 #[test]
+fn a_command_to_be_typed_is_quoted_and_names_the_folder() {
+    let folder = folder(SMALL);
+    std::fs::rename(folder.path().join("x.toml"), folder.path().join("my x.toml")).unwrap();
+    let args = ["run", "my x.toml", "--threads", "1", "--shard", "1/2", "--out", "other place"];
+    let said = run(folder.path(), &args).err;
+    assert!(said.contains("`nkfac-bench figure 'my x.toml' --results 'other place'`"), "{said}");
+}
+
+#[test]
 fn control_characters_in_names_and_keys_are_refused_and_not_sent_to_the_terminal() {
     let with_arm = |name: &str| plan("[base]", &format!("arm = [{{ name = \"{name}\" }}]\n[base]"));
     for name in ["a\\u001b[31mred", "two\\nlines", "a\\u007f", "a\\u009b", "a\\u202eb", "a\\uffff"] {
