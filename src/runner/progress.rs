@@ -86,6 +86,12 @@ impl<'a> Scribe<'a> {
         self.before + self.begun.elapsed().as_secs_f64()
     }
 
+    /// Writes down what has come since the last time, of a trial that stops here.
+    pub fn stop(&mut self) {
+        self.written = None;
+        self.write();
+    }
+
     /// A disk that is full ends no trial, so nothing is said if it cannot be written.
     fn write(&mut self) {
         if self.written.is_none_or(|written| written.elapsed() >= EVERY) {
@@ -179,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_within_a_second_is_not_written() {
+    fn what_comes_within_a_second_is_not_written_before_the_trial_stops() {
         let folder = tempfile::tempdir().unwrap();
         let mut nobody = Nobody;
         let mut scribe = Scribe::new(folder.path(), 4, None, Instant::now(), &mut nobody);
@@ -188,5 +194,7 @@ mod tests {
         scribe.written = Some(std::time::Instant::now() + super::EVERY);
         scribe.step(&at(11));
         assert_eq!(read(folder.path()).unwrap().step, 1);
+        scribe.stop();
+        assert_eq!(read(folder.path()).unwrap().step, 11);
     }
 }

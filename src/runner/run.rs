@@ -249,6 +249,9 @@ impl Sweep<'_> {
             Scribe::new(claim.folder(), trial.config.rounds(), trial.config.max_seconds, begun, &mut relay);
         let mut ending = train::train(&trial.config, &dataset, &settings.device, Some(&mut keeper), &mut scribe)?;
         let wall = scribe.wall();
+        if matches!(ending, Ending::Stopped { .. }) {
+            scribe.stop();
+        }
         for broken in dataset.broken() {
             let (path, reason) = (broken.path.shown(), broken.reason);
             self.reporter.event(trial, &Event::Broken { path, reason });
