@@ -62,9 +62,10 @@ impl Figure for Pareto {
             Key { swatch: Swatch::Mark(looks[i]), text }
         };
         let front: Vec<bool> = numbers.column("front")?.bool()?.iter().map(|front| front == Some(true)).collect();
-        let caption = [summary::spread(&seeds), Some("grey: the front".to_owned())];
-        let caption = caption.into_iter().flatten().collect::<Vec<_>>().join("; ");
-        let legend = Legend::new((0..looks.len()).map(key).collect(), summary::caption(numbers, Some(caption))?, width);
+        let has_front = front.iter().filter(|is_on| **is_on).count() > 1;
+        let caption = [summary::spread(&seeds), has_front.then(|| "grey: the front".to_owned())];
+        let caption = caption.into_iter().flatten().reduce(|spread, front| format!("{spread}; {front}"));
+        let legend = Legend::new((0..looks.len()).map(key).collect(), summary::caption(numbers, caption)?, width);
         let grid = Grid::new(width, 1);
         let below = grid.below(1);
         let mut canvas = Canvas::new(width, below + legend.height());
