@@ -139,6 +139,10 @@ pub fn read(folder: &Path, names: Option<&Names>) -> anyhow::Result<Data> {
             let others = counted(results.others, "other trial");
             say(format_args!("left out: {others} in `{}`, which the experiment's file does not have", folder.shown()));
         }
+        if results.missing > 0 {
+            let (missing, all) = (results.missing, counted(names.trials.len(), "trial"));
+            say(format_args!("not there yet: {missing} of the {all} in the experiment's file"));
+        }
     }
     Ok(Data::new(results)?)
 }

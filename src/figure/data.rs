@@ -177,6 +177,7 @@ impl Data {
             steps: whole.steps.clone(),
             arms: whole.arms.clone(),
             others: whole.others,
+            missing: whole.missing,
             skipped: Vec::new(),
         };
         Self::of(results, places.iter().map(|&place| self.sums[place].clone()).collect())

@@ -41,7 +41,7 @@ impl Names {
 }
 
 impl Results {
-    /// The trials that have a name, under it and in the order of `names`; those that have none are counted. What a trial was called when it
+    /// The trials that have a name, under it and in the order of `names`; those that have none are counted, as are names without a trial. What a trial was called when it
     /// ran does not matter: the file is the question, and results are its answers.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Results {
         let places: HashMap<&str, usize> = ids.iter().enumerate().filter_map(|(i, id)| Some((id?, i))).collect();
         let found: Vec<(usize, &Name)> =
             names.trials.iter().filter_map(|name| Some((*places.get(name.trial.as_str())?, name))).collect();
-        let others = self.trials.height() - found.len();
+        let (others, missing) = (self.trials.height() - found.len(), names.trials.len() - found.len());
         let chosen = IdxCa::from_vec("place".into(), found.iter().map(|(place, _)| *place as IdxSize).collect());
         let mut trials = self.trials.take(&chosen)?;
         let column = |of: fn(&Name) -> &str| found.iter().map(|(_, name)| of(name)).collect::<Vec<_>>();
@@ -59,6 +59,6 @@ impl Results {
         trials.with_column(Column::new("swept".into(), column(|name| &name.swept)))?;
         let mut rows: Vec<Option<DataFrame>> = self.rows.drain(..).map(Some).collect();
         let rows = found.iter().filter_map(|(place, _)| rows[*place].take()).collect();
-        Ok(Self { trials, rows, arms: names.arms.clone(), others, ..self })
+        Ok(Self { trials, rows, arms: names.arms.clone(), others, missing, ..self })
     }
 }

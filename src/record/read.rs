@@ -29,6 +29,8 @@ pub struct Results {
     pub arms: Vec<String>,
     /// How many trials lie in the folder that were not asked for.
     pub others: usize,
+    /// How many trials were asked for that have no result yet.
+    pub missing: usize,
     /// Files that hold no results, or the same again.
     pub skipped: Vec<Skipped>,
 }
@@ -72,7 +74,7 @@ pub fn read(folder: &Path) -> Result<Results, Error> {
     let stack = |frames| stack(frames).map_err(|source| Error::Stack { folder: folder.to_owned(), source });
     let trials = stack(trials)?;
     let arms = arms(&trials).map_err(|source| Error::Stack { folder: folder.to_owned(), source })?;
-    Ok(Results { trials, rows, steps: stack(steps)?, arms, others: 0, skipped })
+    Ok(Results { trials, rows, steps: stack(steps)?, arms, others: 0, missing: 0, skipped })
 }
 
 /// Every trial, read side by side. Threads of their own, because polars has a pool: a worker of another one that waits for it would begin the

@@ -180,6 +180,10 @@ fn caveats(lines: &[Line], data: &Data, diverged: u32, validated: bool) -> Vec<S
     let (goal, round) = (data.goal, data.round);
     let most = lines.iter().map(|line| line.seeds).max().unwrap_or_default();
     let mut said = Vec::new();
+    if data.results.missing > 0 {
+        let missing = counted(data.results.missing, "trial");
+        said.push(format!("This is a part: {missing} of the experiment's file without a result yet."));
+    }
     if most < ENOUGH {
         let floor = if most < stats::FEWEST { "Fewer than three seeds tell nothing of the spread. " } else { "" };
         said.push(format!(

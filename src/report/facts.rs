@@ -30,6 +30,10 @@ impl Facts {
         let last = started.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let seconds: f64 = data.sums.iter().flat_map(|sums| &sums.epochs).sum();
         let load = floats(trials, "load")?.into_iter().fold(f64::NAN, f64::max);
+        let missing = match data.results.missing {
+            0 => String::new(),
+            missing => format!(", {missing} of the experiment's file without a result yet"),
+        };
         let mut rows = vec![
             ("data set", all("dataset")?),
             ("net", all("model")?),
@@ -38,7 +42,7 @@ impl Facts {
             (if data.round == Round::Epoch { "epochs" } else { "evaluations" }, all("epochs")?),
             ("batch", all("batch")?),
             ("seeds", all("seed")?),
-            ("trials", format!("{finished} finished, {diverged} diverged")),
+            ("trials", format!("{finished} finished, {diverged} diverged{missing}")),
             ("training time, all trials", duration(seconds)),
             ("started", format!("{} to {} UTC", date(first), date(last))),
             ("processor", all("cpu")?),

@@ -108,6 +108,16 @@ fn what_the_file_has_no_more_is_left_out_and_counted() {
     let drawn = run(folder, &["figure", "x.toml"]);
     assert!(drawn.code == 0 && table(folder).len() == 2, "{}", drawn.err);
 
+    fs::write(folder.join("x.toml"), FILE.replace("seed = [1]", "seed = [1, 2]")).unwrap();
+    let part = run(folder, &["report", "x.toml", "--markdown", "--out", "-"]);
+    assert!(part.err.contains("not there yet: 2 of the 4 trials in the experiment's file"), "{}", part.err);
+    assert!(
+        part.out.contains("This is a part: 2 trials of the experiment's file without a result yet."),
+        "{}",
+        part.out
+    );
+    fs::write(folder.join("x.toml"), FILE).unwrap();
+
     let refused = run(folder, &["clean", "x.toml", "--stale"]);
     assert!(refused.code == 1 && refused.out.lines().count() == 4, "{}{}", refused.out, refused.err);
     let cleaned = run(folder, &["clean", "x.toml", "--stale", "--yes"]);

@@ -131,8 +131,16 @@ fn every_figure_is_drawn_from_any_results_and_says_so_if_there_is_nothing_to_dra
     let none = |frame: &DataFrame| frame.head(Some(0));
     let (trials, steps) = (none(&found.results.trials), none(&found.results.steps));
     check_all(
-        &Data::new(Results { trials, rows: Vec::new(), steps, arms: Vec::new(), others: 0, skipped: Vec::new() })
-            .unwrap(),
+        &Data::new(Results {
+            trials,
+            rows: Vec::new(),
+            steps,
+            arms: Vec::new(),
+            others: 0,
+            missing: 0,
+            skipped: Vec::new(),
+        })
+        .unwrap(),
         &[],
     );
 }
