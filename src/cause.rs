@@ -15,8 +15,30 @@ pub fn message(error: &Candle) -> String {
         Candle::WithPath { inner, path } => format!("`{}`: {}", path.shown(), message(inner)),
         Candle::Context { inner, context } => format!("{context}: {}", message(inner)),
         Candle::WrappedContext { wrapped, context } => format!("{context}: {}", text(wrapped.as_ref())),
+        Candle::Cuda(error) => in_words(error.to_string()),
         other => other.to_string(),
     }
+}
+
+/// What CUDA answers where a user can do something about it: its name for that, what it means, and what may help.
+const ANSWERS: [(&str, &str); 8] = [
+    ("CUDA_ERROR_NO_DEVICE", "this machine has no GPU that CUDA can use"),
+    ("CUDA_ERROR_INVALID_DEVICE", "there is no GPU of this number\nhint: nvidia-smi -L lists them"),
+    ("CUDA_ERROR_STUB_LIBRARY", "libcuda.so.1 is a stub for building, not NVIDIA's driver"),
+    ("CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", TOO_OLD),
+    ("CUDA_ERROR_UNSUPPORTED_PTX_VERSION", TOO_OLD),
+    ("CUDA_ERROR_OUT_OF_MEMORY", TOO_LARGE),
+    ("CUBLAS_STATUS_ALLOC_FAILED", TOO_LARGE),
+    ("CUSOLVER_STATUS_ALLOC_FAILED", TOO_LARGE),
+];
+const TOO_OLD: &str = "NVIDIA's driver is older than the CUDA toolkit that this program was built with\nhint: nvidia-smi says which CUDA the driver knows";
+const TOO_LARGE: &str =
+    "the GPU's memory does not suffice\nhint: a smaller `batch` needs less, and so does a larger `accumulate`";
+
+fn in_words(said: String) -> String {
+    let Some((name, words)) = ANSWERS.iter().find(|(name, _)| said.contains(name)) else { return said };
+    let (meaning, hint) = words.split_once('\n').unwrap_or((words, ""));
+    format!("{meaning} ({name})\n{hint}").trim_end().to_owned()
 }
 
 /// The error and its causes, less those that an error around them has told already.
@@ -80,6 +102,17 @@ mod tests {
             let wrapped = Candle::WrappedContext { wrapped: Box::new(traced(plain())), context: "c".into() };
             assert_eq!(message(&traced(wrapped)), format!("c: {expected}"));
         }
+    }
+
+    #[test]
+    fn what_cuda_answers_is_put_in_words_where_a_user_can_do_something_about_it() {
+        let of = |said: &'static str| message(&traced(Candle::Cuda(Box::new(io::Error::other(said)))));
+        let said = of("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")");
+        let expected = "the GPU's memory does not suffice (CUDA_ERROR_OUT_OF_MEMORY)\nhint: a smaller `batch` needs less, and so does a larger `accumulate`";
+        assert_eq!(said, expected);
+        let said = of("DriverError(CUDA_ERROR_NO_DEVICE, \"no CUDA-capable device is detected\")");
+        assert_eq!(said, "this machine has no GPU that CUDA can use (CUDA_ERROR_NO_DEVICE)");
+        assert_eq!(of("DriverError(CUDA_ERROR_ASSERT)"), "DriverError(CUDA_ERROR_ASSERT)");
     }
 
     #[test]
