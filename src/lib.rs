@@ -14,6 +14,7 @@ pub mod text;
 
 pub mod param;
 
+pub mod device;
 pub mod kernel;
 pub mod linalg;
 

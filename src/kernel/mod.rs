@@ -1,6 +1,6 @@
 //! The CPU loops: plain functions on slices, channel-last, in float32 and float64.
 //!
-//! This is an island: it knows no tensors and nothing of ours, and is the only place where `unsafe` is allowed. Work is split over
+//! This is an island: it knows no tensors and nothing of ours; `unsafe` is allowed here and in `device` alone. Work is split over
 //! batch and tiles; what is summed is summed in an order that depends on the number of threads alone.
 
 pub mod attention;

@@ -4,6 +4,7 @@ use candle_core::{DType, Result, Tensor};
 
 use super::combine;
 use super::slices::{Real, by_type, read};
+use crate::device;
 use crate::kernel::elementwise;
 
 /// `√(β·root² + (1−β)·u²)`: the next root.
@@ -13,6 +14,9 @@ pub fn root_of_average(beta: f64, root: &Tensor, u: &Tensor) -> Result<Tensor> {
         Tensor::from_vec(next, u.shape(), u.device())
     }
     let slowly = || {
+        if let Some(gpu) = device::of(&[root, u]) {
+            return device::elementwise::root_of_average(&gpu, beta, root, u);
+        }
         let [kept, fresh] = [root, u].map(|tensor| tensor.to_dtype(DType::F64)?.sqr());
         combine(beta, &kept?, 1.0 - beta, &fresh?)?.sqrt()?.to_dtype(u.dtype())
     };
@@ -25,5 +29,9 @@ pub fn over_root(x: &Tensor, root: &Tensor, c: f64, eps: f64) -> Result<Tensor> 
         let ratio = read(&[x, root], |slices| elementwise::over_root::<T>(slices[0], slices[1], c, eps))?;
         Tensor::from_vec(ratio, x.shape(), x.device())
     }
-    by_type!(&[x, root], by::<f32>(x, root, c, eps), by::<f64>(x, root, c, eps), x / ((root / c)? + eps)?)
+    let slowly = || match device::of(&[x, root]) {
+        Some(gpu) => device::elementwise::over_root(&gpu, x, root, c, eps),
+        None => x / ((root / c)? + eps)?,
+    };
+    by_type!(&[x, root], by::<f32>(x, root, c, eps), by::<f64>(x, root, c, eps), slowly())
 }

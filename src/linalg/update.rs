@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, Var};
 
 use super::slices::{Real, by_type, has_kernels, read};
+use crate::device;
 use crate::kernel::elementwise::{self, Adam};
 
 /// `a·x + b·y`.
@@ -11,7 +12,10 @@ pub fn combine(a: f64, x: &Tensor, b: f64, y: &Tensor) -> Result<Tensor> {
         let sum = read(&[x, y], |slices| elementwise::combine::<T>(a, slices[0], b, slices[1]))?;
         Tensor::from_vec(sum, x.shape(), x.device())
     }
-    let slowly = || (x * a)? + (y * b)?;
+    let slowly = || match device::of(&[x, y]) {
+        Some(gpu) if x.shape() == y.shape() => device::elementwise::combine(&gpu, a, x, b, y),
+        _ => (x * a)? + (y * b)?,
+    };
     if x.shape() != y.shape() {
         return slowly();
     }
@@ -24,7 +28,11 @@ pub fn scale(a: f64, x: &Tensor) -> Result<Tensor> {
         let scaled = read(&[x], |slices| elementwise::scale::<T>(a, slices[0]))?;
         Tensor::from_vec(scaled, x.shape(), x.device())
     }
-    by_type!(&[x], by::<f32>(a, x), by::<f64>(a, x), (x.to_dtype(DType::F64)? * a)?.to_dtype(x.dtype()))
+    let slowly = || match device::of(&[x]) {
+        Some(gpu) => device::elementwise::scale(&gpu, a, x),
+        None => (x.to_dtype(DType::F64)? * a)?.to_dtype(x.dtype()),
+    };
+    by_type!(&[x], by::<f32>(a, x), by::<f64>(a, x), slowly())
 }
 
 /// `θ ← θ − lr·u`, without another copy of θ on the CPU.
@@ -82,7 +90,11 @@ pub fn adam([first, root, update]: [&Tensor; 3], numbers: &Adam) -> Result<[Tens
         Ok([tensor(first)?, tensor(root)?, tensor(step)?])
     }
     let tensors = [first, root, update];
-    by_type!(&tensors, by::<f32>(tensors, numbers), by::<f64>(tensors, numbers), portable_adam(tensors, numbers))
+    let slowly = || match device::of(&tensors) {
+        Some(gpu) => device::elementwise::adam(&gpu, tensors, numbers),
+        None => portable_adam(tensors, numbers),
+    };
+    by_type!(&tensors, by::<f32>(tensors, numbers), by::<f64>(tensors, numbers), slowly())
 }
 
 fn portable_adam(tensors: [&Tensor; 3], &Adam { betas, corrections, eps, belief }: &Adam) -> Result<[Tensor; 3]> {

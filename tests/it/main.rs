@@ -7,6 +7,7 @@ mod axes;
 mod config;
 mod curvature;
 mod data;
+mod device;
 mod draws;
 mod errors;
 mod exactness;

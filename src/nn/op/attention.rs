@@ -95,7 +95,7 @@ impl Operation for Attention {
         match Kernel::of(&args[0]) {
             Kernel::Single => self.on_host::<f32>(&args[0]),
             Kernel::Double => self.on_host::<f64>(&args[0]),
-            Kernel::None => Ok(Value::Tensor(self.portable(&args[0])?)),
+            Kernel::Device(_) | Kernel::None => Ok(Value::Tensor(self.portable(&args[0])?)),
         }
     }
 
@@ -104,7 +104,7 @@ impl Operation for Attention {
         Ok(vec![Some(match Kernel::of(&qkv) {
             Kernel::Single => self.host_backward::<f32>(&qkv, grad)?,
             Kernel::Double => self.host_backward::<f64>(&qkv, grad)?,
-            Kernel::None => self.portable_backward(&qkv, grad)?,
+            Kernel::Device(_) | Kernel::None => self.portable_backward(&qkv, grad)?,
         })])
     }
 }

@@ -44,7 +44,7 @@ impl Operation for Concat {
         match Kernel::of(&args[0]) {
             Kernel::Single => on_host::<f32>(args, &channels),
             Kernel::Double => on_host::<f64>(args, &channels),
-            Kernel::None => Ok(Value::Tensor(Tensor::cat(args, D::Minus1)?)),
+            Kernel::Device(_) | Kernel::None => Ok(Value::Tensor(Tensor::cat(args, D::Minus1)?)),
         }
     }
 
@@ -60,7 +60,7 @@ impl Operation for Concat {
             let part = |first: usize| match Kernel::of(grad) {
                 Kernel::Single => on_host::<f32>(grad, total, first, arg),
                 Kernel::Double => on_host::<f64>(grad, total, first, arg),
-                Kernel::None => grad.narrow(D::Minus1, first, arg.dim(D::Minus1)?)?.contiguous(),
+                Kernel::Device(_) | Kernel::None => grad.narrow(D::Minus1, first, arg.dim(D::Minus1)?)?.contiguous(),
             };
             grads.push(arg.track_op().then(|| part(first)).transpose()?);
             first += arg.dim(D::Minus1)?;

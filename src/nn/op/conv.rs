@@ -63,24 +63,17 @@ impl Rows {
     /// The input rows, `rows × d_in`.
     fn of(self, x: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Patches(window) if window.kernel > 1 || window.stride > 1 || window.padding > 0 => {
-                let patches = Tensor::cat(&window.slices(x, 0.0)?, 3)?;
-                let columns = patches.dim(3)?;
-                patches.reshape(((), columns))
-            }
+            Self::Patches(window) if !window.is_a_pixel() => window.patches(x),
             _ => x.reshape(((), x.dim(D::Minus1)?)),
         }
     }
 
     /// The transpose of [`of`](Self::of): adds the gradient of the rows up to that of the input.
     fn fold(self, rows: &Tensor, x: &Tensor) -> Result<Tensor> {
-        let Self::Patches(window) = self else { return rows.reshape(x.shape()) };
-        let (batch, height, width, channels) = x.dims4()?;
-        let (out_height, out_width) = (window.positions(height)?, window.positions(width)?);
-        let rows = rows.reshape((batch, out_height, out_width, ()))?;
-        let taps = window.kernel * window.kernel;
-        let slices: Result<Vec<Tensor>> = (0..taps).map(|tap| rows.narrow(3, tap * channels, channels)).collect();
-        window.fold(&slices?, height, width)
+        match self {
+            Self::Patches(window) if !window.is_a_pixel() => window.add_patches(rows, x),
+            _ => rows.reshape(x.shape()),
+        }
     }
 
     /// One input row an example, the mean of its rows, with a one appended for a bias: `N × d_in (+ 1)`.
@@ -124,7 +117,7 @@ impl Affine {
     /// Calls a kernel with the layer seen as a convolution: a linear one is a convolution of one pixel.
     fn geometry(&self, x: &Tensor, outputs: usize) -> Result<kernel::Geometry> {
         match self.rows {
-            Rows::Patches(window) => host::geometry(x, window, outputs),
+            Rows::Patches(window) => window.geometry(x, outputs),
             Rows::Plain => {
                 let inputs = x.dim(D::Minus1)?;
                 let batch = x.elem_count() / inputs;
@@ -204,17 +197,17 @@ impl Affine {
         let _moments = clock.phase(Phase::Moments);
         let outputs = grad.dim(D::Minus1)?;
         let kernel = Kernel::of(x);
-        let inputs = takes_inputs.then(|| match kernel {
+        let inputs = takes_inputs.then(|| match &kernel {
             _ if tap.pools() => self.rows.pooled(x, bias),
             Kernel::Single => self.host_inputs::<f32>(x, outputs, bias),
             Kernel::Double => self.host_inputs::<f64>(x, outputs, bias),
-            Kernel::None => self.portable_inputs(x, bias),
+            Kernel::Device(_) | Kernel::None => self.portable_inputs(x, bias),
         });
-        let output_grads = takes_output_grads.then(|| match kernel {
+        let output_grads = takes_output_grads.then(|| match &kernel {
             _ if tap.pools() => Rows::added_up(grad),
             Kernel::Single => host_gram::<f32>(grad),
             Kernel::Double => host_gram::<f64>(grad),
-            Kernel::None => gram(&at_least_f32(&grad.reshape(((), outputs))?)?),
+            Kernel::Device(_) | Kernel::None => gram(&at_least_f32(&grad.reshape(((), outputs))?)?),
         });
         let count = grad.elem_count() / outputs;
         let samples = match self.rows {
@@ -245,7 +238,7 @@ impl Operation for Affine {
         match Kernel::of(&args[0]) {
             Kernel::Single => self.on_host::<f32>(args),
             Kernel::Double => self.on_host::<f64>(args),
-            Kernel::None => Ok(Value::Tensor(self.portable(args)?)),
+            Kernel::Device(_) | Kernel::None => Ok(Value::Tensor(self.portable(args)?)),
         }
     }
 
@@ -254,7 +247,7 @@ impl Operation for Affine {
         match Kernel::of(args[0]) {
             Kernel::Single => self.host_backward::<f32>(args, grad),
             Kernel::Double => self.host_backward::<f64>(args, grad),
-            Kernel::None => self.portable_backward(args, grad),
+            Kernel::Device(_) | Kernel::None => self.portable_backward(args, grad),
         }
     }
 }

@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::host::{self, Kernel, Real};
 use super::{Operation, Value, apply};
+use crate::device::elementwise as device;
 use crate::kernel::{elementary::Elementary, gelu as kernel};
 
 /// `x·Φ(x)`, element by element.
@@ -39,6 +40,7 @@ impl Operation for Gelu {
         match Kernel::of(&args[0]) {
             Kernel::Single => Self::on_host::<f32>(&args[0]),
             Kernel::Double => Self::on_host::<f64>(&args[0]),
+            Kernel::Device(gpu) => Ok(Value::Device(device::gelu(&gpu, &args[0])?)),
             Kernel::None => Ok(Value::Tensor(args[0].gelu_erf()?)),
         }
     }
@@ -48,6 +50,7 @@ impl Operation for Gelu {
         Ok(vec![Some(match Kernel::of(&x) {
             Kernel::Single => Self::host_backward::<f32>(&x, grad)?,
             Kernel::Double => Self::host_backward::<f64>(&x, grad)?,
+            Kernel::Device(gpu) => device::gelu_gradient(&gpu, &x, grad)?,
             Kernel::None => Self::portable_backward(&x, grad)?,
         })])
     }

@@ -35,7 +35,7 @@ struct Grouped {
 
 impl Grouped {
     fn geometry(&self, x: &Tensor, weight: &Tensor) -> Result<Geometry> {
-        host::geometry(x, self.window, weight.dim(D::Minus1)?)
+        self.window.geometry(x, weight.dim(D::Minus1)?)
     }
 
     fn on_host<T: Real>(&self, args: &[Tensor]) -> Result<Value> {
@@ -74,20 +74,16 @@ impl Grouped {
 
     /// The patches of each group, `groups × (N·H'·W') × (k·k·C_in/groups)`.
     fn patches(&self, x: &Tensor) -> Result<Tensor> {
-        let slices = Tensor::stack(&self.window.slices(x, 0.0)?, 3)?;
-        let rows = slices.reshape(((), self.taps(), self.groups, x.dim(D::Minus1)? / self.groups))?;
+        let rows = self.window.patches(x)?.reshape(((), self.taps(), self.groups, x.dim(D::Minus1)? / self.groups))?;
         rows.permute((2, 0, 1, 3))?.contiguous()?.flatten_from(2)
     }
 
     /// The transpose of [`patches`](Self::patches): adds their gradient up to that of `x`.
     fn fold(&self, patches: &Tensor, x: &Tensor) -> Result<Tensor> {
-        let (_, height, width, channels) = x.dims4()?;
-        let (rows, columns) = (self.window.positions(height)?, self.window.positions(width)?);
+        let channels = x.dim(D::Minus1)?;
         let patches = patches.reshape((self.groups, (), self.taps(), channels / self.groups))?;
-        let patches =
-            patches.permute((1, 2, 0, 3))?.contiguous()?.reshape(((), rows, columns, self.taps(), channels))?;
-        let slices = (0..self.taps()).map(|tap| patches.narrow(3, tap, 1)?.squeeze(3));
-        self.window.fold(&slices.collect::<Result<Vec<_>>>()?, height, width)
+        let patches = patches.permute((1, 2, 0, 3))?.contiguous()?.reshape(((), self.taps() * channels))?;
+        self.window.add_patches(&patches, x)
     }
 
     /// Rows along the last axis, cut into the groups: `groups × rows × channels/groups`.
@@ -120,7 +116,7 @@ impl Operation for Grouped {
         match Kernel::of(&args[0]) {
             Kernel::Single => self.on_host::<f32>(args),
             Kernel::Double => self.on_host::<f64>(args),
-            Kernel::None => Ok(Value::Tensor(self.portable(args)?)),
+            Kernel::Device(_) | Kernel::None => Ok(Value::Tensor(self.portable(args)?)),
         }
     }
 
@@ -128,7 +124,7 @@ impl Operation for Grouped {
         match Kernel::of(args[0]) {
             Kernel::Single => self.host_backward::<f32>(args, grad),
             Kernel::Double => self.host_backward::<f64>(args, grad),
-            Kernel::None => self.portable_backward(args, grad),
+            Kernel::Device(_) | Kernel::None => self.portable_backward(args, grad),
         }
     }
 }

@@ -3,16 +3,16 @@
 use candle_core::{DType, Result, Shape, Tensor};
 
 use super::Value;
-use super::window::Window;
-use crate::kernel::Geometry;
+use crate::device::{self, Gpu};
 use crate::linalg::has_kernels;
 pub use crate::linalg::{Real, read};
 
-/// What kernels can compute in, if they can at all: elsewhere, and in other types, candle operations do it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What kernels can compute in or on, if they can at all: elsewhere, and in other types, candle operations do it.
+#[derive(Debug, Clone)]
 pub enum Kernel {
     Single,
     Double,
+    Device(Gpu),
     None,
 }
 
@@ -22,7 +22,7 @@ impl Kernel {
         match (has_kernels(x), x.dtype()) {
             (true, DType::F32) => Self::Single,
             (true, DType::F64) => Self::Double,
-            _ => Self::None,
+            _ => device::of(&[x]).map_or(Self::None, Self::Device),
         }
     }
 }
@@ -39,13 +39,4 @@ pub fn tensor<T: Real>(
     like: &Tensor,
 ) -> Result<Tensor> {
     Tensor::from_vec(values, shape, like.device())
-}
-
-/// The geometry of a window over `x`, `N×H×W×C`.
-pub fn geometry(x: &Tensor, window: Window, outputs: usize) -> Result<Geometry> {
-    let (batch, height, width, inputs) = x.dims4()?;
-    // Checks that the window fits.
-    window.positions(height.min(width))?;
-    let Window { kernel, stride, padding } = window;
-    Ok(Geometry { batch, height, width, inputs, outputs, kernel, stride, padding })
 }

@@ -1,18 +1,23 @@
 //! Layer normalisation over the last axis (Ba et al. 2016); candle's own drops the gradient.
 
-use candle_core::{D, Result, Tensor};
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{D, Error, Result, Tensor};
 
 use super::host::{self, Kernel, Real};
 use super::{Operation, Value, apply};
+use crate::device::{Gpu, norm as device};
 use crate::kernel::layer_norm as kernel;
 
 /// `γ·(x − mean)/√(variance + ε) + β`, each row along the last axis of `x`, `…×C`, by its own biased moments.
 pub fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64) -> Result<Tensor> {
-    apply(LayerNorm { epsilon }, &[x, gamma, beta])
+    apply(LayerNorm { epsilon, moments: Mutex::default() }, &[x, gamma, beta])
 }
 
 struct LayerNorm {
     epsilon: f64,
+    /// Means and inverse deviations of the rows, left by a device's forward pass for its backward pass.
+    moments: Mutex<Option<[Tensor; 2]>>,
 }
 
 impl LayerNorm {
@@ -29,6 +34,18 @@ impl LayerNorm {
         })?;
         let vector = |values| host::tensor(values, gamma.shape(), x);
         Ok([host::tensor(dx, x.shape(), x)?, vector(dgamma)?, vector(dbeta)?])
+    }
+
+    fn on_device(&self, gpu: &Gpu, args: &[Tensor]) -> Result<Value> {
+        let (y, moments) = device::layer_norm(gpu, &args[0], [&args[1], &args[2]], self.epsilon)?;
+        *self.moments.lock().unwrap_or_else(PoisonError::into_inner) = Some(moments);
+        Ok(Value::Device(y))
+    }
+
+    fn device_backward(&self, gpu: &Gpu, x: &Tensor, gamma: &Tensor, grad: &Tensor) -> Result<[Tensor; 3]> {
+        let moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let moments = moments.ok_or_else(|| Error::Msg("layer-norm: no moments before the forward pass".into()))?;
+        device::layer_gradients(gpu, x, moments.each_ref(), gamma, grad)
     }
 
     fn portable(&self, args: &[Tensor]) -> Result<Tensor> {
@@ -63,6 +80,7 @@ impl Operation for LayerNorm {
         match Kernel::of(&args[0]) {
             Kernel::Single => self.on_host::<f32>(args),
             Kernel::Double => self.on_host::<f64>(args),
+            Kernel::Device(gpu) => self.on_device(&gpu, args),
             Kernel::None => Ok(Value::Tensor(self.portable(args)?)),
         }
     }
@@ -72,6 +90,7 @@ impl Operation for LayerNorm {
         let grads = match Kernel::of(&x) {
             Kernel::Single => self.host_backward::<f32>(&x, &gamma, grad)?,
             Kernel::Double => self.host_backward::<f64>(&x, &gamma, grad)?,
+            Kernel::Device(gpu) => self.device_backward(&gpu, &x, &gamma, grad)?,
             Kernel::None => self.portable_backward(&x, &gamma, grad)?,
         };
         Ok(grads.into_iter().zip(args).map(|(grad, arg)| arg.track_op().then_some(grad)).collect())
@@ -84,13 +103,14 @@ mod tests {
     use crate::nn::op::check::{self, random, values};
     use candle_core::D;
     use proptest::prelude::*;
+    use std::sync::Mutex;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
         fn the_kernel_agrees_with_candle_operations(rows in 1usize..200, columns in 2usize..40) {
-            let operation = LayerNorm { epsilon: 1e-6 };
+            let operation = LayerNorm { epsilon: 1e-6, moments: Mutex::default() };
             let args = [random(&[rows, columns], 1), random(&[columns], 2), random(&[columns], 3)];
             let Value::Host(ours, _) = operation.on_host::<f64>(&args).unwrap() else { panic!("not a kernel's value") };
             let theirs = values(&operation.portable(&args).unwrap());

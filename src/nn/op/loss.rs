@@ -1,16 +1,21 @@
 //! Losses: softmax cross-entropy, averaged over the batch and its tokens, with label smoothing as in PyTorch; and those of numbers, summed
 //! over an example's and averaged over the batch.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::sigmoid::sigmoid;
 use super::{Operation, Value, apply};
+use crate::device::{self, Gpu};
 
 /// The mean loss of `logits`, `…×K`, under `labels`, `…` whole numbers below K: a scalar. There is a term a label: one an image, or one a
 /// token.
 ///
 /// With smoothing ε the target puts `1 − ε + ε/K` on the label and `ε/K` on every other class.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor> {
+    if let Some(gpu) = device::of(&[logits]) {
+        let labels = labels.to_dtype(DType::U32)?;
+        return apply(DeviceCrossEntropy { gpu, labels, smoothing }, &[logits]);
+    }
     let classes = logits.dim(D::Minus1)?;
     let target = one_hot(labels, classes, logits)?.affine(1.0 - smoothing, smoothing / classes as f64)?;
     apply(CrossEntropy { target }, &[logits])
@@ -67,6 +72,28 @@ impl Operation for CrossEntropy {
     fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let slope = ((softmax(args[0])? - &self.target)? / self.terms()?)?;
         Ok(vec![Some(slope.broadcast_mul(grad)?)])
+    }
+}
+
+/// The same by kernels, to which a label is a number.
+struct DeviceCrossEntropy {
+    gpu: Gpu,
+    labels: Tensor,
+    smoothing: f64,
+}
+
+impl Operation for DeviceCrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross-entropy"
+    }
+
+    fn forward(&self, args: &[Tensor]) -> Result<Value> {
+        Ok(Value::Device(device::loss::cross_entropy(&self.gpu, &args[0], &self.labels, self.smoothing)?))
+    }
+
+    fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let tensors = [args[0], &self.labels, grad];
+        Ok(vec![Some(device::loss::cross_entropy_gradient(&self.gpu, tensors, self.smoothing)?)])
     }
 }
 

@@ -32,6 +32,8 @@ use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Error, Layout, Result, Shape, Storage, Tensor,
 };
 
+use crate::device::Output;
+
 /// A function of tensors with a known derivative.
 pub trait Operation: Send + Sync {
     /// For error messages.
@@ -67,6 +69,8 @@ pub fn apply(operation: impl Operation + 'static, args: &[&Tensor]) -> Result<Te
 pub enum Value {
     /// By a kernel: moved into the graph without a copy.
     Host(CpuStorage, Shape),
+    /// By a kernel of a device: the same.
+    Device(Output),
     /// In candle operations.
     Tensor(Tensor),
 }
@@ -85,7 +89,10 @@ impl Node {
 
     fn cpu(&self) -> Result<(CpuStorage, Shape)> {
         let value = match self.take()? {
-            Value::Host(storage, shape) => return Ok((storage, shape)),
+            Value::Host(storage, shape) | Value::Device(Output(Storage::Cpu(storage), shape)) => {
+                return Ok((storage, shape));
+            }
+            Value::Device(_) => candle_core::bail!("{}: value is not on the CPU", self.applied.name()),
             Value::Tensor(value) => whole(&value)?,
         };
         let (storage, layout) = value.storage_and_layout();
@@ -96,10 +103,11 @@ impl Node {
     }
 
     fn cuda(&self) -> Result<(CudaStorage, Shape)> {
-        let Value::Tensor(value) = self.take()? else {
-            candle_core::bail!("{}: value is not on the CUDA device", self.applied.name())
+        let value = match self.take()? {
+            Value::Device(Output(Storage::Cuda(storage), shape)) => return Ok((storage, shape)),
+            Value::Tensor(value) => whole(&value)?,
+            _ => candle_core::bail!("{}: value is not on the CUDA device", self.applied.name()),
         };
-        let value = whole(&value)?;
         let (storage, layout) = value.storage_and_layout();
         match &*storage {
             Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),

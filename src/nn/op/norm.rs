@@ -7,6 +7,8 @@ use candle_core::{Error, Result, Tensor};
 use super::host::{self, Kernel, Real};
 use super::relu::gate;
 use super::{Operation, Value, apply};
+use crate::device::Gpu;
+use crate::device::norm as device;
 use crate::kernel::norm::{self as kernel, Moments};
 
 /// Mean and biased variance of a batch, one number a channel.
@@ -39,6 +41,7 @@ pub fn affine(x: &Tensor, [mean, scale, shift]: [&Tensor; 3], rectified: bool) -
     match Kernel::of(x) {
         Kernel::Single => on_host::<f32>([x, mean, scale, shift], rectified),
         Kernel::Double => on_host::<f64>([x, mean, scale, shift], rectified),
+        Kernel::Device(gpu) => Ok(device::affine(&gpu, x, [mean, scale, shift], rectified)?.tensor()),
         Kernel::None => {
             let y = x.detach().broadcast_sub(mean)?.broadcast_mul(scale)?.broadcast_add(shift)?;
             if rectified { y.relu() } else { Ok(y) }
@@ -88,6 +91,27 @@ impl BatchNorm {
         ])
     }
 
+    fn on_device(&self, gpu: &Gpu, args: &[Tensor]) -> Result<Value> {
+        let (x, gamma, beta) = (&args[0], &args[1], &args[2]);
+        let device::Moments { mean, variance, factor } = device::moments(gpu, x, gamma, self.epsilon)?;
+        let y = device::affine(gpu, x, [&mean, &factor, beta], self.rectified)?;
+        self.save(mean, variance);
+        Ok(Value::Device(y))
+    }
+
+    fn device_backward(
+        &self,
+        gpu: &Gpu,
+        x: &Tensor,
+        gamma: &Tensor,
+        output: &Tensor,
+        grad: &Tensor,
+    ) -> Result<[Tensor; 3]> {
+        let Statistics { mean, variance } = read(&self.saved)?;
+        let rectified = self.rectified.then_some(output);
+        device::batch_gradients(gpu, x, [&mean, &variance, gamma], self.epsilon, grad, rectified)
+    }
+
     fn portable(&self, args: &[Tensor]) -> Result<Value> {
         let (x, gamma, beta) = (&args[0], &args[1], &args[2]);
         let rows = x.reshape(((), gamma.elem_count()))?;
@@ -130,6 +154,7 @@ impl Operation for BatchNorm {
         match Kernel::of(&args[0]) {
             Kernel::Single => self.on_host::<f32>(args),
             Kernel::Double => self.on_host::<f64>(args),
+            Kernel::Device(gpu) => self.on_device(&gpu, args),
             Kernel::None => self.portable(args),
         }
     }
@@ -139,6 +164,7 @@ impl Operation for BatchNorm {
         let grads = match Kernel::of(&x) {
             Kernel::Single => self.host_backward::<f32>(&x, &gamma, &output, grad)?,
             Kernel::Double => self.host_backward::<f64>(&x, &gamma, &output, grad)?,
+            Kernel::Device(gpu) => self.device_backward(&gpu, &x, &gamma, &output, grad)?,
             Kernel::None => self.portable_backward(&x, &gamma, &output, grad)?,
         };
         Ok(grads.into_iter().zip(args).map(|(grad, arg)| arg.track_op().then_some(grad)).collect())

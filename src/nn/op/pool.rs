@@ -1,11 +1,12 @@
 //! Max and average pooling for any window (candle's max-pool gradient is wrong, and its windows must not overlap).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Result, Tensor};
 
 use super::host::{self, Kernel, Real};
 use super::{Operation, Value, apply, window::Window};
+use crate::device::{self, Gpu};
 use crate::kernel::{self, Geometry};
 
 /// The largest value in each window; padding never wins. The gradient goes to the first maximum, as in PyTorch.
@@ -31,10 +32,16 @@ impl Operation for GlobalAverage {
     }
 
     fn forward(&self, args: &[Tensor]) -> Result<Value> {
-        Ok(Value::Tensor(args[0].mean((1, 2))?))
+        match device::of(&[&args[0]]) {
+            Some(gpu) => Ok(Value::Device(device::pool::global_average(&gpu, &args[0])?)),
+            None => Ok(Value::Tensor(args[0].mean((1, 2))?)),
+        }
     }
 
     fn backward(&self, args: &[&Tensor], _output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        if let Some(gpu) = device::of(&[grad]) {
+            return Ok(vec![Some(device::pool::global_average_gradient(&gpu, args[0], grad)?)]);
+        }
         let (_, height, width, _) = args[0].dims4()?;
         let share = (grad / (height * width) as f64)?;
         Ok(vec![Some(share.unsqueeze(1)?.unsqueeze(1)?.broadcast_as(args[0].shape())?.contiguous()?)])
@@ -44,22 +51,48 @@ impl Operation for GlobalAverage {
 struct MaxPool {
     window: Window,
     /// Left by the kernel's forward pass for its backward pass.
-    winners: Mutex<Vec<u32>>,
+    winners: Mutex<Winners>,
+}
+
+/// For each window the pixel of its image that holds the maximum.
+#[derive(Default)]
+enum Winners {
+    #[default]
+    None,
+    Host(Vec<u32>),
+    Device(Tensor),
 }
 
 impl MaxPool {
+    fn lock(&self) -> MutexGuard<'_, Winners> {
+        self.winners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn on_host<T: Real>(&self, x: &Tensor) -> Result<Value> {
         let geometry = geometry(x, self.window)?;
         let (y, winners) = host::read(&[x], |slices| kernel::pool::max::<T>(&geometry, slices[0]))?;
-        *self.winners.lock().unwrap_or_else(PoisonError::into_inner) = winners;
+        *self.lock() = Winners::Host(winners);
         Ok(host::value(y, output_dims(&geometry)))
     }
 
     fn host_backward<T: Real>(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
         let geometry = geometry(x, self.window)?;
-        let winners = self.winners.lock().unwrap_or_else(PoisonError::into_inner);
-        let dx = host::read(&[grad], |slices| kernel::pool::max_backward::<T>(&geometry, slices[0], &winners))?;
+        let winners = self.lock();
+        let Winners::Host(winners) = &*winners else { candle_core::bail!("max-pool: no winners for the CPU") };
+        let dx = host::read(&[grad], |slices| kernel::pool::max_backward::<T>(&geometry, slices[0], winners))?;
         host::tensor(dx, x.shape(), x)
+    }
+
+    fn on_device(&self, gpu: &Gpu, x: &Tensor) -> Result<Value> {
+        let (y, winners) = device::pool::max(gpu, &geometry(x, self.window)?, x)?;
+        *self.lock() = Winners::Device(winners);
+        Ok(Value::Device(y))
+    }
+
+    fn device_backward(&self, gpu: &Gpu, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let winners = self.lock();
+        let Winners::Device(winners) = &*winners else { candle_core::bail!("max-pool: no winners for a device") };
+        device::pool::max_gradient(gpu, &geometry(x, self.window)?, grad, winners)
     }
 
     fn portable(&self, x: &Tensor) -> Result<Tensor> {
@@ -87,6 +120,7 @@ impl Operation for MaxPool {
         match Kernel::of(&args[0]) {
             Kernel::Single => self.on_host::<f32>(&args[0]),
             Kernel::Double => self.on_host::<f64>(&args[0]),
+            Kernel::Device(gpu) => self.on_device(&gpu, &args[0]),
             Kernel::None => Ok(Value::Tensor(self.portable(&args[0])?)),
         }
     }
@@ -96,6 +130,7 @@ impl Operation for MaxPool {
         Ok(vec![Some(match Kernel::of(&x) {
             Kernel::Single => self.host_backward::<f32>(&x, grad)?,
             Kernel::Double => self.host_backward::<f64>(&x, grad)?,
+            Kernel::Device(gpu) => self.device_backward(&gpu, &x, grad)?,
             Kernel::None => self.portable_backward(&x, &output.detach(), grad)?,
         })])
     }
@@ -135,6 +170,10 @@ impl Operation for AveragePool {
         match Kernel::of(&args[0]) {
             Kernel::Single => self.on_host::<f32>(&args[0]),
             Kernel::Double => self.on_host::<f64>(&args[0]),
+            Kernel::Device(gpu) => {
+                let geometry = geometry(&args[0], self.0)?;
+                Ok(Value::Device(device::pool::average(&gpu, &geometry, &args[0])?))
+            }
             Kernel::None => Ok(Value::Tensor(self.portable(&args[0])?)),
         }
     }
@@ -144,13 +183,14 @@ impl Operation for AveragePool {
         Ok(vec![Some(match Kernel::of(&x) {
             Kernel::Single => self.host_backward::<f32>(&x, grad)?,
             Kernel::Double => self.host_backward::<f64>(&x, grad)?,
+            Kernel::Device(gpu) => device::pool::average_gradient(&gpu, &geometry(&x, self.0)?, grad)?,
             Kernel::None => self.portable_backward(&x, grad)?,
         })])
     }
 }
 
 fn geometry(x: &Tensor, window: Window) -> Result<Geometry> {
-    host::geometry(x, window, x.dim(3)?)
+    window.geometry(x, x.dim(3)?)
 }
 
 fn output_dims(g: &Geometry) -> (usize, usize, usize, usize) {

@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::host::{self, Kernel, Real};
 use super::{Operation, Value, apply};
+use crate::device::elementwise as device;
 use crate::kernel::elementwise;
 
 /// `max(x, 0)`.
@@ -35,6 +36,7 @@ impl Operation for Relu {
         match Kernel::of(&args[0]) {
             Kernel::Single => on_host::<f32>(&args[0]),
             Kernel::Double => on_host::<f64>(&args[0]),
+            Kernel::Device(gpu) => Ok(Value::Device(device::relu(&gpu, &args[0])?)),
             Kernel::None => Ok(Value::Tensor(args[0].relu()?)),
         }
     }
@@ -58,6 +60,7 @@ impl Operation for AddRelu {
         match Kernel::of(&args[0]) {
             Kernel::Single => on_host::<f32>(&args[0], &args[1]),
             Kernel::Double => on_host::<f64>(&args[0], &args[1]),
+            Kernel::Device(gpu) => Ok(Value::Device(device::add_relu(&gpu, &args[0], &args[1])?)),
             Kernel::None => Ok(Value::Tensor((&args[0] + &args[1])?.relu()?)),
         }
     }
@@ -93,6 +96,7 @@ pub(super) fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     match Kernel::of(a) {
         Kernel::Single => on_host::<f32>(a, b),
         Kernel::Double => on_host::<f64>(a, b),
+        Kernel::Device(gpu) => device::add(&gpu, a, b),
         Kernel::None => a + b,
     }
 }
@@ -106,6 +110,7 @@ pub(super) fn gate(output: &Tensor, grad: &Tensor) -> Result<Tensor> {
     match Kernel::of(grad) {
         Kernel::Single => on_host::<f32>(output, grad),
         Kernel::Double => on_host::<f64>(output, grad),
+        Kernel::Device(gpu) => device::gate(&gpu, output, grad),
         Kernel::None => grad * output.gt(0.0)?.to_dtype(grad.dtype())?,
     }
 }

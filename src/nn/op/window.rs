@@ -2,6 +2,9 @@
 
 use candle_core::{Result, Tensor};
 
+use crate::device;
+use crate::kernel::Geometry;
+
 /// A square window that slides over height and width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
@@ -11,6 +14,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// Whether patches are the pixels themselves, in order.
+    pub const fn is_a_pixel(&self) -> bool {
+        self.kernel == 1 && self.stride == 1 && self.padding == 0
+    }
+
     /// How many positions the window takes along an edge of `size` pixels; an error where it does not fit once.
     pub fn positions(&self, size: usize) -> Result<usize> {
         let padded = size + 2 * self.padding;
@@ -24,12 +32,42 @@ impl Window {
         Ok((padded - self.kernel) / self.stride + 1)
     }
 
+    /// Where it slides over `x`, `N×H×W×C`, and gives so many channels.
+    pub fn geometry(&self, x: &Tensor, outputs: usize) -> Result<Geometry> {
+        let (batch, height, width, inputs) = x.dims4()?;
+        // Checks that the window fits.
+        self.positions(height.min(width))?;
+        let Self { kernel, stride, padding } = *self;
+        Ok(Geometry { batch, height, width, inputs, outputs, kernel, stride, padding })
+    }
+
     /// The k² shifted images, each `N×H'×W'×C`, taps in row order; pixels outside the image are `fill`.
     pub fn slices(&self, x: &Tensor, fill: f64) -> Result<Vec<Tensor>> {
         let (_, height, width, _) = x.dims4()?;
         let (rows, columns) = (self.positions(height)?, self.positions(width)?);
         let x = self.pad(&self.pad(x, 1, rows, fill)?, 2, columns, fill)?;
         self.taps().map(|(dy, dx)| self.every(&self.every(&x, 1, dy, rows)?, 2, dx, columns)).collect()
+    }
+
+    /// The patches in rows, `(N·H'·W') × (k²·C)`; pixels outside the image are zero.
+    pub fn patches(&self, x: &Tensor) -> Result<Tensor> {
+        if let Some(gpu) = device::of(&[x]) {
+            return device::window::patches(&gpu, &self.geometry(x, x.dim(3)?)?, x);
+        }
+        let patches = Tensor::cat(&self.slices(x, 0.0)?, 3)?;
+        patches.reshape(((), patches.dim(3)?))
+    }
+
+    /// The transpose of [`patches`](Self::patches): adds rows up to images like `x`, `N×H×W×C`.
+    pub fn add_patches(&self, patches: &Tensor, x: &Tensor) -> Result<Tensor> {
+        let g = self.geometry(x, x.dim(3)?)?;
+        if let Some(gpu) = device::of(&[patches]) {
+            return device::window::add_patches(&gpu, &g, patches);
+        }
+        let patches = patches.reshape((g.batch, g.out_height(), g.out_width(), g.patch()))?;
+        let taps = self.kernel * self.kernel;
+        let slices: Result<Vec<Tensor>> = (0..taps).map(|tap| patches.narrow(3, tap * g.inputs, g.inputs)).collect();
+        self.fold(&slices?, g.height, g.width)
     }
 
     /// The transpose of [`slices`](Self::slices): adds k² images, each `N×H'×W'×C`, into one of `N×height×width×C`.

@@ -1,0 +1,440 @@
+//! The kernels for CUDA devices, compiled for the host by whatever C++ compiler there is, against the loops for the CPU.
+//!
+//! Only the launch is not CUDA's: `tests/cuda/host` runs blocks one after the other and the threads of a block by turns. Everything else
+//! is what a GPU gets: sources, arguments, grids.
+
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{LazyLock, Mutex};
+
+use candle_core::{CpuStorage, DType, Device, Error, Result, Storage, Tensor, Var};
+use nkfac_bench::device::{Arg, Call, Launch, Output, elementwise, loss, norm, pool, window};
+use nkfac_bench::kernel::Geometry;
+use nkfac_bench::linalg::{self, Adam};
+use nkfac_bench::nn::op;
+use nkfac_bench::nn::op::window::Window;
+use nkfac_bench::random::Random;
+use proptest::prelude::*;
+
+use super::program::{Alive, repository};
+
+/// A program of all kernels.
+struct Host {
+    pipes: Mutex<(BufWriter<ChildStdin>, BufReader<ChildStdout>)>,
+    _process: Alive,
+}
+
+impl Host {
+    fn start(program: &Path, words: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        let mut process: Child = command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let pipes = (BufWriter::new(process.stdin.take().unwrap()), BufReader::new(process.stdout.take().unwrap()));
+        Self { pipes: Mutex::new(pipes), _process: Alive(process) }
+    }
+}
+
+/// What stands for a type in a call.
+const fn letter(dtype: DType) -> u8 {
+    match dtype {
+        DType::F32 => b'f',
+        DType::F64 => b'd',
+        _ => b'u',
+    }
+}
+
+fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let flat = tensor.flatten_all()?;
+    Ok(match tensor.dtype() {
+        DType::F32 => flat.to_vec1::<f32>()?.into_iter().flat_map(f32::to_ne_bytes).collect(),
+        DType::F64 => flat.to_vec1::<f64>()?.into_iter().flat_map(f64::to_ne_bytes).collect(),
+        _ => flat.to_vec1::<u32>()?.into_iter().flat_map(u32::to_ne_bytes).collect(),
+    })
+}
+
+fn storage(bytes: &[u8], dtype: DType) -> CpuStorage {
+    match dtype {
+        DType::F32 => CpuStorage::F32(bytes.as_chunks().0.iter().map(|&chunk| f32::from_ne_bytes(chunk)).collect()),
+        DType::F64 => CpuStorage::F64(bytes.as_chunks().0.iter().map(|&chunk| f64::from_ne_bytes(chunk)).collect()),
+        _ => CpuStorage::U32(bytes.as_chunks().0.iter().map(|&chunk| u32::from_ne_bytes(chunk)).collect()),
+    }
+}
+
+impl Launch for Host {
+    fn launch(&self, call: &Call) -> Result<Vec<Output>> {
+        let (name, mut message) = (call.name(), Vec::new());
+        let mut put = |bytes: &[u8]| message.extend_from_slice(bytes);
+        put(&(name.len() as u32).to_ne_bytes());
+        put(name.as_bytes());
+        call.grid.into_iter().for_each(|blocks| put(&(blocks as u32).to_ne_bytes()));
+        call.block.into_iter().chain([call.args.len() as u32]).for_each(|number| put(&number.to_ne_bytes()));
+        for arg in call.args {
+            match arg {
+                Arg::In(tensor) => {
+                    let bytes = bytes(tensor)?;
+                    put(&[b'i', letter(tensor.dtype())]);
+                    put(&(bytes.len() as u64).to_ne_bytes());
+                    put(&bytes);
+                }
+                Arg::Out(shape, dtype) => {
+                    put(&[b'o', letter(*dtype)]);
+                    put(&((shape.elem_count() * dtype.size_in_bytes()) as u64).to_ne_bytes());
+                }
+                Arg::Count(count) => {
+                    put(b"cu");
+                    put(&u32::try_from(*count).unwrap().to_ne_bytes());
+                }
+                Arg::Number(number) => {
+                    put(b"nd");
+                    put(&number.to_ne_bytes());
+                }
+            }
+        }
+        let mut pipes = self.pipes.lock().map_err(|_| Error::Msg("the program has ended".into()))?;
+        pipes.0.write_all(&message)?;
+        pipes.0.flush()?;
+        let outputs = call
+            .args
+            .iter()
+            .filter_map(|arg| if let Arg::Out(shape, dtype) = arg { Some((shape, *dtype)) } else { None });
+        outputs
+            .map(|(shape, dtype)| {
+                let mut bytes = vec![0; shape.elem_count() * dtype.size_in_bytes()];
+                pipes.1.read_exact(&mut bytes)?;
+                Ok(Output(Storage::Cpu(storage(&bytes, dtype)), shape.clone()))
+            })
+            .collect()
+    }
+}
+
+struct Hosts {
+    ordered: Host,
+    /// With barriers that hold nobody.
+    unordered: Host,
+}
+
+/// `None` where there is no C++ compiler.
+static HOSTS: LazyLock<Option<Hosts>> = LazyLock::new(|| {
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    if let Err(error) = Command::new(&compiler).arg("--version").output() {
+        eprintln!("the kernels for CUDA devices are not tested, because `{compiler}` does not run: {error}");
+        return None;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("device");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut sources: Vec<PathBuf> =
+        repository("src/device").read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    sources.retain(|path| path.extension().is_some_and(|extension| extension == "cu"));
+    let compile = |sources: &[PathBuf], real: &str| -> Vec<PathBuf> {
+        let object = |source: &PathBuf| {
+            let object = folder.join(format!("{}.{real}.o", source.file_stem().unwrap().display()));
+            let mut command = Command::new(&compiler);
+            command.args(["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-c"]).arg(format!("-D{real}"));
+            command.arg("-I").arg(repository("src/device")).arg("-I").arg(repository("tests/cuda/host"));
+            succeeds(command.args(["-x", "c++"]).arg(source).arg("-o").arg(&object));
+            object
+        };
+        sources.iter().map(object).collect()
+    };
+    let mut objects = compile(&["host", "serve"].map(|name| repository(&format!("tests/cuda/host/{name}.cpp"))), "f32");
+    objects.extend(["f32", "f64"].into_iter().flat_map(|real| compile(&sources, real)));
+    let program = folder.join("kernels");
+    succeeds(Command::new(&compiler).args(&objects).arg("-o").arg(&program));
+    Some(Hosts { ordered: Host::start(&program, &[]), unordered: Host::start(&program, &["unordered"]) })
+});
+
+fn succeeds(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn random(dims: &[usize], seed: u64) -> Tensor {
+    let mut random = Random::new(seed, "device");
+    let values: Vec<f64> = (0..dims.iter().product()).map(|_| random.normal()).collect();
+    Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
+}
+
+fn whole_numbers(dims: &[usize], seed: u64) -> Tensor {
+    random(dims, seed).affine(2.0, 0.0).unwrap().round().unwrap()
+}
+
+/// The largest difference as a share of the largest number, over all tensors; what is no number is infinitely far off.
+fn off(ours: &[Tensor], theirs: &[Tensor]) -> f64 {
+    assert_eq!(ours.len(), theirs.len());
+    let numbers =
+        |tensor: &Tensor| tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let of = |(ours, theirs): (&Tensor, &Tensor)| {
+        assert_eq!(ours.dims(), theirs.dims());
+        let (ours, theirs) = (numbers(ours), numbers(theirs));
+        let size = theirs.iter().fold(1e-3, |size: f64, number| size.max(number.abs()));
+        let errors = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / size);
+        errors.map(|error| if error.is_nan() { f64::INFINITY } else { error }).fold(0.0, f64::max)
+    };
+    ours.iter().zip(theirs).map(of).fold(0.0, f64::max)
+}
+
+/// What the loops for the CPU make of tensors, and what kernels do.
+trait Pair {
+    fn theirs(&self, args: &[Tensor]) -> Result<Vec<Tensor>>;
+    fn ours(&self, on: &Host, args: &[Tensor]) -> Result<Vec<Tensor>>;
+
+    /// In float64 and float32, the same bits in whatever order threads and blocks run; and with any argument changed the difference is seen.
+    fn check(&self, args: &[Tensor]) {
+        let Some(hosts) = &*HOSTS else { return };
+        let theirs = self.theirs(args).unwrap();
+        let error = off(&self.ours(&hosts.ordered, args).unwrap(), &theirs);
+        assert!(error < 1e-11, "float64: {error}");
+        let cast = |arg: &Tensor| if arg.dtype() == DType::F64 { arg.to_dtype(DType::F32) } else { Ok(arg.clone()) };
+        let singles: Vec<Tensor> = args.iter().map(|arg| cast(arg).unwrap()).collect();
+        let first = self.ours(&hosts.ordered, &singles).unwrap();
+        let error = off(&first, &theirs);
+        assert!(error < 2e-4, "float32: {error}");
+        assert!(off(&self.ours(&hosts.ordered, &singles).unwrap(), &first) == 0.0, "another order, another sum");
+        for i in (0..args.len()).filter(|&i| args[i].dtype() == DType::F64) {
+            let mut args = args.to_vec();
+            args[i] = args[i].affine(-2.0, 1.0).unwrap();
+            assert!(off(&self.ours(&hosts.ordered, &args).unwrap(), &theirs) > 1e-3, "argument {i} does not matter");
+        }
+    }
+
+    /// The control: without barriers the same comparison fails.
+    fn needs_barriers(&self, args: &[Tensor]) {
+        let Some(hosts) = &*HOSTS else { return };
+        let theirs = self.theirs(args).unwrap();
+        assert!(off(&self.ours(&hosts.unordered, args).unwrap(), &theirs) > 1e-6);
+    }
+}
+
+/// The value of an operation and the gradients of its sum weighted by the last argument, by the other ones.
+fn with_gradients(args: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<Vec<Tensor>> {
+    let (weights, args) = args.split_last().unwrap();
+    let vars = args.iter().map(Var::from_tensor).collect::<Result<Vec<_>>>()?;
+    let y = f(&vars.iter().map(|var| var.as_tensor().clone()).collect::<Vec<_>>())?;
+    let grads = (&y * weights)?.sum_all()?.backward()?;
+    let grads = vars.iter().map(|var| grads.get(var).unwrap().clone());
+    Ok(std::iter::once(y.detach()).chain(grads).collect())
+}
+
+struct BatchNorm {
+    rectified: bool,
+}
+
+impl Pair for BatchNorm {
+    fn theirs(&self, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        with_gradients(args, |args| Ok(op::norm::batch_norm(&args[0], &args[1], &args[2], 1e-5, self.rectified)?.0))
+    }
+
+    fn ours(&self, on: &Host, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        let [x, gamma, beta, grad] = args else { unreachable!() };
+        let moments = norm::moments(on, x, gamma, 1e-5)?;
+        let y = norm::affine(on, x, [&moments.mean, &moments.factor, beta], self.rectified)?.tensor();
+        let rectified = self.rectified.then_some(&y);
+        let grads = norm::batch_gradients(on, x, [&moments.mean, &moments.variance, gamma], 1e-5, grad, rectified)?;
+        Ok(std::iter::once(y.clone()).chain(grads).collect())
+    }
+}
+
+struct LayerNorm;
+
+impl Pair for LayerNorm {
+    fn theirs(&self, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        with_gradients(args, |args| op::layer_norm::layer_norm(&args[0], &args[1], &args[2], 1e-5))
+    }
+
+    fn ours(&self, on: &Host, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        let [x, gamma, beta, grad] = args else { unreachable!() };
+        let (y, [mean, inverse]) = norm::layer_norm(on, x, [gamma, beta], 1e-5)?;
+        let grads = norm::layer_gradients(on, x, [&mean, &inverse], gamma, grad)?;
+        Ok(std::iter::once(y.tensor()).chain(grads).collect())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// One span and many of them, few columns and more than a block has.
+    #[test]
+    fn batch_norm_is_that_of_the_cpu(rows in prop_oneof![5usize..20, 100usize..700], channels in 1usize..70, rectified: bool) {
+        let dims = [rows, channels];
+        let args = [random(&dims, 1), random(&[channels], 2), random(&[channels], 3), random(&dims, 4)];
+        BatchNorm { rectified }.check(&args);
+    }
+
+    #[test]
+    fn layer_norm_is_that_of_the_cpu(rows in 2usize..300, columns in 8usize..200) {
+        let dims = [rows, columns];
+        LayerNorm.check(&[random(&dims, 1), random(&[columns], 2), random(&[columns], 3), random(&dims, 4)]);
+    }
+}
+
+#[test]
+fn sums_over_threads_need_their_barriers() {
+    let dims = [300, 40];
+    let args = [random(&dims, 1), random(&[40], 2), random(&[40], 3), random(&dims, 4)];
+    BatchNorm { rectified: true }.needs_barriers(&args);
+    LayerNorm.needs_barriers(&args);
+    CrossEntropy { labels: labels(300, 40), smoothing: 0.1 }.needs_barriers(&[args[0].clone(), random(&[], 5)]);
+}
+
+#[test]
+fn a_channel_of_equal_numbers_becomes_its_shift_however_large_they_are() {
+    let Some(hosts) = &*HOSTS else { return };
+    let x = Tensor::new(&[3.7e6f32, -1.1e-3, 9.3e20], &Device::Cpu).unwrap().broadcast_as((700, 3)).unwrap();
+    let (gamma, beta) =
+        (Tensor::new(&[2f32; 3], &Device::Cpu).unwrap(), Tensor::new(&[0.3f32, -0.2, 0.1], &Device::Cpu).unwrap());
+    let moments = norm::moments(&hosts.ordered, &x, &gamma, 1e-5).unwrap();
+    let y = norm::affine(&hosts.ordered, &x, [&moments.mean, &moments.factor, &beta], false).unwrap().tensor();
+    assert!(y.to_vec2::<f32>().unwrap().iter().all(|row| row == &[0.3, -0.2, 0.1]));
+}
+
+struct CrossEntropy {
+    labels: Tensor,
+    smoothing: f64,
+}
+
+fn labels(rows: usize, classes: usize) -> Tensor {
+    let labels: Vec<u32> = (0..rows).map(|row| (row * row % classes) as u32).collect();
+    Tensor::from_vec(labels, rows, &Device::Cpu).unwrap()
+}
+
+impl Pair for CrossEntropy {
+    fn theirs(&self, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        with_gradients(args, |args| op::loss::cross_entropy(&args[0], &self.labels, self.smoothing))
+    }
+
+    fn ours(&self, on: &Host, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        let [logits, grad] = args else { unreachable!() };
+        let mean = loss::cross_entropy(on, logits, &self.labels, self.smoothing)?.tensor();
+        Ok(vec![mean, loss::cross_entropy_gradient(on, [logits, &self.labels, grad], self.smoothing)?])
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn cross_entropy_is_that_of_the_cpu(
+        rows in 1usize..200, classes in 2usize..300, (smoothing, far) in prop_oneof![Just((0.0, 1.0)), Just((0.1, 300.0))],
+    ) {
+        let logits = random(&[rows, classes], 1).affine(far, 0.0).unwrap();
+        CrossEntropy { labels: labels(rows, classes), smoothing }.check(&[logits, random(&[], 2)]);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    Max,
+    Average,
+    All,
+    Patches,
+}
+
+/// An operation on windows over images.
+struct Windows {
+    over: Over,
+    window: Window,
+    geometry: Geometry,
+}
+
+impl Pair for Windows {
+    fn theirs(&self, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        let window = self.window;
+        match self.over {
+            Over::Max => with_gradients(args, |args| op::pool::max_pool(&args[0], window)),
+            Over::Average => with_gradients(args, |args| op::pool::average_pool(&args[0], window)),
+            Over::All => with_gradients(args, |args| op::pool::global_average_pool(&args[0])),
+            Over::Patches => Ok(vec![window.patches(&args[0])?, window.add_patches(&args[1], &args[0])?]),
+        }
+    }
+
+    fn ours(&self, on: &Host, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        let ([x, grad], g) = (args, &self.geometry) else { unreachable!() };
+        Ok(match self.over {
+            Over::Max => {
+                let (y, winners) = pool::max(on, g, x)?;
+                vec![y.tensor(), pool::max_gradient(on, g, grad, &winners)?]
+            }
+            Over::Average => vec![pool::average(on, g, x)?.tensor(), pool::average_gradient(on, g, grad)?],
+            Over::All => vec![pool::global_average(on, x)?.tensor(), pool::global_average_gradient(on, x, grad)?],
+            Over::Patches => vec![window::patches(on, g, x)?, window::add_patches(on, g, grad)?],
+        })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn windows_over_images_are_those_of_the_cpu(
+        over in prop_oneof![Just(Over::Max), Just(Over::Average), Just(Over::All), Just(Over::Patches)],
+        (kernel, padding) in (1usize..5).prop_flat_map(|kernel| (Just(kernel), 0..=kernel / 2)),
+        stride in 1usize..4, height in 4usize..9, width in 4usize..9, inputs in 1usize..7,
+    ) {
+        let window = Window { kernel, stride, padding };
+        let geometry = Geometry { batch: 2, height, width, inputs, outputs: inputs, kernel, stride, padding };
+        let [rows, columns] = [geometry.out_height(), geometry.out_width()];
+        let pooled = match over {
+            Over::All => vec![2, inputs],
+            Over::Patches => vec![geometry.pixels(), geometry.patch()],
+            Over::Max | Over::Average => vec![2, rows, columns, inputs],
+        };
+        // Whole numbers, so that there are equals among the maxima.
+        let x = whole_numbers(&[2, height, width, inputs], 1);
+        Windows { over, window, geometry }.check(&[x, random(&pooled, 2)]);
+    }
+}
+
+/// Functions of each element, all at once: of tensors of which the second is positive.
+struct Elements;
+
+const ADAM: Adam = Adam { betas: [0.9, 0.99], corrections: [0.19, 0.14], eps: 1e-3, belief: false };
+
+impl Pair for Elements {
+    fn theirs(&self, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        let [a, b, c] = args else { unreachable!() };
+        let gelu = with_gradients(&[a.clone(), c.clone()], |args| op::gelu::gelu(&args[0]))?;
+        let relu = with_gradients(&[a.clone(), c.clone()], |args| op::relu::relu(&args[0]))?;
+        let own = [
+            op::relu::add(a, c)?,
+            op::relu::add_relu(a, c)?,
+            linalg::scale(0.3, a)?,
+            linalg::combine(0.3, a, -2.0, c)?,
+            linalg::root_of_average(0.9, b, c)?,
+            linalg::over_root(a, b, 0.7, 1e-3)?,
+        ];
+        let belief = Adam { belief: true, ..ADAM };
+        let adam = [linalg::adam([a, b, c], &ADAM)?, linalg::adam([a, b, c], &belief)?];
+        Ok(gelu.into_iter().chain(relu).chain(own).chain(adam.into_iter().flatten()).collect())
+    }
+
+    fn ours(&self, on: &Host, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        use elementwise::{
+            adam, add, add_relu, combine, gate, gelu, gelu_gradient, over_root, relu, root_of_average, scale,
+        };
+        let [a, b, c] = args else { unreachable!() };
+        let gelu = [gelu(on, a)?.tensor(), gelu_gradient(on, a, c)?];
+        let y = relu(on, a)?.tensor();
+        let relu = [y.clone(), gate(on, &y, c)?];
+        let own = [
+            add(on, a, c)?,
+            add_relu(on, a, c)?.tensor(),
+            scale(on, 0.3, a)?,
+            combine(on, 0.3, a, -2.0, c)?,
+            root_of_average(on, 0.9, b, c)?,
+            over_root(on, a, b, 0.7, 1e-3)?,
+        ];
+        let belief = Adam { belief: true, ..ADAM };
+        let adam = [adam(on, [a, b, c], &ADAM)?, adam(on, [a, b, c], &belief)?];
+        Ok(gelu.into_iter().chain(relu).chain(own).chain(adam.into_iter().flatten()).collect())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn functions_of_each_element_are_those_of_the_cpu(count in 1usize..2000) {
+        let positive = random(&[count], 2).abs().unwrap();
+        Elements.check(&[random(&[count], 1), (positive + 0.1).unwrap(), random(&[count], 3)]);
+    }
+}
