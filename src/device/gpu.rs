@@ -4,9 +4,9 @@
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DeviceRepr, LaunchConfig, PushKernelArg};
 use candle_core::cuda_backend::{CudaDevice, CudaStorageSlice, WrapErr};
-use candle_core::{CudaStorage, DType, Device, Layout, Result, Storage, Tensor};
+use candle_core::{CudaStorage, DType, Device, Layout, Result, Shape, Storage, Tensor};
 
-use super::{Arg, Call, Launch, Output};
+use super::{Arg, Call, Launch, Output, matrix, solver};
 
 /// `PTX`: a name, such as `norm.f32`, and the code of a family in a type.
 mod compiled {
@@ -22,6 +22,28 @@ impl Gpu {
     pub fn holding(tensors: &[&Tensor]) -> Option<Self> {
         let Device::Cuda(device) = tensors.first()?.device() else { return None };
         tensors.iter().all(|tensor| tensor.device().is_cuda()).then(|| Self(device.clone()))
+    }
+
+    /// The inverse of the symmetric positive definite `factor + δI`; `None` where it has no Cholesky factorisation.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn cholesky_inverse(&self, factor: &Tensor, damping: f64) -> Result<Option<Tensor>> {
+        let (mut damped, shape) = cuda(matrix::damped(self, factor, damping)?)?;
+        if !solver::invert(&self.0, &mut damped, factor.dim(0)?)? {
+            return Ok(None);
+        }
+        matrix::mirrored(self, &Output(Storage::Cuda(damped), shape).tensor()).map(Some)
+    }
+
+    /// Eigenvalues in ascending order, and eigenvectors in the columns of a matrix; `None` where the iteration does not end.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn eigen(&self, symmetric: &Tensor) -> Result<Option<(Vec<f64>, Tensor)>> {
+        let (mut vectors, shape) = cuda(matrix::damped(self, symmetric, 0.0)?)?;
+        let Some(values) = solver::decompose(&self.0, &mut vectors, symmetric.dim(0)?)? else { return Ok(None) };
+        Ok(Some((values, Output(Storage::Cuda(vectors), shape).tensor().t()?.contiguous()?)))
     }
 
     fn ready<'a>(&self, arg: &Arg, tensors: &mut impl Iterator<Item = (&'a Storage, &'a Layout)>) -> Result<Ready<'a>> {
@@ -55,6 +77,14 @@ impl Gpu {
         unsafe {
             self.0.alloc(count)
         }
+    }
+}
+
+/// What a kernel wrote on a GPU.
+fn cuda(Output(storage, shape): Output) -> Result<(CudaStorage, Shape)> {
+    match storage {
+        Storage::Cuda(storage) => Ok((storage, shape)),
+        _ => candle_core::bail!("a matrix is not on the GPU that factorises it"),
     }
 }
 

@@ -8,8 +8,11 @@ pub mod elementwise;
 #[cfg(feature = "cuda")]
 mod gpu;
 pub mod loss;
+pub mod matrix;
 pub mod norm;
 pub mod pool;
+#[cfg(feature = "cuda")]
+mod solver;
 pub mod window;
 
 use candle_core::op::BackpropOp;
@@ -24,6 +27,17 @@ pub use gpu::Gpu;
 #[cfg(not(feature = "cuda"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gpu(std::convert::Infallible);
+
+#[cfg(not(feature = "cuda"))]
+impl Gpu {
+    pub fn cholesky_inverse(&self, _: &Tensor, _: f64) -> Result<Option<Tensor>> {
+        match self.0 {}
+    }
+
+    pub fn eigen(&self, _: &Tensor) -> Result<Option<(Vec<f64>, Tensor)>> {
+        match self.0 {}
+    }
+}
 
 #[cfg(not(feature = "cuda"))]
 impl Launch for Gpu {

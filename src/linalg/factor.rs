@@ -1,6 +1,6 @@
 //! Factorisations that candle lacks, by faer: inverses, the symmetric eigendecomposition, orthogonal bases.
 //!
-//! Matrices are square tensors on any device; the work is done on the CPU. `None` means that these numbers have no such
+//! Matrices are square tensors on any device; the work is done on the CPU, but for Cholesky's inverse and eigenvectors on a GPU. `None` means that these numbers have no such
 //! factorisation, NaN among them, or that rounding leaves nothing of the inverse.
 
 use candle_core::{DType, Device, Result, Tensor};
@@ -9,6 +9,7 @@ use faer::{Mat, MatRef, Side};
 
 use super::product::norm;
 use super::slices::{Real, read};
+use crate::device;
 use crate::kernel::matrix;
 
 /// What an inverse, or a direction, may be off by as a share of its norm: two parts in a hundred, more than which would show in a step that is
@@ -22,10 +23,18 @@ pub fn cholesky_inverse(factor: &Tensor, damping: f64) -> Result<Option<Tensor>>
         let host = factor.to_device(&Device::Cpu)?;
         let inverse = read(&[&host], |slices| matrix::cholesky_inverse::<T>(slices[0], damping, order))?;
         let Some(inverse) = inverse else { return Ok(None) };
-        let size = norm(factor)? + damping * (order as f64).sqrt();
-        trusted(size, Tensor::from_vec(inverse, (order, order), factor.device())?)
+        trusted(damped_size(factor, damping)?, Tensor::from_vec(inverse, (order, order), factor.device())?)
+    }
+    if let Some(gpu) = device::of(&[factor]) {
+        let Some(inverse) = gpu.cholesky_inverse(factor, damping)? else { return Ok(None) };
+        return trusted(damped_size(factor, damping)?, inverse);
     }
     if is_double(factor)? { by::<f64>(factor, damping) } else { by::<f32>(factor, damping) }
+}
+
+/// A bound of `‖A + δI‖_F`.
+fn damped_size(factor: &Tensor, damping: f64) -> Result<f64> {
+    Ok(norm(factor)? + damping * (factor.dim(0)? as f64).sqrt())
 }
 
 /// The inverse of a regular matrix, by `LU` with partial pivoting: 2n³ operations.
@@ -49,6 +58,10 @@ pub fn eigen(matrix: &Tensor) -> Result<Option<(Vec<f64>, Tensor)>> {
         };
         let eigenvalues = eigen.S().column_vector().iter().map(|value| value.to_f64()).collect();
         Ok(Some((eigenvalues, tensor(eigen.U(), matrix)?)))
+    }
+    if let Some(gpu) = device::of(&[matrix]) {
+        // An iteration may loop over NaN for long.
+        return if norm(matrix)?.is_finite() { gpu.eigen(matrix) } else { Ok(None) };
     }
     if is_double(matrix)? { by::<f64>(matrix) } else { by::<f32>(matrix) }
 }

@@ -1,8 +1,8 @@
 //! Dense linear algebra on tensors, where candle lacks it or takes longer than the machine allows.
 //!
 //! Matrices are candle tensors in float32 or float64. On the CPU the kernels compute on their numbers, with the same library and threads
-//! for products as for factorisations, so that their times can be compared; elsewhere candle's operations do, and factorisations go to
-//! the CPU and back.
+//! for products as for factorisations, so that their times can be compared; elsewhere candle's operations do, and of the factorisations
+//! all but Cholesky's inverse and eigenvectors go to the CPU and back.
 
 mod factor;
 mod product;

@@ -8,11 +8,13 @@
 set -euo pipefail
 dir=$(realpath -m "${1:?usage: toolkit.sh DIR}")
 home=$dir/nvidia/cu13
-if [[ ! -e $dir/done ]]; then
+# One that another version of this script made may lack something.
+made=$dir/made.$(cksum < "$0" | cut -d ' ' -f 1)
+if [[ ! -e $made ]]; then
   mkdir -p "$dir/wheels"
   python3 -m pip download -q --no-deps --only-binary=:all: -d "$dir/wheels" \
     nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85 \
-    nvidia-cuda-nvrtc==13.0.88 nvidia-curand nvidia-cublas nvidia-cusolver nvidia-cudnn-cu13 >&2
+    nvidia-cuda-nvrtc==13.0.88 nvidia-curand nvidia-cublas nvidia-cusolver nvidia-cusparse nvidia-nvjitlink nvidia-cudnn-cu13 >&2
   for wheel in "$dir"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$dir"; done
   rm -r "$dir/wheels"
   chmod +x "$home"/bin/* "$home"/nvvm/bin/*
@@ -27,6 +29,6 @@ if [[ ! -e $dir/done ]]; then
     sort -u | sed 's/.*/int &(void){return 34;}/' > "$dir/stub.c"
   cc -shared -o "$dir/stub/libcuda.so.1" -Wl,-soname,libcuda.so.1 "$dir/stub.c"
   ln -sfn "$dir/stub/libcuda.so.1" "$home/lib/libcuda.so"
-  touch "$dir/done"
+  touch "$made"
 fi
 echo "export CUDA_HOME=$home CUDA_PATH=$home NVCC=$home/bin/nvcc PATH=$home/bin:\$PATH LIBRARY_PATH=$home/lib CUDA_COMPUTE_CAP=90 CUDA_STUB=$dir/stub CUDA_LIBS=$home/lib"

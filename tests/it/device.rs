@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 
 use candle_core::{CpuStorage, DType, Device, Error, Result, Storage, Tensor, Var};
-use nkfac_bench::device::{Arg, Call, Launch, Output, elementwise, loss, norm, pool, window};
+use nkfac_bench::device::{Arg, Call, Launch, Output, elementwise, loss, matrix, norm, pool, window};
 use nkfac_bench::kernel::Geometry;
 use nkfac_bench::linalg::{self, Adam};
 use nkfac_bench::nn::op;
@@ -436,5 +436,31 @@ proptest! {
     fn functions_of_each_element_are_those_of_the_cpu(count in 1usize..2000) {
         let positive = random(&[count], 2).abs().unwrap();
         Elements.check(&[random(&[count], 1), (positive + 0.1).unwrap(), random(&[count], 3)]);
+    }
+}
+
+/// What surrounds a factorisation of a square matrix.
+struct Around;
+
+impl Pair for Around {
+    fn theirs(&self, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        let (x, order) = (&args[0], args[0].dim(0)?);
+        let upper = Tensor::triu2(order, DType::F64, &Device::Cpu)?;
+        let above = (&upper - Tensor::eye(order, DType::F64, &Device::Cpu)?)?;
+        let damped = (x + (Tensor::eye(order, DType::F64, &Device::Cpu)? * 0.3)?)?;
+        Ok(vec![damped, ((x * upper)? + (x * above)?.t()?)?])
+    }
+
+    fn ours(&self, on: &Host, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(vec![matrix::damped(on, &args[0], 0.3)?.tensor(), matrix::mirrored(on, &args[0])?])
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn what_surrounds_a_factorisation_is_that_of_the_cpu(order in 1usize..40) {
+        Around.check(&[random(&[order, order], 1)]);
     }
 }

@@ -36,4 +36,6 @@ build -I"$CUDA_HOME/include" -c "$here/driver.cpp" -o "$dir/driver.o"
 echo 'libcublas.so.13 { global: cublas*; }; libcurand.so.10 { global: curand*; };' > "$dir/versions"
 build -I"$CUDA_HOME/include" -O3 -shared "$here/libraries.cpp" -o "$dir/libcublas.so.13" -Wl,-soname,libcublas.so.13 -Wl,--version-script="$dir/versions"
 ln -sf libcublas.so.13 "$dir/libcurand.so.10"
+echo 'libcusolver.so.12 { global: cusolver*; };' > "$dir/versions"
+build -I"$CUDA_HOME/include" -O3 -shared "$here/solver.cpp" -o "$dir/libcusolver.so.12" -Wl,-soname,libcusolver.so.12 -Wl,--version-script="$dir/versions"
 build -shared "$dir"/{host,driver,stub}.o "$dir"/own.*.o "$dir"/candle.*.o -o "$dir/libcuda.so.1" -Wl,-soname,libcuda.so.1

@@ -1,7 +1,8 @@
 // CUDA's driver for a machine without a GPU: device memory is the host's, kernels are those compiled for the host, and all is done when a call
 // returns. What the program under test does not call is not here: the stub below answers for it, by name.
 //
-// EMULATED_MEMORY is how many bytes there are, EMULATED_ERROR which function fails and how: `cuModuleLoadData=222`.
+// EMULATED_MEMORY is how many bytes there are; EMULATED_ERROR which of cuInit, cuDeviceGet and cuModuleLoadData fails, and how:
+// `cuModuleLoadData=222`.
 #include <cuda.h>
 
 #include <cstdio>
