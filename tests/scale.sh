@@ -10,4 +10,4 @@ TRIALS=${1:-10000} ROWS=${2:-500} FOLDER=$folder \
 program=${CARGO_TARGET_DIR:-target}/release/nkfac-bench
 cargo build --release
 /usr/bin/time -f '%e s, %M KiB at most' "$program" report "$folder"
-ls -l "$folder/report.html"
+ls -l "$folder/_figures/report.html"
