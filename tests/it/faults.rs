@@ -138,7 +138,7 @@ fn a_sweep_that_is_asked_to_stop_saves_and_goes_on() {
 #[test]
 fn a_comparison_of_inverters_that_is_asked_to_stop_goes_on_later() {
     let folder = folder(
-        "name = \"small\"\ntask = \"inverse\"\n[base]\norder = 200\nrounds = 20\ndamping = 0.001\nperturbation = 0.1\n\
+        "name = \"small\"\ntask = \"inverse\"\n[base]\norder = 400\nrounds = 20\ndamping = 0.001\nperturbation = 0.1\n\
          inverter = \"newton-pure\"\n[sweep]\nseed = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24]\n",
     );
     for name in ["TERM", "HUP"] {
