@@ -70,8 +70,8 @@ done
 sinfo || { tail -n 20 "$work"/*.log; exit 1; }
 
 cd "$work"
-# Trials long enough to be met alive.
-common=("$experiment" --set epochs=40)
+# Trials of more than a second each, so that one is met in its middle.
+common=("$experiment" --set epochs=160)
 "$program" submit "${common[@]}" --cpus 1 --shards 4 --time 10 --partition main
 job=$(squeue --noheader --format=%F | head -1)
 
@@ -81,7 +81,7 @@ for _ in $(seq 200); do
   [[ -n $task ]] && compgen -G "results/quickstart/_unfinished/*/lock" > /dev/null && break
   sleep 0.1
 done
-sleep 1
+sleep 0.6
 echo "requeue task $task:"
 "$program" status results/quickstart
 scontrol requeue "${job}_$task"
