@@ -211,6 +211,7 @@ impl<'a> Trial<'a> {
             let batch = self.next()?;
             let of_epoch = self.loader.steps();
             self.lr = self.config.schedule.lr(Moment { step: self.steps, of_epoch, total });
+            observer.memory(&mut self.optimizer, &self.net.params);
             let (loss, mut gradients) = self.differentiate(&batch)?;
             observer.gradients(&mut gradients);
             let samples = self.task.terms(&batch.targets);

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::task::Score;
-use crate::param::Updates;
+use crate::optim::Optimizer;
+use crate::param::{Params, Updates};
 
 /// How far a trial is, after a step.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +26,11 @@ pub trait Observer {
     fn step(&mut self, progress: &Progress);
     /// After an epoch's evaluation.
     fn epoch(&mut self, epoch: usize, train: Score, test: Score);
-    /// What was differentiated, before the optimizer sees it: a test moves it by as much as float32 rounds. Called inside the clock.
+    /// What the optimizer remembers, before a step: a test moves it by as much as float32 rounds. Called inside the clock.
+    fn memory(&mut self, optimizer: &mut Optimizer, params: &Params) {
+        let _ = (optimizer, params);
+    }
+    /// What was differentiated, before the optimizer sees it, for the same test. Called inside the clock.
     fn gradients(&mut self, gradients: &mut Updates) {
         let _ = gradients;
     }
