@@ -8,7 +8,7 @@ use super::{Data, Figure, counts, goal, group, looks, numbers, table, texts, tri
 use crate::catalog::Entry;
 use crate::record::{Goal, Status};
 
-/// A panel for each arm and searched key, a mark for each configuration that was tried, a ring around the chosen one.
+/// A row for each arm, a panel for each searched key, a mark for each configuration that was tried, a ring around the chosen one.
 pub struct Tuning;
 
 impl Figure for Tuning {
@@ -65,18 +65,23 @@ impl Figure for Tuning {
             tried.arms.iter().copied().zip(tried.keys.iter().map(String::as_str)).collect();
         panels.sort_unstable();
         panels.dedup();
-        let grid = Grid::new(width, panels.len());
-        let below = grid.below(panels.len());
+        let of_arms: Vec<usize> = panels.chunk_by(|a, b| a.0 == b.0).map(<[_]>::len).collect();
+        let grid = Grid::of_rows(width, of_arms.iter().copied().max().unwrap_or(1));
+        let places = grid.places(of_arms);
+        let below = grid.below(places.last().map_or(1, |last| last + 1));
         let note = "a mark for each configuration; ring: the best of its arm on the validation set, which is run again"
             .to_owned();
         let legend = Legend::new(Vec::new(), Some(note), width);
         let mut canvas = Canvas::new(width, below + legend.height());
-        for (i, &(arm, key)) in panels.iter().enumerate() {
+        for (&(arm, key), &place) in panels.iter().zip(&places) {
             let rows: Vec<usize> =
                 (0..frame.height()).filter(|&row| (tried.arms[row], tried.keys[row].as_str()) == (arm, key)).collect();
             let of = |values: &[f64]| rows.iter().map(|&row| values[row]).collect::<Vec<f64>>();
-            let panel =
-                Panel { frame: grid.frame(i), x: Scale::fitting(&of(&tried.values)), y: Scale::around(&tried.scores) };
+            let panel = Panel {
+                frame: grid.frame(place),
+                x: Scale::fitting(&of(&tried.values)),
+                y: Scale::around(&tried.scores),
+            };
             panel.axes(
                 &mut canvas,
                 &format!("{}: {key}", tried.names[rows[0]]),

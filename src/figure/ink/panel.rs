@@ -17,7 +17,7 @@ pub struct Frame {
     pub bottom: f64,
 }
 
-/// Panels beside and below each other that fill a figure: two in a row, or one where the figure is as wide as one column of a paper.
+/// Panels beside and below each other that fill a figure: some in a row, or one where the figure is as wide as one column of a paper.
 #[derive(Debug, Clone, Copy)]
 pub struct Grid {
     width: f64,
@@ -25,10 +25,26 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// For so many panels in a figure of this width.
+    /// For so many panels in a figure of this width, two in a row.
     #[must_use]
     pub fn new(width: f64, panels: usize) -> Self {
-        Self { width, columns: if width > COLUMN { panels.clamp(1, 2) } else { 1 } }
+        Self::of_rows(width, panels.min(2))
+    }
+
+    /// With up to three panels in a row, if they are as many.
+    #[must_use]
+    pub fn of_rows(width: f64, in_a_row: usize) -> Self {
+        Self { width, columns: if width > COLUMN { in_a_row.clamp(1, 3) } else { 1 } }
+    }
+
+    /// Where panels go that come in groups of these sizes, each of which begins a row.
+    #[must_use]
+    pub fn places(&self, groups: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let place = |(start, places): (usize, Vec<usize>), size: usize| {
+            let places = [places, (start..start + size).collect()].concat();
+            ((start + size).next_multiple_of(self.columns), places)
+        };
+        groups.into_iter().fold((0, Vec::new()), place).1
     }
 
     /// The rectangle of a panel, counted from 0 along rows.
