@@ -250,7 +250,7 @@ fn of_line(
     let mut members = lines.members(data).map_err(query)?;
     members.retain(|member| member.line == line);
     let row = |member: &Member| {
-        let sums = data.sums[member.place].measures();
+        let sums = data.sums[member.place].measures;
         (member.seed, measures.iter().map(|measure| sums[measure.place].unwrap_or(f64::NAN)).collect())
     };
     Ok((members.iter().filter(|member| member.finished).map(row).collect(), members.len()))

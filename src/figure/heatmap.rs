@@ -39,7 +39,7 @@ impl Figure for Heatmap {
             let cell = cells.entry((&arms[i], y_ranks[i], x_ranks[i])).or_default();
             (cell.x, cell.y) = (&xs[i], &ys[i]);
             match states.get(place) == Some(Status::Finished.name()) {
-                true => cell.values.push(data.sums[place].measures()[0].unwrap_or(f64::NAN)),
+                true => cell.values.push(data.sums[place].measures[0].unwrap_or(f64::NAN)),
                 false => cell.diverged += 1,
             }
         }

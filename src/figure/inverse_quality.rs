@@ -88,7 +88,7 @@ impl Ends {
     fn of(data: &Data, line: &[Member<'_>]) -> PolarsResult<Self> {
         let (mut finals, mut fresh, mut stale) = (Vec::new(), Vec::new(), Vec::new());
         for member in line.iter().filter(|member| member.finished) {
-            finals.extend(data.sums[member.place].measures()[0]);
+            finals.extend(data.sums[member.place].measures[0]);
             let of_factors = |row: &Number<'_>| !row.is_in(&Scope::Probe) && row.value.is_finite();
             for row in gather::of(data, member)?.filter(of_factors) {
                 if row.is_a(Metric::Residual) {

@@ -89,7 +89,7 @@ fn best_points(data: &Data, lines: &DataFrame) -> PolarsResult<Option<Best>> {
     let mut scores: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for member in of.members(data)?.into_iter().filter(|member| member.finished) {
         let sums = &data.sums[member.place];
-        let score = if validated { sums.last_validation() } else { sums.measures()[0] };
+        let score = if validated { sums.last_validation() } else { sums.measures[0] };
         scores.entry(member.line as usize).or_default().push(score.unwrap_or(f64::NAN));
     }
     let mut best: BTreeMap<usize, (usize, f64)> = BTreeMap::new();
@@ -163,7 +163,7 @@ pub fn by_line(data: &Data, lines: &DataFrame) -> PolarsResult<DataFrame> {
         columns.push(Column::new(format!("{measure}_sd").into(), spread(gather::deviation)));
     };
     for (i, measure) in MEASURES.into_iter().enumerate() {
-        spread(measure, &|sums| sums.measures()[i]);
+        spread(measure, &|sums| sums.measures[i]);
     }
     for Beside { metric, .. } in beside(data) {
         spread(&format!("final_{metric}"), &|sums| sums.beside(metric));

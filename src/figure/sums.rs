@@ -43,6 +43,8 @@ pub struct Sums {
     pub target: Option<f64>,
     /// The last of each metric that goes with the goal, on the test set.
     beside: BTreeMap<&'static str, f64>,
+    /// [`MEASURES`], as far as they were logged; figures ask for them again and again.
+    pub measures: [Option<f64>; MEASURES.len()],
 }
 
 impl Sums {
@@ -63,6 +65,7 @@ impl Sums {
                 sums.add(scope, metric, epoch, [seconds, value]);
             }
         }
+        sums.measures = sums.measured();
         Ok(sums)
     }
 
@@ -98,8 +101,7 @@ impl Sums {
         }
     }
 
-    /// [`MEASURES`], as far as they were logged.
-    pub fn measures(&self) -> [Option<f64>; MEASURES.len()] {
+    fn measured(&self) -> [Option<f64>; MEASURES.len()] {
         let timed = |value: f64| (!self.epochs.is_empty()).then_some(value);
         [
             self.test.last_key_value().map(|(_, &[_, value])| value),
@@ -145,10 +147,13 @@ impl Sums {
     /// itself, which flatters.
     fn best(&self) -> Option<f64> {
         let goal = self.goal?;
-        let test: BTreeMap<u32, f64> = self.test.iter().map(|(&epoch, &[_, value])| (epoch, value)).collect();
-        let chooser = if self.validation.is_empty() { &test } else { &self.validation };
         // The first of equals.
-        let first = chooser.iter().rev().max_by(|a, b| goal.order(*a.1, *b.1));
-        first.and_then(|(epoch, _)| test.get(epoch)).copied()
+        let better = |a: &(u32, f64), b: &(u32, f64)| goal.order(a.1, b.1);
+        let first = if self.validation.is_empty() {
+            self.test.iter().rev().map(|(&epoch, &[_, value])| (epoch, value)).max_by(better)
+        } else {
+            self.validation.iter().rev().map(|(&epoch, &value)| (epoch, value)).max_by(better)
+        };
+        first.and_then(|(epoch, _)| self.test.get(&epoch)).map(|&[_, value]| value)
     }
 }

@@ -252,7 +252,7 @@ fn intervals(data: &Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, Opt
     members.sort_by_key(|trial| (trial.line, trial.seed));
     let mut values: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for trial in members {
-        let value = data.sums[trial.place].measures()[0].unwrap_or(f64::NAN);
+        let value = data.sums[trial.place].measures[0].unwrap_or(f64::NAN);
         values.entry(trial.line as usize).or_default().push(value);
     }
     let interval = |values: Vec<f64>| {
@@ -288,7 +288,7 @@ fn by_seed<'a>(data: &'a Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize
 /// One of [`MEASURES`].
 fn measure(name: &str) -> impl Fn(&Sums) -> Option<f64> {
     let place = MEASURES.iter().position(|known| *known == name).unwrap_or_default();
-    move |sums| sums.measures()[place]
+    move |sums| sums.measures[place]
 }
 
 /// Means of the goal's values with their standard deviations.

@@ -127,7 +127,7 @@ impl Transform for Kfac {
         let preconditioning = step.clock.phase(Phase::Preconditioning);
         let changes = self.directions(updates, step.samples)?;
         for ((layer, change), refreshed) in self.layers.iter_mut().zip(&changes).zip(&mut refreshed) {
-            layer.doubt(change, self.config.damping, refreshed)?;
+            layer.doubt(change, &self.config, refreshed)?;
         }
         let changes = self.rescaler.apply(changes, step)?;
         for (layer, (_, direction)) in self.layers.iter().zip(&changes) {

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::factor::{Factor, Refresh};
-use super::invert::Inverse;
+use super::invert::{Branch, Inverse};
 use super::{Damping, Eigenvalues, KfacConfig, Result, Sides, basis};
 use crate::linalg;
 use crate::param::Block;
@@ -28,12 +28,12 @@ impl Layer {
     pub fn doubt(
         &mut self,
         (gradient, direction): &(Tensor, Tensor),
-        damping: Damping,
+        config: &KfacConfig,
         refreshed: &mut [Option<Refresh>; 2],
     ) -> Result {
         let [Some(a), g] = self.factors.each_ref().map(|factor| factor.inverse.as_ref()) else { return Ok(()) };
         let (given, made) = (linalg::norm(gradient)?, linalg::norm(direction)?);
-        let noise = match (a, g, damping) {
+        let noise = match (a, g, config.damping) {
             (Inverse::Eigen { values: a, .. }, Some(Inverse::Eigen { values: g, .. }), Damping::Joint { value }) => {
                 let products = products(a, g)?;
                 let largest: f64 = products.flatten_all()?.max(0)?.to_scalar()?;
@@ -42,12 +42,42 @@ impl Layer {
             }
             _ => a.stretch()? * g.map_or(Ok(1.0), Inverse::stretch)? * given,
         };
+        let noise = noise + self.noise_of_iterations(gradient, config.moments.keeps_rows(), refreshed)?;
         if linalg::precision(gradient.dtype()) * noise > linalg::UNSURE * made {
             for (factor, refresh) in self.factors.iter_mut().zip(refreshed) {
                 refresh.iter_mut().for_each(|refresh| factor.fall_back(refresh));
             }
         }
         Ok(())
+    }
+
+    /// In units of ε what rounding in an iteration leaves in the direction. Its last round adds `B(I − ÃB)`, and the errors of `ÃB` are
+    /// `ε‖A‖‖B‖`: a gradient that lies where A is large, as that of the batch which A is made of does, is stretched by them twice in directions
+    /// which the inverse itself would hardly give it. An exact inverse has errors of `BEB`, once of each.
+    fn noise_of_iterations(
+        &self,
+        gradient: &Tensor,
+        keeps_rows: bool,
+        refreshed: &[Option<Refresh>; 2],
+    ) -> candle_core::Result<f64> {
+        let [a, g] = self.factors.each_ref().map(|factor| factor.inverse.as_ref());
+        let mut noise = 0.0;
+        for (refresh, inverse, is_inputs) in [(&refreshed[0], a, true), (&refreshed[1], g, false)] {
+            let (Some(Refresh { average, branch: Branch::Newton | Branch::NewtonDamped, .. }), Some(inverse)) =
+                (refresh, inverse)
+            else {
+                continue;
+            };
+            let other_side = match (is_inputs, a, g) {
+                (true, _, Some(g)) => &g.apply_right(gradient)?,
+                (false, Some(a), _) => &a.apply(gradient)?,
+                _ => gradient,
+            };
+            let size = linalg::norm(average)?;
+            let size = if keeps_rows { size * size } else { size };
+            noise += size * inverse.stretch()?.powi(2) * linalg::norm(other_side)?;
+        }
+        Ok(noise)
     }
 
     /// `A⁻¹ ∇ G⁻¹`, or `A⁻¹ ∇` of inputs alone; the gradient itself as long as there are no inverses.

@@ -150,3 +150,35 @@ optimizer.update = {{ kind = "sgd" }}
     // Control: other images are another training.
     assert!((loss("seed = 2").0 - whole).abs() > 1e-9 * whole);
 }
+
+#[test]
+fn an_iteration_that_makes_more_of_rounding_than_of_the_gradient_counts_as_fallen_back() {
+    let fallbacks = |dtype: &str, damping: &str| {
+        let text = format!(
+            r#"
+epochs = 1
+batch = 8
+dtype = "{dtype}"
+data = {{ kind = "digits", train_limit = 8 }}
+model = {{ kind = "mlp", hidden = [3] }}
+schedule = {{ kind = "constant", lr = 0.1 }}
+[optimizer]
+update = {{ kind = "sgd" }}
+[optimizer.precondition]
+kind = "kfac"
+factor_every = 1
+inverse_every = 1
+moments = {{ scale = "spatial-mean", decay = 0.0, start = "zero" }}
+damping = {{ kind = "relative", factor = {damping}, floor = 1e-30 }}
+inverter = {{ kind = "newton-scaled", steps = 12 }}
+rescale = "gradient-norm"
+"#
+        );
+        let outcome = outcome(&config(&text), Path::new(""));
+        let is_asked = |row: &&Row| row.scope == Scope::Train && row.metric == Metric::RefreshesFallback;
+        outcome.rows.iter().find(is_asked).unwrap().value
+    };
+    // The condition squared, times the precision.
+    assert!(fallbacks("f32", "1e-5") > 0.0);
+    assert_eq!((fallbacks("f64", "1e-5"), fallbacks("f32", "0.01")), (0.0, 0.0), "controls");
+}
