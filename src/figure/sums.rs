@@ -101,6 +101,7 @@ impl Sums {
         }
     }
 
+    /// What [`Sums::measures`] keeps.
     fn measured(&self) -> [Option<f64>; MEASURES.len()] {
         let timed = |value: f64| (!self.epochs.is_empty()).then_some(value);
         [

@@ -51,9 +51,9 @@ impl Layer {
         Ok(())
     }
 
-    /// In units of ε what rounding in an iteration leaves in the direction. Its last round adds `B(I − ÃB)`, and the errors of `ÃB` are
-    /// `ε‖A‖‖B‖`: a gradient that lies where A is large, as that of the batch which A is made of does, is stretched by them twice in directions
-    /// which the inverse itself would hardly give it. An exact inverse has errors of `BEB`, once of each.
+    /// What rounding in an iteration leaves in the direction, in units of ε. The last round adds `B(I − ÃB)`, and the errors of `ÃB` are
+    /// `ε‖A‖‖B‖`: so a gradient from the batch that A is made of, which `A⁻¹` makes small, gets a part of `ε‖A‖‖B‖²` in directions in which B
+    /// is large. The errors of an exact inverse have the form `BEB`, and the gradient meets the small side of it.
     fn noise_of_iterations(
         &self,
         gradient: &Tensor,

@@ -247,3 +247,16 @@ impl Panel {
 fn is_finite((x, y): &Point) -> bool {
     x.is_finite() && y.is_finite()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{COLUMN, Grid};
+
+    #[test]
+    fn a_group_of_panels_begins_a_row() {
+        let wide = Grid::of_rows(2.0 * COLUMN, 3);
+        assert_eq!(wide.places([3, 2, 1, 4, 1]), [0, 1, 2, 3, 4, 6, 9, 10, 11, 12, 15]);
+        // As wide as a column of a paper there is one in a row.
+        assert_eq!(Grid::of_rows(COLUMN, 3).places([2, 1]), [0, 1, 2]);
+    }
+}
