@@ -175,10 +175,11 @@ mod tests {
         let wall = wall.elapsed().as_secs_f64();
         std::thread::sleep(Duration::from_millis(20));
         let seconds = clock.seconds();
-        assert!(seconds[Phase::Moments as usize] >= 0.03);
-        assert!(seconds[Phase::Backward as usize] >= 0.02);
-        assert!(seconds[Phase::Backward as usize] < 0.045, "the nested phase is not counted twice");
-        assert!((clock.total() - wall).abs() < 0.02 * wall, "{} of {wall}", clock.total());
+        let (moments, backward) = (seconds[Phase::Moments as usize], seconds[Phase::Backward as usize]);
+        // However long a busy machine sleeps.
+        assert!(moments >= 0.03 && backward >= 0.02, "{seconds:?}");
+        assert!(backward <= wall - 0.03, "the nested phase is counted twice: {seconds:?} of {wall}");
+        assert!(clock.total() <= wall, "{} of {wall}", clock.total());
     }
 
     #[test]

@@ -48,11 +48,10 @@ type Averages = BTreeMap<String, (usize, f64)>;
 impl Unsettled {
     /// What does not move, but looks.
     pub fn still(config: &Config) -> Self {
-        Self::new(config, 0.0, Random::new(0, "move"), Vec::new())
+        Self::new(Averaging::remembered(&mut config.clone()), 0.0, Random::new(0, "move"), Vec::new())
     }
 
-    fn new(config: &Config, size: f64, random: Random, averages: Vec<Averages>) -> Self {
-        let averaging = Averaging::of(config);
+    fn new(averaging: Averaging, size: f64, random: Random, averages: Vec<Averages>) -> Self {
         Self { size, random, averaging, averages, steps: 0, largest: 0.0, vanishes: false }
     }
 }
@@ -85,6 +84,9 @@ impl Observer for Unsettled {
     }
 }
 
+/// Far below u, so that keeping that much of an average does not change a trial by as much as float32.
+const LEAST_DECAY: f64 = 1e-9;
+
 /// How averages of second moments go on.
 struct Averaging {
     /// What is kept of an average when it takes more.
@@ -95,19 +97,22 @@ struct Averaging {
 }
 
 impl Averaging {
-    fn of(config: &Config) -> Self {
-        let (decay, every, start) = match (&config.optimizer.precondition, &config.optimizer.update) {
-            (Some(Precondition::Kfac(kfac)), _) => (kfac.moments.decay, kfac.factor_every, kfac.moments.start),
-            (Some(Precondition::Shampoo(shampoo)), _) => (shampoo.decay, shampoo.factor_every, Start::Zero),
-            (None, Update::Soap { betas, .. } | Update::KlShampoo { betas, .. }) => (betas[1], 1, Start::Zero),
-            (None, _) => (1.0, 1, Start::Zero),
+    /// Those of a trial, which keeps a little of them where it kept nothing: of nothing nothing could be moved.
+    fn remembered(config: &mut Config) -> Self {
+        let mut none = 1.0;
+        let (decay, every, start) = match (&mut config.optimizer.precondition, &mut config.optimizer.update) {
+            (Some(Precondition::Kfac(kfac)), _) => (&mut kfac.moments.decay, kfac.factor_every, kfac.moments.start),
+            (Some(Precondition::Shampoo(shampoo)), _) => (&mut shampoo.decay, shampoo.factor_every, Start::Zero),
+            (None, Update::Soap { betas, .. } | Update::KlShampoo { betas, .. }) => (&mut betas[1], 1, Start::Zero),
+            (None, _) => (&mut none, 1, Start::Zero),
         };
-        Self { decay, every, start }
+        *decay = decay.max(LEAST_DECAY);
+        Self { decay: *decay, every, start }
     }
 
-    /// What is left of an average after a step, so that it is to be moved by as much more before; of nothing nothing can be moved.
+    /// What is left of an average after a step, so that it is to be moved by as much more before.
     fn left(&self, step: usize) -> f64 {
-        if step.is_multiple_of(self.every) && self.decay > 0.0 { self.decay } else { 1.0 }
+        if step.is_multiple_of(self.every) { self.decay } else { 1.0 }
     }
 
     fn start(&self, order: usize) -> Tensor {
@@ -180,8 +185,9 @@ pub fn moved(config: &Config, data: &Dataset, seed: u64) -> Result<Outcome, Stri
     let mut record = Record::default();
     // With an epoch more, so that there is a step after the last.
     ended(&Config { epochs: config.epochs.map(|epochs| epochs + 1.0), ..config.clone() }, &data, &mut record)?;
-    let config = Config { init_from: Some(file.path().into()), ..config.clone() };
-    let mut moves = Unsettled::new(&config, size, random, record.0);
+    let mut config = Config { init_from: Some(file.path().into()), ..config.clone() };
+    let averaging = Averaging::remembered(&mut config);
+    let mut moves = Unsettled::new(averaging, size, random, record.0);
     ended(&config, &data, &mut moves)
 }
 
