@@ -173,8 +173,8 @@ fn style(template: &str) -> ProgressStyle {
 
 fn name(trial: &Trial) -> String {
     let swept = differences(trial);
-    let space = if swept.is_empty() { "" } else { " " };
-    format!("{}  {}{space}{swept}", trial.id, trial.arm)
+    let comma = if swept.is_empty() { "" } else { ", " };
+    format!("{}  {}{comma}{swept}", trial.id, trial.arm)
 }
 
 impl Reporter for Bars<'_> {

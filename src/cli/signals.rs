@@ -2,20 +2,32 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::exit;
+
+/// Who sends the same signal within this time sends it once: `timeout` to its child and to the child's group, a hurried hand twice.
+const ONE: Duration = Duration::from_millis(100);
 
 /// True from the first signal on that asks to stop. A second SIGINT or SIGTERM ends the process at once.
 pub fn stop() -> io::Result<Arc<AtomicBool>> {
-    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag down, and raises it.
-        flag::register_conditional_shutdown(signal, 128 + signal, asked.clone())?;
-        flag::register(signal, asked.clone())?;
-        flag::register(signal, stop.clone())?;
-    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let asked = stop.clone();
+    thread::spawn(move || {
+        let mut first = None;
+        for signal in signals.forever() {
+            asked.store(true, Ordering::Relaxed);
+            if first.get_or_insert_with(Instant::now).elapsed() > ONE {
+                exit(128 + signal);
+            }
+        }
+    });
     #[cfg(unix)]
     {
         use signal_hook::consts::{SIGHUP, SIGUSR1};

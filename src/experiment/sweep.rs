@@ -31,15 +31,18 @@ pub fn trials(
     let all: Vec<&Axis> = axes.iter().chain(space).collect();
     let mut used = vec![Vec::new(); all.len()];
     for arm in arms {
-        let complete = complete(arm, &all, &mut contents).map_err(|error| with_hint(error, space.iter()))?;
-        let has = |axis: &&Axis| axis.is_for(&arm.name) && contains(&complete, &axis.path);
-        for (arms, axis) in used.iter_mut().zip(&all).filter(|(_, axis)| axis.is_for(&arm.name)) {
-            arms.push((arm.name.as_str(), has(axis)));
+        let complete = complete(&arm.value, &all, &mut contents).map_err(|error| with_hint(error, space.iter()))?;
+        let (mut its_axes, mut its_space) = (Vec::new(), Vec::new());
+        for (place, &axis) in all.iter().enumerate().filter(|(_, axis)| axis.is_for(&arm.name)) {
+            let has = contains(&complete, &axis.path)
+                || (has_room(&complete, &axis.path) && takes(arm, axis, &all, &mut contents));
+            used[place].push((arm.name.as_str(), has));
+            if has {
+                (if place < axes.len() { &mut its_axes } else { &mut its_space }).push(axis);
+            }
         }
-        let axes: Vec<&Axis> = axes.iter().filter(has).collect();
-        let space: Vec<&Axis> = space.iter().filter(has).collect();
-        let points = points(&axes, &space)?;
-        let axes = [axes, space].concat();
+        let points = points(&its_axes, &its_space)?;
+        let axes = [its_axes, its_space].concat();
         for values in points {
             let trial = trial(arm, &axes, &values, sets, &mut contents)?;
             match places.entry(trial.id.clone()) {
@@ -64,9 +67,24 @@ pub fn trials(
     Ok(trials)
 }
 
-/// The arm's configuration with all defaults, as JSON. A key that only an axis gives a value is taken from there.
-fn complete(arm: &Arm, axes: &[&Axis], contents: &mut Contents) -> Result<Json, config::Error> {
-    let mut value = arm.value.clone();
+/// Whether a key would be in a table that there is. One that there is not is a stage of the optimizer that an arm has not, or elsewhere
+/// one of defaults.
+fn has_room(json: &Json, path: &str) -> bool {
+    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+    !parent.starts_with("optimizer.") || contains(json, parent)
+}
+
+/// Whether an arm takes an axis whose key it does not have now: some defaults are not written. Of two values one is no default.
+fn takes(arm: &Arm, axis: &Axis, axes: &[&Axis], contents: &mut Contents) -> bool {
+    axis.values.iter().take(2).any(|value| {
+        let other = arm.value.clone().set(&axis.path, value.clone());
+        complete(&other, axes, contents).is_ok_and(|json| contains(&json, &axis.path))
+    })
+}
+
+/// An arm's configuration with all defaults, as JSON. A key that only an axis gives a value is taken from there.
+fn complete(arm: &Value, axes: &[&Axis], contents: &mut Contents) -> Result<Json, config::Error> {
+    let mut value = arm.clone();
     loop {
         let (expanded, _) = preset::expand(value.clone())?;
         let error = match contents.config(&expanded) {

@@ -91,6 +91,25 @@ fn a_bare_name_has_a_kind_to_sweep() {
 }
 
 #[test]
+fn a_key_whose_default_is_not_written_can_be_swept() {
+    let axes = [
+        r#""engine.conv" = ["auto", "direct"]"#,
+        r#""optimizer.precondition.inverter.precision" = ["full", "bf16"]"#,
+        r#""schedule.warmup_steps" = [0, 5]"#,
+        r#""accumulate" = [1, 2]"#,
+        r#""data.train_limit" = [640, 320]"#,
+    ];
+    for axis in axes {
+        let experiment = plan(&[axis], &[]).unwrap();
+        assert_eq!(experiment.trials.len(), 2, "{axis}");
+        assert_ne!(experiment.trials[0].id, experiment.trials[1].id, "{axis}");
+    }
+    // Control: a stage that the arm does not have is not given to it.
+    let stage = message(&[r#""optimizer.average.decay" = [0.9, 0.99]"#], &[]);
+    assert_eq!(stage, "x.toml:10: no arm has the swept key `optimizer.average.decay`");
+}
+
+#[test]
 fn axes_that_cannot_be_meant_are_refused() {
     assert_eq!(message(&[r#""schedule.lr" = []"#], &[]), "x.toml:10: the axis `schedule.lr` has no values");
     assert_eq!(

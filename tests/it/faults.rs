@@ -136,6 +136,20 @@ fn a_sweep_that_is_asked_to_stop_saves_and_goes_on() {
 }
 
 #[test]
+fn a_signal_that_is_sent_twice_at_once_is_one() {
+    let folder = folder(&long());
+    let mut child =
+        command(folder.path(), &["run", "x.toml", "--json", "--threads", "1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let (_, lines) = first_started(&mut child);
+    // `timeout` sends it to its child, and to the child's group.
+    let pid = child.id().to_string();
+    assert!(Command::new("sh").args(["-c", "kill -INT $0; kill -INT $0", &pid]).status().unwrap().success());
+    let said: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(3), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("\"stopped\"")), "{said:?}");
+}
+
+#[test]
 fn a_comparison_of_inverters_that_is_asked_to_stop_goes_on_later() {
     let folder = folder(
         "name = \"small\"\ntask = \"inverse\"\n[base]\norder = 400\nrounds = 20\ndamping = 0.001\nperturbation = 0.1\n\
