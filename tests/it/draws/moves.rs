@@ -8,7 +8,8 @@
 //!   of many, and what squares or takes signs by coordinate in such a basis, as corrected eigenvalues do, has no answer but that which
 //!   rounding chose;
 //! - every gradient at every step, by that of its norm, since a product in float32 is right to norms and not to entries: an entry
-//!   that is zero in theory is not in float32, and who divides it by its own size (Adam, Lion, SOAP) makes a step of it;
+//!   that is zero in theory is not in float32, and who divides it by its own size (Adam, Lion, SOAP) makes a step of it. Nor is a sum
+//!   whose terms cancel, as of the weight of a batch norm before another: by no less than u times the norm of the net's largest;
 //! - every matrix of second moments that an optimizer keeps, before every step, the first too, by that of its norm: float32 does not
 //!   resolve eigenvalues that are smaller, nor which order they have.
 
@@ -28,8 +29,8 @@ use super::ended;
 /// u, float32's unit roundoff.
 const UNIT: f64 = 1.0 / (1 << 24) as f64;
 
-/// Moves gradients and symmetric matrices by a share of their norms, and looks whether a gradient vanishes.
-pub struct Unsettled {
+/// Moves gradients and symmetric matrices by a share of their norms.
+struct Unsettled {
     size: f64,
     random: Random,
     averaging: Averaging,
@@ -38,23 +39,10 @@ pub struct Unsettled {
     steps: usize,
     /// The largest norm of a gradient so far.
     largest: f64,
-    /// Whether one was below what rounding leaves of terms as large as others are.
-    pub vanishes: bool,
 }
 
 /// Order and norm of averages of second moments, by name.
 type Averages = BTreeMap<String, (usize, f64)>;
-
-impl Unsettled {
-    /// What does not move, but looks.
-    pub fn still(config: &Config) -> Self {
-        Self::new(Averaging::remembered(&mut config.clone()), 0.0, Random::new(0, "move"), Vec::new())
-    }
-
-    fn new(averaging: Averaging, size: f64, random: Random, averages: Vec<Averages>) -> Self {
-        Self { size, random, averaging, averages, steps: 0, largest: 0.0, vanishes: false }
-    }
-}
 
 impl Observer for Unsettled {
     fn step(&mut self, _progress: &Progress) {}
@@ -77,9 +65,8 @@ impl Observer for Unsettled {
     fn gradients(&mut self, gradients: &mut Updates) {
         self.largest = gradients.0.iter().map(norm).fold(self.largest, f64::max);
         for gradient in &mut gradients.0 {
-            let norm = norm(gradient);
-            self.vanishes |= norm > 0.0 && norm < UNIT * self.largest;
-            *gradient = (&*gradient + noise(gradient.dims(), self.size * norm, &mut self.random)).unwrap();
+            let size = (self.size * norm(gradient)).max(UNIT * self.largest);
+            *gradient = (&*gradient + noise(gradient.dims(), size, &mut self.random)).unwrap();
         }
     }
 }
@@ -187,7 +174,7 @@ pub fn moved(config: &Config, data: &Dataset, seed: u64) -> Result<Outcome, Stri
     ended(&Config { epochs: config.epochs.map(|epochs| epochs + 1.0), ..config.clone() }, &data, &mut record)?;
     let mut config = Config { init_from: Some(file.path().into()), ..config.clone() };
     let averaging = Averaging::remembered(&mut config);
-    let mut moves = Unsettled::new(averaging, size, random, record.0);
+    let mut moves = Unsettled { size, random, averaging, averages: record.0, steps: 0, largest: 0.0 };
     ended(&config, &data, &mut moves)
 }
 
