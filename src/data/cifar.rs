@@ -64,7 +64,7 @@ fn append(
         return Err(Error::broken(path, format!("more than the {most} bytes of all training images")));
     }
     if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
-        return Err(Error::broken(path, format!("{} bytes, whole records of {record} expected", bytes.len())));
+        return Err(Error::broken(path, format!("{} bytes (must be whole records of {record})", bytes.len())));
     }
     let first = labels.len();
     for record in bytes.chunks_exact(record) {
@@ -113,10 +113,10 @@ mod tests {
             write(folder.path(), Kind::Cifar10, bytes);
             read(Kind::Cifar10, folder.path()).unwrap_err().to_string()
         };
-        assert!(message(&record(&[1], 0)[..3000]).contains("is broken: 3000 bytes, whole records of 3073 expected"));
+        assert!(message(&record(&[1], 0)[..3000]).contains("is broken: 3000 bytes (must be whole records of 3073)"));
         assert!(message(&[]).contains("0 bytes"));
         let label = message(&[record(&[1], 0), record(&[10], 0)].concat());
-        assert!(label.ends_with("label 10 of image 1 is out of range, 10 classes expected"), "{label}");
+        assert!(label.ends_with("label 10 of image 1 is out of range: there are 10 classes"), "{label}");
         std::fs::remove_file(folder.path().join("test_batch.bin")).unwrap();
         write(folder.path(), Kind::Cifar10, &record(&[1], 0));
         std::fs::remove_file(folder.path().join("data_batch_3.bin")).unwrap();

@@ -31,10 +31,10 @@ pub enum Error {
     Io { path: PathBuf, source: std::io::Error },
     #[error("`{}` is broken: {message}\nhint: get it again; `nkfac-bench data check` compares what is there with the published files", path.shown())]
     Broken { path: PathBuf, message: String },
-    #[error("`{}`: label {label} of image {image} is out of range, {classes} classes expected", path.shown())]
+    #[error("`{}`: label {label} of image {image} is out of range: there are {classes} classes", path.shown())]
     Label { path: PathBuf, image: usize, label: u16, classes: usize },
     #[error(
-        "`{}`: {found} {part} images of {set}, {expected} expected\nhint: a file is cut short, or not the published one: get it again",
+        "`{}`: {found} {part} images, but {set} has {expected}\nhint: a file is cut short, or not the published one: get it again",
         folder.shown()
     )]
     Count { set: &'static str, part: &'static str, folder: PathBuf, found: usize, expected: usize },

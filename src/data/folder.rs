@@ -45,7 +45,7 @@ fn classes(kind: Kind, train: &Path) -> Result<Vec<OsString>, Error> {
     let classes: Vec<OsString> = names.collect();
     let expected = kind.shape().classes;
     if classes.len() != expected {
-        let mut message = format!("{} folders, {expected} expected, one a class", classes.len());
+        let mut message = format!("{} folders (must be {expected}, one a class)", classes.len());
         if classes.len() > expected {
             message += &too_many(&classes, &train.with_file_name("val"));
         }
@@ -101,7 +101,7 @@ fn annotations(text: &str, kind: Kind, classes: &[OsString]) -> Result<Listing, 
         let broken = |what: String| format!("line {}: {what}", line + 1);
         let mut fields = text.split('\t');
         let (Some(name), Some(class)) = (fields.next(), fields.next()) else {
-            return Err(broken("a name and a class expected, separated by a tab".into()));
+            return Err(broken("must be a name and a class, separated by a tab".into()));
         };
         let mut parts = Path::new(name).components();
         let (Some(Component::Normal(_)), None) = (parts.next(), parts.next()) else {
@@ -223,7 +223,7 @@ pub mod tests {
         assert!(message("val_0.JPEG n00000002").contains("separated by a tab"));
         assert!(message("../../x.JPEG\tn00000002\t0").contains("`../../x.JPEG` is no name of a file\n"));
         fs::remove_dir_all(root.join("train/n00000003")).unwrap();
-        assert!(message("").contains("199 folders, 200 expected, one a class\n"));
+        assert!(message("").contains("199 folders (must be 200, one a class)\n"));
     }
 
     #[test]
@@ -265,7 +265,7 @@ pub mod tests {
             fs::create_dir_all(folder.path().join("train").join(eleventh)).unwrap();
             let error = read(Kind::Imagenette, folder.path()).unwrap_err().to_string();
             assert_eq!(
-                error.contains(&format!("11 folders, 10 expected, one a class; `{eleventh}` is none")),
+                error.contains(&format!("11 folders (must be 10, one a class); `{eleventh}` is none")),
                 named,
                 "{error}"
             );

@@ -76,16 +76,16 @@ fn items(path: &Path, mut reader: impl Read, magic: u32, dims: &[usize]) -> Resu
     };
     let found = number()?;
     if found != magic {
-        return Err(Error::broken(path, format!("starts with {found:#010x}, {magic:#010x} expected")));
+        return Err(Error::broken(path, format!("starts with {found:#010x} (must be {magic:#010x})")));
     }
     let count = number()? as usize;
     if count > MOST {
-        return Err(Error::broken(path, format!("it claims {count} items, at most {MOST} expected")));
+        return Err(Error::broken(path, format!("it claims {count} items (must be at most {MOST})")));
     }
     for &expected in dims {
         let found = number()? as usize;
         if found != expected {
-            return Err(Error::broken(path, format!("an edge of {found} pixels, {expected} expected")));
+            return Err(Error::broken(path, format!("an edge of {found} pixels (must be {expected})")));
         }
     }
     let expected = count.saturating_mul(dims.iter().product());
@@ -99,7 +99,7 @@ fn items(path: &Path, mut reader: impl Read, magic: u32, dims: &[usize]) -> Resu
     if items.len() != expected {
         let more = if items.len() > expected { "more than " } else { "" };
         let found = items.len().min(expected);
-        return Err(Error::broken(path, format!("{more}{found} bytes of data, {expected} expected of {count} items")));
+        return Err(Error::broken(path, format!("{more}{found} bytes of data (must be {expected} for {count} items)")));
     }
     Ok(items)
 }
@@ -179,14 +179,14 @@ mod tests {
         let ends = |message: String, end: &str| {
             assert!(message.lines().next().is_some_and(|line| line.ends_with(end)), "{message}");
         };
-        ends(message(&image[..500], &idx(LABELS, &[1], &[0])), "484 bytes of data, 784 expected of 1 items");
+        ends(message(&image[..500], &idx(LABELS, &[1], &[0])), "484 bytes of data (must be 784 for 1 items)");
         ends(message(&image, &idx(LABELS, &[2], &[0, 1])), "1 images, but 2 labels beside them");
-        ends(message(&image, &idx(LABELS, &[1], &[10])), "label 10 of image 0 is out of range, 10 classes expected");
-        ends(message(&idx(LABELS, &[1, 28, 28], &[0; 784]), &[]), "starts with 0x00000801, 0x00000803 expected");
-        ends(message(&idx(IMAGES, &[1, 27, 28], &[0; 784]), &[]), "an edge of 27 pixels, 28 expected");
+        ends(message(&image, &idx(LABELS, &[1], &[10])), "label 10 of image 0 is out of range: there are 10 classes");
+        ends(message(&idx(LABELS, &[1, 28, 28], &[0; 784]), &[]), "starts with 0x00000801 (must be 0x00000803)");
+        ends(message(&idx(IMAGES, &[1, 27, 28], &[0; 784]), &[]), "an edge of 27 pixels (must be 28)");
         ends(message(&[], &[]), "header: failed to fill whole buffer");
         let longer = [image.as_slice(), &[0]].concat();
-        ends(message(&longer, &[]), "more than 784 bytes of data, 784 expected of 1 items");
+        ends(message(&longer, &[]), "more than 784 bytes of data (must be 784 for 1 items)");
         ends(message(&idx(IMAGES, &[0, 28, 28], &[]), &[]), "it holds no items");
     }
 
@@ -209,7 +209,7 @@ mod tests {
         let mut file = idx(LABELS, &[u32::MAX], &[0; 1000]);
         let mut reader = file.as_slice();
         let error = items(Path::new("x"), &mut reader, LABELS, &[]).unwrap_err().to_string();
-        assert!(error.contains("it claims 4294967295 items, at most 60000 expected\n"), "{error}");
+        assert!(error.contains("it claims 4294967295 items (must be at most 60000)\n"), "{error}");
         assert_eq!(reader.len(), 1000);
         file[4..8].copy_from_slice(&1000u32.to_be_bytes());
         assert_eq!(items(Path::new("x"), file.as_slice(), LABELS, &[]).unwrap(), [0; 1000]);

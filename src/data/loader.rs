@@ -49,7 +49,10 @@ impl Loader {
     /// images.
     pub fn new(examples: Arc<Examples>, augment: &[Augment], batch: usize, seed: u64) -> Result<Self> {
         if batch == 0 || batch > examples.len() {
-            candle_core::bail!("`batch` is {batch}, from 1 to {} training images expected", examples.len())
+            candle_core::bail!(
+                "`batch` is {batch} (must be from 1 to {}, the number of training images)",
+                examples.len()
+            )
         }
         let are_files = examples.images().is_some_and(|images| matches!(images.pixels, Pixels::Files(_)));
         augment::check(augment, are_files).map_err(candle_core::Error::msg)?;
@@ -270,7 +273,7 @@ mod tests {
     #[test]
     fn a_batch_no_epoch_can_fill_is_refused() {
         let message = |batch| Loader::new(images(), &[], batch, 1).unwrap_err().to_string();
-        assert!(message(1438).starts_with("`batch` is 1438, from 1 to 1437 training images expected"));
+        assert!(message(1438).starts_with("`batch` is 1438 (must be from 1 to 1437, the number of training images)"));
         assert!(message(0).starts_with("`batch` is 0"));
         assert_eq!(Loader::new(images(), &[], 1437, 1).unwrap().steps(), 1);
     }

@@ -31,7 +31,7 @@ fn pixels<'a>(decoder: impl ImageDecoder<'a>) -> Result<RgbImage, String> {
     let (width, height) = decoder.dimensions();
     let count = u64::from(width) * u64::from(height);
     if count == 0 || count > MOST_PIXELS {
-        return Err(format!("it claims {width}×{height} pixels, at most {MOST_PIXELS} expected"));
+        return Err(format!("it claims {width}×{height} pixels (must be at most {MOST_PIXELS})"));
     }
     Ok(DynamicImage::from_decoder(decoder).map_err(|error| reason(&error))?.into_rgb8())
 }
@@ -158,7 +158,7 @@ pub mod tests {
         let frame = good.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         let mut huge = good.clone();
         huge[frame + 5..frame + 9].fill(0xff);
-        assert_eq!(decode(&huge).unwrap_err(), "it claims 65535×65535 pixels, at most 100000000 expected");
+        assert_eq!(decode(&huge).unwrap_err(), "it claims 65535×65535 pixels (must be at most 100000000)");
     }
 
     #[test]

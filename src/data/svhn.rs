@@ -67,11 +67,11 @@ fn images(mut reader: impl Read, most: usize) -> Result<Images, String> {
                 let mut inner = ZlibDecoder::new(&mut element);
                 match (number(&mut inner)?, number(&mut inner)?) {
                     (MATRIX, _) => matrix(&mut inner, most)?,
-                    (kind, _) => return Err(format!("a compressed element of type {kind}, a matrix expected")),
+                    (kind, _) => return Err(format!("a compressed element of type {kind} (must be a matrix)")),
                 }
             }
             MATRIX => matrix(&mut element, most)?,
-            kind => return Err(format!("an element of type {kind}, a matrix expected")),
+            kind => return Err(format!("an element of type {kind} (must be a matrix)")),
         };
         match variable {
             Variable::Pixels(found) => pixels = Some(found),
@@ -112,12 +112,12 @@ fn matrix(reader: &mut impl Read, most: usize) -> Result<Variable, String> {
 /// `H×W×C×N` in column order (the first index runs fastest) → `N×H×W×C`.
 fn pixels(reader: &mut impl Read, dims: &[usize], most: usize) -> Result<Vec<u8>, String> {
     let &[EDGE, EDGE, 3, count] = dims else {
-        return Err(format!("dimensions {dims:?}, 32×32×3×N expected"));
+        return Err(format!("dimensions {dims:?} (must be 32×32×3×N)"));
     };
     let bytes = EDGE * EDGE * 3;
     let kind = numbers(reader, count, bytes, most)?;
     if kind != BYTES {
-        return Err(format!("numbers of type {kind}, bytes ({BYTES}) expected"));
+        return Err(format!("numbers of type {kind} (must be bytes ({BYTES}))"));
     }
     let mut columns = vec![0; bytes];
     let mut pixels = Vec::new();
@@ -132,14 +132,14 @@ fn pixels(reader: &mut impl Read, dims: &[usize], most: usize) -> Result<Vec<u8>
 fn labels(reader: &mut impl Read, dims: &[usize], most: usize) -> Result<Vec<u16>, String> {
     // SciPy writes a vector as a row.
     let (&[count, 1] | &[1, count]) = dims else {
-        return Err(format!("dimensions {dims:?}, N×1 expected"));
+        return Err(format!("dimensions {dims:?} (must be N×1)"));
     };
     let kind = numbers(reader, count, 1, most)?;
     let mut labels = Vec::new();
     for i in 0..count {
         let class = class(reader, kind)?;
         if !(1.0..=10.0).contains(&class) || class.fract() != 0.0 {
-            return Err(format!("label {class} of image {i} is out of range, 1 to 10 expected"));
+            return Err(format!("label {class} of image {i} is out of range (must be 1 to 10)"));
         }
         labels.push(class as u16 % 10);
     }
@@ -180,15 +180,15 @@ const fn width(kind: u32) -> Option<usize> {
 fn numbers(reader: &mut impl Read, count: usize, each: usize, most: usize) -> Result<u32, String> {
     let (kind, length) = (number(reader)?, number(reader)?);
     if count == 0 || count > most {
-        return Err(format!("it claims {count} items, from 1 to {most} expected"));
+        return Err(format!("it claims {count} items (must be from 1 to {most})"));
     }
     // Up to four bytes are packed into the tag itself, which only files of a few labels have: they are none of ours.
     let Some(width) = width(kind) else {
-        return Err(format!("an element of type {kind}, numbers expected"));
+        return Err(format!("an element of type {kind} (must be numbers)"));
     };
     let expected = count * each * width;
     if length as usize != expected {
-        return Err(format!("{length} bytes of numbers, {expected} expected of {count} items"));
+        return Err(format!("{length} bytes of numbers (must be {expected} for {count} items)"));
     }
     Ok(kind)
 }
@@ -307,12 +307,12 @@ mod tests {
         assert_eq!(message(&file(&[x(6)])), "`y` is missing");
         assert_eq!(message(&file(&[y(&LABELS)])), "`X` is missing");
         assert_eq!(message(&file(&[x(5), y(&LABELS)])), "5 images, but 6 labels beside them");
-        assert_eq!(message(&file(&[x(7)])), "`X`: it claims 7 items, from 1 to 6 expected");
-        assert_eq!(message(&file(&[x(0)])), "`X`: it claims 0 items, from 1 to 6 expected");
+        assert_eq!(message(&file(&[x(7)])), "`X`: it claims 7 items (must be from 1 to 6)");
+        assert_eq!(message(&file(&[x(0)])), "`X`: it claims 0 items (must be from 1 to 6)");
         let labels = |labels: &[u8]| message(&file(&[x(6), y(labels)]));
-        assert_eq!(labels(&[1, 2, 3, 4, 11, 5]), "`y`: label 11 of image 4 is out of range, 1 to 10 expected");
+        assert_eq!(labels(&[1, 2, 3, 4, 11, 5]), "`y`: label 11 of image 4 is out of range (must be 1 to 10)");
         assert!(labels(&[1, 2, 0, 4, 5, 5]).contains("label 0 of image 2"));
-        assert!(message(&file(&[matrix("X", &[32, 31, 3, 6], 2, &[])])).contains("32×32×3×N expected"));
+        assert!(message(&file(&[matrix("X", &[32, 31, 3, 6], 2, &[])])).contains("must be 32×32×3×N"));
         let big_endian = [&good[..126], b"MI", &good[128..]].concat();
         assert_eq!(message(&big_endian), "it is no little-endian MATLAB file of level 5");
     }
@@ -343,7 +343,7 @@ mod tests {
             let read = images(file(&[x(6), y(&LABELS)]).as_slice(), 6).unwrap();
             assert_eq!(read.labels, [1, 0, 3, 9, 2, 5], "type {kind}");
             let error = images(file(&[x(6), y(&[1, 2, 3, 4, 11, 5])]).as_slice(), 6).unwrap_err();
-            assert_eq!(error, "`y`: label 11 of image 4 is out of range, 1 to 10 expected");
+            assert_eq!(error, "`y`: label 11 of image 4 is out of range (must be 1 to 10)");
         }
         let negative = matrix("y", &[1, 6], 1, &[1, 2, 255, 4, 5, 6]);
         assert!(images(file(&[x(6), negative]).as_slice(), 6).unwrap_err().contains("label -1 of image 2"));

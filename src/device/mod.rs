@@ -79,7 +79,7 @@ pub trait Launch {
     fn outputs<const N: usize>(&self, call: &Call) -> Result<[Output; N]> {
         let outputs = self.launch(call)?;
         let found = outputs.len();
-        outputs.try_into().map_err(|_| Error::Msg(format!("{}: {found} outputs, {N} expected", call.kernel)))
+        outputs.try_into().map_err(|_| Error::Msg(format!("{}: {found} outputs (must be {N})", call.kernel)))
     }
 
     /// The same, as tensors.

@@ -96,7 +96,7 @@ fn is_double(matrix: &Tensor) -> Result<bool> {
     match matrix.dtype() {
         DType::F32 => Ok(false),
         DType::F64 => Ok(true),
-        other => candle_core::bail!("linear algebra in {other:?}: float32 or float64 expected"),
+        other => candle_core::bail!("linear algebra in {other:?} (must be float32 or float64)"),
     }
 }
 

@@ -76,7 +76,7 @@ impl InplaceOp2 for AddScaled {
             (CpuStorage::F64(x), CpuStorage::F64(y)) => {
                 elementwise::add_scaled(self.keep, &mut x[x_start..x_end], self.add, &y[y_start..y_end]);
             }
-            _ => candle_core::bail!("{}: float32 or float64 expected, the same on both sides", self.name()),
+            _ => candle_core::bail!("{}: must be float32 or float64, the same on both sides", self.name()),
         }
         Ok(())
     }

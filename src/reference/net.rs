@@ -70,7 +70,7 @@ impl Model {
         };
         let layers = self.hidden.iter().flatten().copied().chain([shape.outputs]).chain(self.width).chain(self.context);
         if let Some(size) = layers.max().filter(|&size| size > WIDEST) {
-            return Err(trace.error(format!("`spec`: a layer of {size}, at most {WIDEST} expected")));
+            return Err(trace.error(format!("`spec`: a layer of {size} (must be at most {WIDEST})")));
         }
         Ok(shape)
     }

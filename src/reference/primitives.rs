@@ -53,7 +53,7 @@ impl Sink for Kept {
 fn convolution(trace: &Trace, prefix: &str, engine: Engine, verdict: &mut Verdict) -> Result<(), Error> {
     let geometry = trace.get(&format!("{prefix}geometry"))?.to_dtype(DType::I64)?.to_vec1::<i64>()?;
     let &[kernel, stride, padding, _] = geometry.as_slice() else {
-        return Err(trace.error(format!("`{prefix}geometry`: four numbers expected")));
+        return Err(trace.error(format!("`{prefix}geometry` must be four numbers")));
     };
     let [Ok(kernel), Ok(stride), Ok(padding)] = [kernel, stride, padding].map(usize::try_from) else {
         return Err(trace.error(format!("`{prefix}geometry`: negative numbers")));
@@ -61,7 +61,7 @@ fn convolution(trace: &Trace, prefix: &str, engine: Engine, verdict: &mut Verdic
     let in_range = |number| (1..=MOST_PIXELS).contains(&number);
     if !in_range(kernel) || !in_range(stride) || padding > MOST_PIXELS {
         let geometry = format!("a kernel of {kernel}, a stride of {stride}, a padding of {padding}");
-        return Err(trace.error(format!("`{prefix}geometry`: {geometry}, at most {MOST_PIXELS} expected")));
+        return Err(trace.error(format!("`{prefix}geometry`: {geometry} (must be at most {MOST_PIXELS})")));
     }
     let window = Window { kernel, stride, padding };
     let dtype = verdict.dtype;
@@ -120,7 +120,7 @@ fn newton(trace: &Trace, prefix: &str, verdict: &mut Verdict) -> Result<(), Erro
     for steps in trace.under(&format!("{prefix}inverse/")) {
         let Some(rounds) = steps.parse().ok().filter(|&rounds| rounds <= MOST_ROUNDS) else {
             return Err(
-                trace.error(format!("`{prefix}inverse/{steps}`: a number of rounds up to {MOST_ROUNDS} expected"))
+                trace.error(format!("`{prefix}inverse/{steps}` must be a number of rounds up to {MOST_ROUNDS}"))
             );
         };
         let name = format!("inverse/{steps}");

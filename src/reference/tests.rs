@@ -84,23 +84,23 @@ fn numbers_that_no_reference_has_are_refused() {
     };
     assert_eq!(
         spec(r#""classes": 2"#, r#""classes": 4000000000"#),
-        "x: `spec`: a layer of 4000000000, at most 1024 expected"
+        "x: `spec`: a layer of 4000000000 (must be at most 1024)"
     );
-    assert_eq!(spec(r#""hidden": []"#, r#""hidden": [65536]"#), "x: `spec`: a layer of 65536, at most 1024 expected");
+    assert_eq!(spec(r#""hidden": []"#, r#""hidden": [65536]"#), "x: `spec`: a layer of 65536 (must be at most 1024)");
     assert_eq!(spec("[1, 1, 3]", "[1, 999999, 999999]"), "x: `spec`: there are no images of [1, 999999, 999999]");
     let rounds = spec(r#""newton_steps": 2"#, r#""newton_steps": 4000000000"#);
     assert_eq!(
         rounds,
-        "x: `spec`: `newton_steps` of the optimizer `nkfac` is 4000000000, a whole number of rounds, at most 100 expected"
+        "x: `spec`: `newton_steps` of the optimizer `nkfac` is 4000000000 (must be a whole number of rounds, at most 100)"
     );
     assert_eq!(
         spec(r#""inverse_every": 1"#, r#""inverse_every": 0"#),
-        "x: `spec`: `inverse_every` of the optimizer `nkfac` is 0, a whole number of steps, at least 1 expected"
+        "x: `spec`: `inverse_every` of the optimizer `nkfac` is 0 (must be a whole number of steps, at least 1)"
     );
     let mut huge = primitives();
     let at = place(&huge, "conv/0/geometry") + 16;
     huge[at..at + 8].copy_from_slice(&1e12f64.to_le_bytes());
-    assert!(replayed(&huge).unwrap_err().to_string().contains("a padding of 1000000000000, at most 16 expected"));
+    assert!(replayed(&huge).unwrap_err().to_string().contains("a padding of 1000000000000 (must be at most 16)"));
     assert!(replayed(&[]).unwrap_err().to_string().starts_with("x: not a safetensors file"));
 }
 

@@ -335,7 +335,7 @@ fn mismatch(of: &str, key: &str, kind: Kind, found: &Json) -> String {
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Name => "a name".to_owned(),
     };
-    format!("`{key}` of {of} is {found}, {expected} expected")
+    format!("`{key}` of {of} is {found} (must be {expected})")
 }
 
 impl Reference {

@@ -122,9 +122,20 @@ impl Claim {
     /// The disk is full or fails.
     pub fn fail(&self, message: &str) -> io::Result<usize> {
         let attempts = self.failures().attempts + 1;
-        let failures = Failures { attempts, message: message.to_owned() };
-        fs::write(self.folder.join(FAILURES), serde_json::to_vec(&failures)?)?;
+        self.note(Failures { attempts, message: message.to_owned() })?;
         Ok(attempts)
+    }
+
+    /// Leaves word of an error that is none of the trial's own: it does not count, because who mends what it names tries again.
+    ///
+    /// # Errors
+    /// The disk is full or fails.
+    pub fn refuse(&self, message: &str) -> io::Result<()> {
+        self.note(Failures { message: message.to_owned(), ..self.failures() })
+    }
+
+    fn note(&self, failures: Failures) -> io::Result<()> {
+        fs::write(self.folder.join(FAILURES), serde_json::to_vec(&failures)?)
     }
 
     /// Forgets that it failed.

@@ -154,11 +154,10 @@ impl Sweep<'_> {
             claim.finish();
             return Ok(());
         }
-        if settings.retry {
-            claim.forgive();
-        }
         let failures = claim.failures();
-        if failures.attempts >= ATTEMPTS {
+        if settings.retry || failures.attempts == 0 {
+            claim.forgive();
+        } else if failures.attempts >= ATTEMPTS {
             self.fail(trial, &Error::GivenUp(failures));
             claim.release();
             return Ok(());
@@ -216,7 +215,10 @@ impl Sweep<'_> {
                 ) => {
                     return Err(Error::storage(&path)(source));
                 }
-                Err(error) => self.fail(trial, &error),
+                Err(error) => {
+                    claim.refuse(&error.to_string()).map_err(Error::storage(&self.settings.folder))?;
+                    self.fail(trial, &error);
+                }
             }
             claim.release();
             return Ok(());

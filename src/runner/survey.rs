@@ -22,7 +22,7 @@ pub enum Standing {
     Running,
     /// Begun, and left: the same command resumes from its last checkpoint.
     Stopped,
-    /// Given up after so many attempts.
+    /// Given up after so many attempts, or for an error that is not the trial's own.
     Failed,
     /// Not begun.
     Waiting,
@@ -195,8 +195,8 @@ fn unfinished(path: &Path) -> Entry {
     let (standing, seconds, note) = if claim::is_held(path) {
         let note = format!("process {} on {}, {saved}", holder.pid, holder.host);
         (Standing::Running, Some((machine::now() - holder.since).max(0.0)), note)
-    } else if failures.attempts >= ATTEMPTS {
-        (Standing::Failed, None, failures.message)
+    } else if failures.attempts >= ATTEMPTS || (failures.attempts == 0 && !failures.message.is_empty()) {
+        (Standing::Failed, None, failures.message.lines().next().unwrap_or_default().to_owned())
     } else {
         (Standing::Stopped, None, saved)
     };

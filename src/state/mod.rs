@@ -71,7 +71,7 @@ impl State {
         let tensors: Vec<Tensor> = (0..).map_while(|i| self.take(&format!("{name}/{i}"))).collect();
         match tensors.len() {
             found if found == 0 || found == count => Ok(tensors),
-            found => bail!("there are {found} tensors `{name}`, {count} expected"),
+            found => bail!("there are {found} tensors `{name}` (must be {count})"),
         }
     }
 
@@ -93,7 +93,7 @@ impl State {
     pub fn take_count(&mut self, name: &str) -> Result<usize> {
         let number = self.take_number(name)?;
         if !(0.0..=9_007_199_254_740_992.0).contains(&number) || number.fract() != 0.0 {
-            bail!("`{name}` is {number}, a counter expected")
+            bail!("`{name}` is {number} (must be a counter)")
         }
         Ok(number as usize)
     }
@@ -177,7 +177,7 @@ fn split<T>(entries: &mut BTreeMap<String, T>, prefix: &str) -> BTreeMap<String,
 /// The shape or the type is another.
 pub fn restore(var: &candle_core::Var, name: &str, tensor: &Tensor) -> Result<()> {
     if var.shape() != tensor.shape() || var.dtype() != tensor.dtype() {
-        bail!("`{name}` is {:?} {:?}, {:?} {:?} expected", tensor.dtype(), tensor.dims(), var.dtype(), var.dims())
+        bail!("`{name}` is {:?} {:?} (must be {:?} {:?})", tensor.dtype(), tensor.dims(), var.dtype(), var.dims())
     }
     var.set(&tensor.to_device(var.device())?)
 }

@@ -144,7 +144,7 @@ impl Keeper {
         let mut load = || {
             let version = state.take_count("version")?;
             if version != VERSION {
-                candle_core::bail!("it is of version {version}, {VERSION} expected")
+                candle_core::bail!("it is of version {version} (must be {VERSION})")
             }
             let (name, machine) = (state.take_text("trial")?, state.take_text("machine")?);
             if name != self.trial {

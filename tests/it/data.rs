@@ -102,7 +102,7 @@ fn a_set_that_is_not_as_published_fails_the_check() {
         fs::write(folder.path().join(file), [0; 3074]).unwrap();
     }
     let short = run(folder.path(), &["data", "check", "cifar100", "--in", "."]);
-    assert!(short.err.contains("1 training images of cifar100, 50000 expected"), "{}", short.err);
+    assert!(short.err.contains("1 training images, but cifar100 has 50000"), "{}", short.err);
     let records = |count: usize| [1; 3074].repeat(count);
     fs::write(folder.path().join("train.bin"), records(50_000)).unwrap();
     fs::write(folder.path().join("test.bin"), records(10_000)).unwrap();

@@ -108,8 +108,8 @@ fn a_setting_that_is_unknown_missing_or_of_another_type_is_named() {
     for (to, expected) in [
         (r#""momentum": 0.9, "amsgrad": true"#, "the optimizer `sgd` has no key `amsgrad`"),
         (r#""momentum": 0.9, "nestrov": true"#, "has no key `nestrov` (nearest: `nesterov`)"),
-        (r#""momentum": "much""#, "`momentum` of the optimizer `sgd` is \"much\", a number expected"),
-        (r#""momentum": 0.9, "nesterov": 1"#, "`nesterov` of the optimizer `sgd` is 1, `true` or `false` expected"),
+        (r#""momentum": "much""#, "`momentum` of the optimizer `sgd` is \"much\" (must be a number)"),
+        (r#""momentum": 0.9, "nesterov": 1"#, "`nesterov` of the optimizer `sgd` is 1 (must be `true` or `false`)"),
         (r#""nesterov": true"#, "the optimizer `sgd` lacks the key `momentum`"),
         (r#""momentum": 0.9, "momentum": 0.9"#, "the key `momentum` of the optimizer is there twice"),
     ] {

@@ -279,5 +279,5 @@ fn checkpoints_that_do_not_fit_are_refused_and_the_one_before_is_taken() {
     });
     assert!(shape.contains("net/fc1.weight"), "{shape}");
     assert!(edit(&|state| state.put_number("epoch", 1e9)).contains("behind the end"));
-    assert!(edit(&|state| state.put_number("steps", f64::NAN)).contains("a counter expected"));
+    assert!(edit(&|state| state.put_number("steps", f64::NAN)).contains("must be a counter"));
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nkfac_bench::experiment::Trial;
-use nkfac_bench::runner::{self, Event, Reporter, Summary};
+use nkfac_bench::runner::{self, Event, Reporter, Standing, Summary};
 
 use super::faults::{plan, settings};
 use super::program::{Ran, ran, run};
@@ -218,10 +218,10 @@ data = { kind = "digits", train_limit = 32 }
 fn data_cut_short_while_the_sweep_runs_fail_their_trials_alone() {
     let record = 3073;
     for (left, says) in [
-        (5_000 * record, "45000 training images of cifar10, 50000 expected\nhint: a file is cut short"),
+        (5_000 * record, "45000 training images, but cifar10 has 50000\nhint: a file is cut short"),
         (
             5_000 * record - 1,
-            "data_batch_3.bin` is broken: 15364999 bytes, whole records of 3073 expected\nhint: get it again",
+            "data_batch_3.bin` is broken: 15364999 bytes (must be whole records of 3073)\nhint: get it again",
         ),
     ] {
         let data = tempfile::tempdir().unwrap();
@@ -234,11 +234,18 @@ fn data_cut_short_while_the_sweep_runs_fail_their_trials_alone() {
         let summary = runner::run(&plan, &settings, &mut cutter).unwrap();
         assert_eq!(summary, Summary { finished: 3, failed: 1, ..Summary::default() }, "{:?}", cutter.failures);
         assert!(cutter.failures[0].contains(says), "{:?}", cutter.failures);
+        let standings = || -> Vec<(Standing, String)> {
+            let entries = runner::survey(&settings.folder, Some(&plan)).unwrap();
+            entries.into_iter().map(|entry| (entry.standing, entry.note)).collect()
+        };
+        let (standing, note) = &standings()[2];
+        assert!(*standing == Standing::Failed && cutter.failures[0].starts_with(note), "{standing:?}: {note}");
         // With the file as it was the same sweep goes on.
         resize(&files[2], 10_000 * record);
         cutter.left = 10_000 * record;
         let summary = runner::run(&plan, &settings, &mut cutter).unwrap();
         assert_eq!(summary, Summary { finished: 1, skipped: 3, ..Summary::default() }, "{:?}", cutter.failures);
+        assert!(standings().iter().all(|(standing, _)| *standing == Standing::Finished));
     }
 }
 

@@ -78,7 +78,7 @@ pub fn file(path: &Path) -> Result<PathBuf, Error> {
         return Ok(path.to_owned());
     }
     let hint = "kind = \"folder\" and kind = \"parquet\" read folders";
-    Err(Error::own(path, "is a folder, a file expected", hint))
+    Err(Error::own(path, "is a folder (must be a file)", hint))
 }
 
 /// The arrays that are asked for, and the names of all.
@@ -174,7 +174,7 @@ fn check(pair: Pair, images: bool) -> Result<Checked, Complaint> {
         [_, height, width, channels] => [height, width, channels],
         [_, height, width] => [height, width, 1],
         [_, features] => [1, 1, features],
-        _ => return Err((format!("has `{name}` of {}", x.shape()), "N×H×W×C, N×H×W or N×D is expected")),
+        _ => return Err((format!("has `{name}` of {}", x.shape()), "it must be N×H×W×C, N×H×W or N×D")),
     };
     let count = x.dims[0];
     if product(&edges, count).is_none_or(|values| values == 0) {
@@ -198,7 +198,7 @@ fn answers(name: &str, y: Array, count: usize, inputs: &str) -> Result<Answers, 
             return Err((format!("has {count} examples in `{inputs}`, but {found} labels in `{name}`"), NAMES));
         }
         _ => {
-            let message = format!("has `{name}` of {}, a class for each example expected", y.shape());
+            let message = format!("has `{name}` of {} (must be a class for each example)", y.shape());
             return Err((message, "of one-hot labels y.argmax(1) makes classes"));
         }
     };
@@ -300,7 +300,7 @@ mod tests {
             x(),
             npy("|u1", false, "(2, 3)", &[0; 6]),
             Some(0.5),
-            "of 2×3, a class for each example expected\nhint: of one-hot",
+            "of 2×3 (must be a class for each example)\nhint: of one-hot",
         );
         says(x(), npy("|i1", false, "(2,)", &[0, 255]), Some(0.5), "has the label -1 in `train_y`, of example 1");
         let message = self::says(
@@ -309,7 +309,7 @@ mod tests {
         );
         assert!(message.unwrap_err().contains("has floats in `train_x` and integers in `test_x`\nhint: one scale"));
         says(floats("(2, 3, 8, 8)", 384), y(), Some(0.5), "of 2×3×8×8, whose channels seem to come first");
-        says(floats("(2,)", 2), y(), Some(0.5), "N×H×W×C, N×H×W or N×D is expected");
+        says(floats("(2,)", 2), y(), Some(0.5), "it must be N×H×W×C, N×H×W or N×D");
         says(floats("(0, 3)", 0), classes(&[]), Some(0.5), "has nothing in `train_x`: 0×3");
         let nan = npy("<f4", false, "(2, 1)", &[f32::NAN, 1.0].map(f32::to_le_bytes).concat());
         says(
@@ -339,7 +339,7 @@ mod tests {
             assert!(message.contains(what), "{message}");
         }
         let message = file(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("is a folder, a file expected"), "{message}");
+        assert!(message.contains("is a folder (must be a file)"), "{message}");
         let message = file(&folder.path().join("gone.npz")).unwrap_err().to_string();
         assert!(message.contains("cannot be read") && message.contains("experiment file's folder"), "{message}");
     }

@@ -60,7 +60,7 @@ fn image_column<'a>(fields: &[&'a Field]) -> Result<&'a Field, String> {
     match (found.next(), found.next()) {
         (Some(image), None) => Ok(image),
         (Some(one), Some(other)) => {
-            Err(format!("has images in both `{}` and `{}`, one column of them expected", one.name, other.name))
+            Err(format!("has images in both `{}` and `{}` (must be in one column)", one.name, other.name))
         }
         (None, _) => Err(format!("has no column of encoded images, {{bytes, path}}: it has {}", listed(fields))),
     }

@@ -256,7 +256,7 @@ impl Stack {
             let known = u16::try_from(label).ok().filter(|&label| usize::from(label) < classes);
             let message = || {
                 (
-                    format!("has the label {label} in row {row}, from 0 to {} expected", classes.saturating_sub(1)),
+                    format!("has the label {label} in row {row} (must be from 0 to {})", classes.saturating_sub(1)),
                     LABELS,
                 )
             };

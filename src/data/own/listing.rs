@@ -164,7 +164,7 @@ fn classes(root: &Path, part: &str, passed: &mut Passed) -> Result<Vec<OsString>
             Err(Error::own(&folder, message, hint))
         }
         many if many.len() > usize::from(u16::MAX) => {
-            Err(Error::own(&folder, format!("has {} folders, at most {} classes expected", many.len(), u16::MAX), hint))
+            Err(Error::own(&folder, format!("has {} folders (must be at most {} classes)", many.len(), u16::MAX), hint))
         }
         _ => Ok(classes),
     }
@@ -334,7 +334,7 @@ mod tests {
         put(root, &["1.jpg", "x.parquet"]);
         assert!(message(root, Some(0.2)).contains("images that lie in no folder"));
         assert!(
-            message(&root.join("x.parquet"), None).contains("is a file, a folder expected\nhint: kind = \"parquet\"")
+            message(&root.join("x.parquet"), None).contains("is a file (must be a folder)\nhint: kind = \"parquet\"")
         );
         put(root, &["train/cat/1.jpg", "val/cat/1.jpg"]);
         assert!(message(root, None).contains("has only one class, `cat`"));

@@ -78,7 +78,7 @@ pub fn problem(config: &DataConfig) -> Option<Problem> {
         return problem(
             key,
             message,
-            "`folder`, `arrays`, `parquet` and `text` are; published sets are looked for in `data_dir`",
+            "`folder`, `arrays`, `parquet` and `text` are; published sets are looked for in `data_dir`, a key at the top of the file",
         );
     }
     let hint = CATALOG.iter().find(|entry| entry.name == kind.name()).map_or("", |entry| entry.example);
@@ -188,7 +188,7 @@ fn unmeasured() -> Normalisation {
 fn folder_at(path: &Path) -> Result<(), Error> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(Error::own(path, "is a file, a folder expected", of_ending(path))),
+        Ok(_) => Err(Error::own(path, "is a file (must be a folder)", of_ending(path))),
         Err(error) => Err(absent(path, &error)),
     }
 }

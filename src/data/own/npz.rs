@@ -58,7 +58,7 @@ pub fn array(reader: &mut impl Read) -> Result<Array, String> {
         u32::from_le_bytes(length) as usize
     };
     if length > MOST_HEAD {
-        return Err(format!("has a header of {length} bytes, at most {MOST_HEAD} expected"));
+        return Err(format!("has a header of {length} bytes (must be at most {MOST_HEAD})"));
     }
     let mut header = vec![0; length];
     fill(reader, &mut header)?;

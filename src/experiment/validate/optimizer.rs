@@ -124,7 +124,7 @@ fn shampoo(check: &mut Check, shampoo: &ShampooConfig) {
         check.fail(&key("decay"), format!("must be from 0 to 1 (got {})", shampoo.decay));
     }
     if ![2, 4].contains(&shampoo.root) {
-        check.fail(&key("root"), format!("is {}, 2 or 4 expected", shampoo.root));
+        check.fail(&key("root"), format!("is {} (must be 2 or 4)", shampoo.root));
     }
     damping(check, shampoo.damping);
     if matches!(shampoo.damping, Damping::Joint { .. }) {

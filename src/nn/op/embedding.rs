@@ -11,7 +11,7 @@ use super::{Operation, Value, apply};
 pub fn embedding(tokens: &Tensor, table: &Tensor, positions: &Tensor) -> Result<Tensor> {
     let (length, context) = (tokens.dim(1)?, positions.dim(0)?);
     if length > context {
-        candle_core::bail!("{length} tokens, at most {context} expected")
+        candle_core::bail!("{length} tokens (must be at most {context})")
     }
     apply(Embedding { tokens: tokens.contiguous()? }, &[table, positions])
 }
@@ -71,6 +71,6 @@ mod tests {
         assert!(of(&[[5, 0]]).is_err());
         let long = Tensor::new(&[[0u32, 1, 2]], &Device::Cpu).unwrap();
         let message = embedding(&long, &table, &positions).unwrap_err().to_string();
-        assert!(message.starts_with("3 tokens, at most 2 expected"), "{message}");
+        assert!(message.starts_with("3 tokens (must be at most 2)"), "{message}");
     }
 }

@@ -57,7 +57,7 @@ pub fn apply(operation: impl Operation + 'static, args: &[&Tensor]) -> Result<Te
         [a] => a.apply_op1(node),
         [a, b] => a.apply_op2(b, node),
         [a, b, c] => a.apply_op3(b, c, node),
-        _ => candle_core::bail!("{}: {} arguments, 1 to 3 expected", applied.name(), args.len()),
+        _ => candle_core::bail!("{}: {} arguments (must be 1 to 3)", applied.name(), args.len()),
     }?;
     if output.track_op() {
         applied.remember(&output);

@@ -54,10 +54,10 @@ impl Gpt {
     pub fn check(&self) -> std::result::Result<(), String> {
         let Self { layers, heads, width, .. } = *self;
         if !(1..=96).contains(&layers) {
-            return Err(format!("{layers} layers, from 1 to 96 expected"));
+            return Err(format!("{layers} layers (must be from 1 to 96)"));
         }
         if !(1..=16_384).contains(&width) {
-            return Err(format!("a width of {width}, from 1 to 16384 expected"));
+            return Err(format!("a width of {width} (must be from 1 to 16384)"));
         }
         if heads == 0 || !width.is_multiple_of(heads) {
             return Err(format!("a width of {width} does not fall into {heads} heads"));
