@@ -55,7 +55,7 @@ fn known_columns() -> Vec<String> {
         let beside = goal.beside.iter().map(|beside| format!("final_{}", beside.metric));
         [goal.key("final"), goal.key("best")].into_iter().chain(beside)
     };
-    let others = ["interval", "epoch_seconds", "overhead", "peak_rss_bytes", "seeds", "diverged"];
+    let others = ["interval", "epoch_seconds", "overhead", "peak_rss_bytes", "residual", "seeds", "diverged"];
     let own = Goal::ALL.into_iter().flat_map(of_goal);
     std::iter::once("label".to_owned()).chain(own).chain(others.map(str::to_owned)).collect()
 }

@@ -7,9 +7,18 @@ use polars::prelude::*;
 use crate::record::{Goal, Metric, Scope};
 use crate::stats;
 
-/// What a trial is summed up by; of the first two, which are of its goal, tables write `final_accuracy` or `final_loss`.
-pub const MEASURES: [&str; 7] =
-    ["final", "best", "epoch_seconds", "train_seconds", "inverse_seconds", "peak_rss_bytes", "added_step_seconds"];
+/// What a trial is summed up by; of the first two, which are of its goal, tables write `final_accuracy` or `final_loss`. The residual is that of an
+/// inverse of random matrices after its last round.
+pub const MEASURES: [&str; 8] = [
+    "final",
+    "best",
+    "epoch_seconds",
+    "train_seconds",
+    "inverse_seconds",
+    "peak_rss_bytes",
+    "added_step_seconds",
+    "residual",
+];
 
 /// What an optimizer adds to the forward and backward pass.
 pub const ADDED: [Metric; 5] = [
@@ -37,6 +46,7 @@ pub struct Sums {
     added: [f64; ADDED.len()],
     steps: u64,
     peak: Option<f64>,
+    residual: Option<f64>,
     pub parameters: Option<f64>,
     pub images: Option<f64>,
     /// What the experiment wants to be reached on the test set.
@@ -92,6 +102,8 @@ impl Sums {
             }
         } else if is(Metric::PeakRssBytes) {
             self.peak = Some(value);
+        } else if is(Metric::Residual) {
+            self.residual = Some(value);
         } else if is(Metric::Parameters) {
             self.parameters = Some(value);
         } else if is(Metric::TrainImages) {
@@ -112,6 +124,7 @@ impl Sums {
             timed(self.inverse_seconds),
             self.peak,
             self.per_step(self.added.iter().sum()),
+            self.residual.filter(|_| self.goal.is_none()),
         ]
     }
 

@@ -27,6 +27,9 @@ pub struct Table {
     pub disturbed: Option<String>,
 }
 
+/// In place of a number that there is none of; a column of nothing else is left out.
+const NOTHING: &str = "–";
+
 /// Behind the times of a line some of whose trials did not have the machine to themselves.
 const DISTURBED: char = '†';
 
@@ -206,15 +209,20 @@ fn columns(data: &Data, seen: &Seen<'_>, base: f64) -> PolarsResult<Vec<Column>>
         sizes(seen, &format!("{} (s)", data.round), "epoch_seconds", 1.0)?,
         Column::new("overhead", "added (%)", Some(Best::Least), added),
         sizes(seen, "peak memory (MiB)", "peak_rss_bytes", f64::from(1 << 20))?,
+        residual_column(seen)?,
         Column::new("seeds", "seeds", None, counted("seeds")?),
         Column::new("diverged", "diverged", None, counted("diverged")?),
     ]);
+    columns.retain(|column| column.cells.is_empty() || column.cells.iter().any(|cell| cell.text != NOTHING));
     Ok(columns)
 }
 
-/// Without what only figures need; `final` and `best` named after what they are of.
+/// Without what only figures need, and without a residual where there is none; `final` and `best` named after what they are of.
 fn for_programs(frame: &DataFrame, goal: Goal) -> PolarsResult<DataFrame> {
     let mut frame = frame.drop_many(["line", "arm", "point", "at", "goal"]);
+    if frame.column("residual")?.null_count() == frame.height() {
+        frame = frame.drop_many(["residual", "residual_sd"]);
+    }
     for name in ["final", "final_sd", "final_low", "final_high", "best", "best_sd"] {
         let (which, end) =
             name.split_once('_').map_or((name, String::new()), |(which, end)| (which, format!("_{end}")));
@@ -265,10 +273,18 @@ fn intervals(data: &Data, lines: &DataFrame) -> PolarsResult<BTreeMap<usize, Opt
 fn interval_column(frame: &DataFrame, goal: Goal) -> PolarsResult<Column> {
     let (low, high) = (numbers(frame, "final_low")?, numbers(frame, "final_high")?);
     let cell = |(low, high): (f64, f64)| {
-        let text = if low.is_nan() { "–".into() } else { format!("{} to {}", goal.number(low), goal.number(high)) };
+        let text = if low.is_nan() { NOTHING.into() } else { format!("{} to {}", goal.number(low), goal.number(high)) };
         Cell { text, mean: goal.units * low, by_seed: BTreeMap::new() }
     };
     Ok(Column::new("interval", INTERVAL, None, low.into_iter().zip(high).map(cell).collect()))
+}
+
+fn residual_column(seen: &Seen<'_>) -> PolarsResult<Column> {
+    let mut cells = cells(seen, "residual", 1.0, &|_| 0, &measure("residual"))?;
+    for cell in cells.iter_mut().filter(|cell| cell.mean.is_finite()) {
+        cell.text = format!("{:.1e}", cell.mean);
+    }
+    Ok(Column::new("residual", "residual, last round", Some(Best::Least), cells))
 }
 
 /// Lines summed up, and of each line, by its number, the finished trials by seed.
@@ -346,7 +362,7 @@ pub fn markdown(text: &str) -> String {
 /// A mean with its standard deviation, if there is one.
 pub fn spread(mean: f64, sd: f64, decimals: usize) -> String {
     match (mean.is_finite(), sd.is_finite()) {
-        (false, _) => "–".into(),
+        (false, _) => NOTHING.into(),
         (true, false) => format!("{mean:.decimals$}"),
         (true, true) => format!("{mean:.decimals$} ± {sd:.decimals$}"),
     }

@@ -1,6 +1,7 @@
 //! What can go wrong in a sweep costs minutes and loses nothing that is finished.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -152,7 +153,7 @@ fn a_signal_that_is_sent_twice_at_once_is_one() {
 #[test]
 fn a_comparison_of_inverters_that_is_asked_to_stop_goes_on_later() {
     let folder = folder(
-        "name = \"small\"\ntask = \"inverse\"\n[base]\norder = 400\nrounds = 20\ndamping = 0.001\nperturbation = 0.1\n\
+        "name = \"small\"\ntask = \"inverse\"\n[base]\norder = 200\nrounds = 20\ndamping = 0.001\nperturbation = 0.1\n\
          inverter = \"newton-pure\"\n[sweep]\nseed = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24]\n",
     );
     for name in ["TERM", "HUP"] {
@@ -168,6 +169,9 @@ fn a_comparison_of_inverters_that_is_asked_to_stop_goes_on_later() {
     assert!(rest.code == 0 && !rest.out.contains(" 0 already done"), "{}{}", rest.out, rest.err);
     let status = run(folder.path(), &["status", "results/small"]);
     assert!(status.out.ends_with("\n24 finished\n"), "{}", status.out);
+    let table = fs::read_to_string(folder.path().join("results/small/_figures/table.md")).unwrap();
+    let head: Vec<&str> = table.lines().next().unwrap().split('|').map(str::trim).filter(|head| !head.is_empty()).collect();
+    assert_eq!(head, ["arm", "residual, last round", "seeds", "diverged"]);
 }
 
 #[test]
