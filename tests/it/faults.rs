@@ -170,7 +170,8 @@ fn a_comparison_of_inverters_that_is_asked_to_stop_goes_on_later() {
     let status = run(folder.path(), &["status", "results/small"]);
     assert!(status.out.ends_with("\n24 finished\n"), "{}", status.out);
     let table = fs::read_to_string(folder.path().join("results/small/_figures/table.md")).unwrap();
-    let head: Vec<&str> = table.lines().next().unwrap().split('|').map(str::trim).filter(|head| !head.is_empty()).collect();
+    let head: Vec<&str> =
+        table.lines().next().unwrap().split('|').map(str::trim).filter(|head| !head.is_empty()).collect();
     assert_eq!(head, ["arm", "residual, last round", "seeds", "diverged"]);
 }
 
