@@ -123,9 +123,14 @@ impl Source {
         }
         let file::File { name, data_dir, checkpoint, target, order, arms, axes, search, sets, mut warnings, .. } = file;
         let space = search.as_ref().map_or(&[][..], |search| &search.space);
-        let mut trials =
-            sweep::trials(&arms, &axes, space, &sets, Contents::of(&self.path, overrides.on_count), &mut warnings)?;
-        let search = search.map(|drawn| Search::new(drawn, order, &mut trials)).transpose()?;
+        let trials_of = |arms: &[parts::Arm], warnings: &mut Vec<String>| {
+            sweep::trials(arms, &axes, space, &sets, Contents::of(&self.path, overrides.on_count), warnings)
+        };
+        let mut trials = trials_of(&arms, &mut warnings)?;
+        let tuned = search.as_ref().and_then(|search| search.tuned(&arms));
+        let tuned = tuned.map(|arms| trials_of(&arms, &mut Vec::new())).transpose()?;
+        let whole = tuned.map(|tuned| std::mem::replace(&mut trials, tuned)).unwrap_or_default();
+        let search = search.map(|drawn| Search::new(drawn, order, &mut trials, whole)).transpose()?;
         warnings.extend(search.iter().flat_map(|search| search.warnings(&trials)));
         let arms = arms.into_iter().map(|arm| arm.name).collect();
         let trials = order.arrange(trials);

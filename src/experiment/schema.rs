@@ -41,6 +41,10 @@ pub fn schema() -> Value {
         "description": "Keys, dotted or as tables, each with a range `{ from = 1e-3, to = 1.0, scale = \"log\" }` or an array of values; `{ values = [0, 1], arms = [\"sgd\"] }`, or `arms` in a range, for some of the arms.",
         "type": "object",
     });
+    search["properties"]["base"] = json!({
+        "description": "What is different of all arms while they are tuned, such as `{ epochs = 2 }`.",
+        "type": "object",
+    });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "An experiment of nkfac-bench",

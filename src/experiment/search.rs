@@ -46,6 +46,8 @@ pub struct Drawn {
     pub config: SearchConfig,
     /// The keys with a value for each configuration.
     pub space: Vec<Axis>,
+    /// What is different of all arms while they are tuned.
+    pub base: Option<Value>,
     pub origin: Origin,
 }
 
@@ -89,8 +91,12 @@ const MOST_TRIALS: usize = 10_000;
 /// Reads the table and draws.
 pub fn read(table: &Value) -> Result<Drawn, config::Error> {
     let within = |error: config::Error| error.within("search").located(&table.origin);
-    let config: SearchConfig = from_value(&table.without("space")).map_err(within)?;
+    let config: SearchConfig = from_value(&table.without("space").without("base")).map_err(within)?;
     check(&config, table)?;
+    let tuned = table.get("base").map(|base| match &base.node {
+        Node::Table(_) => Ok(preset::all_spelled_out(base.clone())),
+        _ => Err(config::Error::mismatch(base, "a table").within("search.base").located(&base.origin)),
+    });
     let mut dimensions = Vec::new();
     let space = table.get("space").ok_or_else(|| within(config::Error::missing_key("space")))?;
     collect(space, "", &mut dimensions)?;
@@ -101,7 +107,7 @@ pub fn read(table: &Value) -> Result<Drawn, config::Error> {
     dimensions.sort_by(|a, b| a.path.cmp(&b.path));
     let bases: Vec<usize> = (0..dimensions.len()).map(|place| base(&dimensions, place)).collect();
     let drawn = dimensions.into_iter().zip(bases).map(|(dimension, base)| dimension.draw(&config, base));
-    Ok(Drawn { space: drawn.collect(), origin: table.origin.clone(), config })
+    Ok(Drawn { space: drawn.collect(), base: tuned.transpose()?, origin: table.origin.clone(), config })
 }
 
 /// The base of a key: keys of all arms have the first primes, and behind them those of some arms, each the first that no key of the same arm
@@ -233,12 +239,24 @@ impl Drawn {
             let message = format!("`--seeds` asks for {count}, but `search.rerun` has {}", self.config.rerun.len());
             return Err(config::Error::at(&self.origin, message));
         }
+        let varied = axes.iter().chain(&self.space).map(|axis| axis.path.as_str()).chain(["seed"]);
+        for (key, value) in varied.filter_map(|key| Some((key, self.base.as_ref()?.get(key)?))) {
+            let message = format!("`search.base` sets `{key}`, which is varied");
+            return Err(config::Error::at(&value.origin, message));
+        }
         self.config.rerun.truncate(seeds.unwrap_or(usize::MAX));
         let seed = Value { origin: self.origin.clone(), node: Node::Integer(self.config.seed as i64) };
         for arm in arms {
             arm.value = arm.value.clone().set("seed", seed.clone());
         }
         Ok(())
+    }
+
+    /// The arms as they are tuned, if they are run otherwise than that.
+    pub fn tuned(&self, arms: &[Arm]) -> Option<Vec<Arm>> {
+        let base = self.base.as_ref()?;
+        let arm = |arm: &Arm| Arm { name: arm.name.clone(), value: arm.value.clone().overlay(base.clone()) };
+        Some(arms.iter().map(arm).collect())
     }
 }
 

@@ -22,13 +22,20 @@ pub struct Search {
     /// The keys that are searched.
     keys: Vec<String>,
     order: Order,
+    /// The tuning trials as their reruns are, where these are longer or otherwise different.
+    whole: Vec<Trial>,
 }
 
 impl Search {
     /// The search over `trials`, each told which of how many it is. That is no part of its name: it is the same trial in a longer search.
-    pub(super) fn new(drawn: Drawn, order: Order, trials: &mut [Trial]) -> Result<Self, config::Error> {
+    pub(super) fn new(
+        drawn: Drawn,
+        order: Order,
+        trials: &mut [Trial],
+        whole: Vec<Trial>,
+    ) -> Result<Self, config::Error> {
         let keys = drawn.space.into_iter().map(|axis| axis.path).collect();
-        let search = Self { config: drawn.config, keys, order };
+        let search = Self { config: drawn.config, keys, order, whole };
         if let Some(trial) = trials.iter().find(|trial| trial.config.data.validation == 0) {
             let message = format!("arm `{}` has no validation images, which a search chooses by", trial.arm);
             return Err(config::Error::at(&drawn.origin, message)
@@ -37,8 +44,11 @@ impl Search {
         let SearchConfig { kind, seed, .. } = &search.config;
         for cell in search.cells(trials) {
             for (i, &place) in cell.iter().enumerate() {
-                trials[place].json["search"] =
-                    json!({ "kind": kind, "seed": seed, "phase": "tuning", "trials": cell.len(), "number": i + 1 });
+                let told = &mut trials[place].json["search"];
+                *told = json!({ "kind": kind, "seed": seed, "phase": "tuning", "trials": cell.len(), "number": i + 1 });
+                if let Some(base) = &drawn.base {
+                    told["base"] = base.to_json();
+                }
             }
         }
         Ok(search)
@@ -85,12 +95,15 @@ impl Search {
 
     /// The same configuration under another seed. Its budget is part of its name: the best of more is another claim.
     fn rerun(&self, best: &Trial, seed: u64) -> Trial {
-        let mut json = best.json.clone();
+        let is_it = |whole: &&Trial| whole.arm == best.arm && whole.swept == best.swept;
+        let whole = self.whole.iter().find(is_it).unwrap_or(best);
+        let mut json = whole.json.clone();
         json["seed"] = seed.into();
+        json["search"] = best.json["search"].clone();
         json["search"]["phase"] = "rerun".into();
         let swept = self.point(best).cloned().chain([("seed".to_owned(), seed.into())]).collect();
-        let config = train::Config { seed, ..best.config.clone() };
-        Trial { id: sweep::id(&json), swept, config, json, ..best.clone() }
+        let config = train::Config { seed, ..whole.config.clone() };
+        Trial { id: sweep::id(&json), swept, config, json, ..whole.clone() }
     }
 }
 

@@ -90,12 +90,13 @@ fn drawn_by(config: &str, goal: Goal) -> String {
     let search = &config["search"];
     let text = |key: &str| search[key].as_str().unwrap_or_default();
     let (kind, trials, seed) = (text("kind"), &search["trials"], &search["seed"]);
+    let with = search.get("base").map_or(String::new(), |base| format!(", tuned with {base}"));
     match text("phase") {
         "rerun" => format!(
-            "the best of {trials} configurations by validation {} ({kind}, seed {seed}), rerun over fresh seeds",
+            "the best of {trials} configurations by validation {} ({kind}, seed {seed}{with}), rerun over fresh seeds",
             goal.title
         ),
-        "tuning" => format!("tried at {trials} configurations ({kind}, seed {seed})"),
+        "tuning" => format!("tried at {trials} configurations ({kind}, seed {seed}{with})"),
         _ => String::new(),
     }
 }

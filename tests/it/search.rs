@@ -247,6 +247,36 @@ fn the_budget_is_recorded_and_part_of_a_reruns_name_alone() {
 }
 
 #[test]
+fn arms_may_be_tuned_otherwise_than_they_are_run() {
+    let shorter = SEARCH.replace("trials = 3", "trials = 3\nbase = { epochs = 1, data.train_limit = 128 }");
+    let folder = folder(&shorter);
+    let ran = run(folder.path(), &["run", "x.toml", "--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let epochs = |part: &str| {
+        let trials = record::read(&folder.path().join(part)).unwrap().trials;
+        let epochs: Vec<u32> = trials.column("epochs").unwrap().u32().unwrap().iter().flatten().collect();
+        let images: Vec<String> =
+            trials.column("config").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect();
+        (epochs, images.iter().filter(|config| config.contains("\"train_limit\":320")).count())
+    };
+    assert_eq!(epochs("results/small/_tuning"), (vec![1; 6], 0));
+    assert_eq!(epochs("results/small"), (vec![2; 4], 4));
+    let report = run(folder.path(), &["report", "x.toml", "--markdown", "--out", "-"]).out;
+    assert!(
+        report.contains("(halton, seed 1, tuned with {\"data\":{\"train_limit\":128},\"epochs\":1}), rerun"),
+        "{report}"
+    );
+    // Control: it is another claim than of those that were tuned as they are run.
+    let ids = |text: &str| {
+        let reruns = tempfile::tempdir().unwrap();
+        let experiment = plan(text, None).unwrap();
+        experiment.trials.iter().for_each(|trial| write(reruns.path(), trial, [0.5, 0.1, 0.1], Status::Finished));
+        ids(&experiment.choose(reruns.path()).unwrap().unwrap().reruns)
+    };
+    assert!(ids(&shorter).is_disjoint(&ids(SEARCH)));
+}
+
+#[test]
 fn every_arm_is_tried_at_the_same_values_whatever_the_order_of_the_file() {
     for kind in ["halton", "random"] {
         let text = SEARCH.replace("halton", kind).replace("trials = 3", "trials = 20");
@@ -361,7 +391,13 @@ fn what_cannot_be_a_search_is_refused() {
         ("epochs = 2", "epochs = 2\nseed = 3", "`seed` is given beside a search"),
         ("[search]", "[sweep]\n\"schedule.lr\" = [1]\n[search]", "`schedule.lr` is both swept and searched"),
     ];
-    for (from, to, expected) in ranges.into_iter().chain(rest) {
+    let bases = [
+        ("trials = 3", "trials = 3\nbase = 3", "`search.base` is `3`, expected a table"),
+        ("trials = 3", "trials = 3\nbase = { seed = 3 }", "x.toml:18: `search.base` sets `seed`, which is varied"),
+        ("trials = 3", "trials = 3\nbase = { schedule.lr = 3 }", "`search.base` sets `schedule.lr`, which is varied"),
+        ("trials = 3", "trials = 3\nbase = { epoch = 3 }", "unknown key `epoch`\nhint: did you mean `epochs`?"),
+    ];
+    for (from, to, expected) in ranges.into_iter().chain(rest).chain(bases) {
         assert!(message(from, to).contains(expected), "{}", message(from, to));
     }
     let none = SEARCH.split("[search.space]").next().unwrap();
