@@ -34,6 +34,8 @@ mod memory;
 
 mod ablation;
 
+mod batch_size;
+
 mod heatmap;
 mod newton_convergence;
 
@@ -117,6 +119,7 @@ pub const ALL: &[&dyn Figure] = &[
     &step_times::StepTimes,
     &memory::Memory,
     &ablation::Ablation,
+    &batch_size::BatchSize,
     &heatmap::Heatmap,
     &tuning::Tuning,
     &newton_convergence::NewtonConvergence,

@@ -120,8 +120,8 @@ pub fn runs(data: &Data, target: f64) -> PolarsResult<HashMap<String, Run>> {
     Ok(ids.into_iter().enumerate().map(run).collect())
 }
 
-/// Where a curve of `[epoch, seconds, value]` first is at the target.
-fn reach(curve: &[[f64; 3]], target: f64, goal: Goal) -> (&'static str, f64, f64) {
+/// Where a curve of `[epoch, seconds, value]`, or of steps in place of epochs, first is at the target.
+pub fn reach(curve: &[[f64; 3]], target: f64, goal: Goal) -> (&'static str, f64, f64) {
     let Some(first) = curve.iter().position(|[.., value]| goal.reaches(*value, target)) else {
         let [epoch, seconds, _] = curve.last().copied().unwrap_or_default();
         return ("missed", epoch, seconds);

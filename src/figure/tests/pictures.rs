@@ -107,6 +107,7 @@ fn check_all(found: &Data, shown: &[&str]) {
             "No trial was probed",
             "No inverters",
             "No search",
+            "No batch size was swept",
         ];
         assert_eq!(says.iter().any(|reason| svg.replace("</text>", "").contains(reason)), !drawn, "{name}");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name}");
@@ -181,6 +182,18 @@ fn figures_without_anything_to_show_are_drawn_only_if_named() {
 }
 
 #[test]
+fn batch_sizes_are_an_axis_where_they_are_swept() {
+    let at = |batch| Trial::new("sgd", 1, 0.8, 2.0).swept(batch);
+    let (folder, found) = results(&[at(r#"{"batch":32}"#), at(r#"{"batch":256}"#)]);
+    render(&folder.path().join(FOLDER), &found, &["batch-size".to_owned()], Style::default()).unwrap();
+    let svg = fs::read_to_string(folder.path().join(FOLDER).join("batch-size.svg")).unwrap();
+    assert!(
+        svg.contains("polyline") && svg.contains("steps to 80.0 %") && svg.contains("seconds of training"),
+        "{svg}"
+    );
+}
+
+#[test]
 fn figures_are_chosen_by_name() {
     let (folder, found) = results(&arms());
     let choose = |name: &str| render(&folder.path().join(FOLDER), &found, &[name.to_owned()], Style::default());
@@ -188,7 +201,7 @@ fn figures_are_chosen_by_name() {
     let names: Vec<_> = written.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["phases.svg", "phases.pdf", "phases.png", "table.md", "table.csv"]);
     assert_eq!(choose("curve").unwrap_err().to_string(), "unknown figure `curve`\nhint: did you mean `curves`?");
-    let known = "unknown figure `x`\nhint: there are `curves`, `time-to-target`, `performance-profile`, `pareto`, `phases`, `overhead`, `step-times`, `memory`, `ablation`, `heatmap`, `tuning`, `newton-convergence`, `inverters`, `inverse-quality`, `drift`, `residuals`";
+    let known = "unknown figure `x`\nhint: there are `curves`, `time-to-target`, `performance-profile`, `pareto`, `phases`, `overhead`, `step-times`, `memory`, `ablation`, `batch-size`, `heatmap`, `tuning`, `newton-convergence`, `inverters`, `inverse-quality`, `drift`, `residuals`";
     assert_eq!(choose("x").unwrap_err().to_string(), known);
 }
 

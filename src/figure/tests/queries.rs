@@ -84,6 +84,25 @@ fn times_to_a_target_are_interpolated_and_misses_are_kept() {
 }
 
 #[test]
+fn steps_to_a_target_are_medians_at_each_batch_size() {
+    let at = |batch, seed, accuracy| Trial::new("sgd", seed, accuracy, 2.0).swept(batch);
+    let (small, large) = (r#"{"batch":32}"#, r#"{"batch":256}"#);
+    let trials = [
+        at(small, 1, 0.9),
+        at(small, 2, 0.85),
+        at(small, 3, 0.9).diverged(),
+        at(large, 1, 0.95),
+        at(large, 2, 0.5),
+        at(large, 3, 0.5),
+    ];
+    insta::assert_snapshot!(numbers("batch-size", &trials), @r"
+    line,label,arm,point,at,seeds,goal,target,steps,seconds
+    0,sgd,0,0,32,3,accuracy,0.76,11,2.2
+    0,sgd,0,0,256,3,accuracy,0.76,,
+    ");
+}
+
+#[test]
 fn a_profile_is_over_problems_that_all_solvers_tried() {
     insta::assert_snapshot!(numbers("performance-profile", &contest()), @r"
     line,label,arm,point,problems,goal,target,tau,share,left_out
