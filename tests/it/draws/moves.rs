@@ -9,7 +9,8 @@
 //!   rounding chose;
 //! - every gradient at every step, by that of its norm, since a product in float32 is right to norms and not to entries: an entry
 //!   that is zero in theory is not in float32, and who divides it by its own size (Adam, Lion, SOAP) makes a step of it. Nor is a sum
-//!   whose terms cancel, as of the weight of a batch norm before another: by no less than u times the norm of the net's largest;
+//!   whose terms cancel, as of the weight of a batch norm before another: by no less than u times the norm of the net's largest. Where
+//!   inverses come from an iteration, which counts as fallen back when it is [`UNSURE`] of its direction, by a tenth of that;
 //! - every matrix of second moments that an optimizer keeps, before every step, the first too, by that of its norm: float32 does not
 //!   resolve eigenvalues that are smaller, nor which order they have.
 
@@ -18,13 +19,14 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use nkfac_bench::data::{Dataset, Examples, Images, Pixels};
+use nkfac_bench::linalg::UNSURE;
 use nkfac_bench::nn::weights;
 use nkfac_bench::optim::{Optimizer, Precondition, Start, Update};
 use nkfac_bench::param::{Params, Updates};
 use nkfac_bench::random::Random;
 use nkfac_bench::train::{Config, Observer, Outcome, Progress, Score, shape};
 
-use super::ended;
+use super::{OPERATIONS, ended};
 
 /// u, float32's unit roundoff.
 const UNIT: f64 = 1.0 / (1 << 24) as f64;
@@ -32,6 +34,7 @@ const UNIT: f64 = 1.0 / (1 << 24) as f64;
 /// Moves gradients and symmetric matrices by a share of their norms.
 struct Unsettled {
     size: f64,
+    of_gradients: f64,
     random: Random,
     averaging: Averaging,
     /// By step the averages that there are before it.
@@ -65,7 +68,7 @@ impl Observer for Unsettled {
     fn gradients(&mut self, gradients: &mut Updates) {
         self.largest = gradients.0.iter().map(norm).fold(self.largest, f64::max);
         for gradient in &mut gradients.0 {
-            let size = (self.size * norm(gradient)).max(UNIT * self.largest);
+            let size = (self.of_gradients * norm(gradient)).max(UNIT * self.largest);
             *gradient = (&*gradient + noise(gradient.dims(), size, &mut self.random)).unwrap();
         }
     }
@@ -147,8 +150,8 @@ fn noise(dims: &[usize], norm: f64, random: &mut Random) -> Tensor {
     Tensor::from_vec((0..count).map(|_| size * random.normal()).collect(), dims, &Device::Cpu).unwrap()
 }
 
-/// The trial with all of these moved.
-pub fn moved(config: &Config, data: &Dataset, seed: u64) -> Result<Outcome, String> {
+/// The trial with all of these moved; `iterates` if any of its inverses comes from an iteration.
+pub fn moved(config: &Config, data: &Dataset, iterates: bool, seed: u64) -> Result<Outcome, String> {
     let mut random = Random::new(seed, "move");
     let numbers = match &*data.train {
         Examples::Images(images) => images.shape.height * images.shape.width * images.shape.channels,
@@ -174,7 +177,8 @@ pub fn moved(config: &Config, data: &Dataset, seed: u64) -> Result<Outcome, Stri
     ended(&Config { epochs: config.epochs.map(|epochs| epochs + 1.0), ..config.clone() }, &data, &mut record)?;
     let mut config = Config { init_from: Some(file.path().into()), ..config.clone() };
     let averaging = Averaging::remembered(&mut config);
-    let mut moves = Unsettled { size, random, averaging, averages: record.0, steps: 0, largest: 0.0 };
+    let of_gradients = if iterates { size.max(UNSURE / OPERATIONS) } else { size };
+    let mut moves = Unsettled { size, of_gradients, random, averaging, averages: record.0, steps: 0, largest: 0.0 };
     ended(&config, &data, &mut moves)
 }
 
