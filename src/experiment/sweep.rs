@@ -71,7 +71,7 @@ pub fn trials(
 /// one of defaults.
 fn has_room(json: &Json, path: &str) -> bool {
     let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
-    !parent.starts_with("optimizer.") || contains(json, parent)
+    !parent.starts_with("optimizer.") || at(json, parent).is_some_and(|parent| !parent.is_null())
 }
 
 /// Whether an arm takes an axis whose key it does not have now: some defaults are not written. Of two values one is no default.
@@ -118,13 +118,16 @@ fn with_hint<'a>(error: config::Error, mut axes: impl Iterator<Item = &'a Axis>)
     }
 }
 
+/// What is under a dotted key; under none, all of it.
+fn at<'a>(json: &'a Json, path: &str) -> Option<&'a Json> {
+    path.split('.').filter(|key| !key.is_empty()).try_fold(json, |json, key| json.get(key))
+}
+
 /// Whether the configuration has a key; a preset's name and a kind can be swept wherever there is a table for
 /// them.
 fn contains(json: &Json, path: &str) -> bool {
     let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
-    let pointer = |path: &str| json.pointer(&path.split('.').fold(String::new(), |all, key| format!("{all}/{key}")));
-    let parent = if parent.is_empty() { Some(json) } else { pointer(parent) };
-    match parent {
+    match at(json, parent) {
         Some(Json::Object(table)) => table.contains_key(key) || key == "preset" || key == "kind",
         // A variant without keys is written as its bare name.
         Some(Json::String(_)) => key == "kind",

@@ -106,7 +106,7 @@ fn a_key_whose_default_is_not_written_can_be_swept() {
     }
     // Control: a stage that the arm does not have is not given to it.
     let stage = message(&[r#""optimizer.average.decay" = [0.9, 0.99]"#], &[]);
-    assert_eq!(stage, "x.toml:10: no arm has the swept key `optimizer.average.decay`");
+    assert!(stage.starts_with("x.toml:10: no arm has the swept key `optimizer.average.decay`\n"), "{stage}");
 }
 
 #[test]
