@@ -42,7 +42,7 @@ pub struct Experiment {
     /// In the order in which they are run.
     pub trials: Vec<Trial>,
     /// What `trials` are tuned by, if they are not the experiment itself.
-    pub search: Option<Search>,
+    pub search: Option<Box<Search>>,
     /// What is legal, but probably not meant.
     pub warnings: Vec<String>,
 }
@@ -130,7 +130,7 @@ impl Source {
         let tuned = search.as_ref().and_then(|search| search.tuned(&arms));
         let tuned = tuned.map(|arms| trials_of(&arms, &mut Vec::new())).transpose()?;
         let whole = tuned.map(|tuned| std::mem::replace(&mut trials, tuned)).unwrap_or_default();
-        let search = search.map(|drawn| Search::new(drawn, order, &mut trials, whole)).transpose()?;
+        let search = search.map(|drawn| Search::new(drawn, order, &mut trials, whole).map(Box::new)).transpose()?;
         warnings.extend(search.iter().flat_map(|search| search.warnings(&trials)));
         let arms = arms.into_iter().map(|arm| arm.name).collect();
         let trials = order.arrange(trials);

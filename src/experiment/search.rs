@@ -239,8 +239,8 @@ impl Drawn {
             let message = format!("`--seeds` asks for {count}, but `search.rerun` has {}", self.config.rerun.len());
             return Err(config::Error::at(&self.origin, message));
         }
-        let varied = axes.iter().chain(&self.space).map(|axis| axis.path.as_str()).chain(["seed"]);
-        for (key, value) in varied.filter_map(|key| Some((key, self.base.as_ref()?.get(key)?))) {
+        let mut varied = axes.iter().chain(&self.space).map(|axis| axis.path.as_str()).chain(["seed"]);
+        if let Some((key, value)) = varied.find_map(|key| Some((key, self.base.as_ref()?.get(key)?))) {
             let message = format!("`search.base` sets `{key}`, which is varied");
             return Err(config::Error::at(&value.origin, message));
         }

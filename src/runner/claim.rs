@@ -122,7 +122,7 @@ impl Claim {
     /// The disk is full or fails.
     pub fn fail(&self, message: &str) -> io::Result<usize> {
         let attempts = self.failures().attempts + 1;
-        self.note(Failures { attempts, message: message.to_owned() })?;
+        self.note(&Failures { attempts, message: message.to_owned() })?;
         Ok(attempts)
     }
 
@@ -131,11 +131,11 @@ impl Claim {
     /// # Errors
     /// The disk is full or fails.
     pub fn refuse(&self, message: &str) -> io::Result<()> {
-        self.note(Failures { message: message.to_owned(), ..self.failures() })
+        self.note(&Failures { message: message.to_owned(), ..self.failures() })
     }
 
-    fn note(&self, failures: Failures) -> io::Result<()> {
-        fs::write(self.folder.join(FAILURES), serde_json::to_vec(&failures)?)
+    fn note(&self, failures: &Failures) -> io::Result<()> {
+        fs::write(self.folder.join(FAILURES), serde_json::to_vec(failures)?)
     }
 
     /// Forgets that it failed.
