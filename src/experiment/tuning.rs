@@ -41,6 +41,11 @@ impl Search {
             return Err(config::Error::at(&drawn.origin, message)
                 .hint("data.validation = 200 takes so many out of the training images"));
         }
+        if let Some(base) = drawn.base.as_ref().filter(|_| trials.iter().any(|trial| search.whole(trial).is_none())) {
+            let message =
+                "`search.base` gives arms other keys than they are run with, so that what is chosen cannot be run";
+            return Err(config::Error::at(&base.origin, message.to_owned()));
+        }
         let SearchConfig { kind, seed, .. } = &search.config;
         for cell in search.cells(trials) {
             for (i, &place) in cell.iter().enumerate() {
@@ -93,10 +98,14 @@ impl Search {
         trial.swept.iter().filter(|(key, _)| !self.keys.contains(key))
     }
 
+    /// A tuning trial as it is run again, where that is otherwise.
+    fn whole(&self, tuned: &Trial) -> Option<&Trial> {
+        self.whole.iter().find(|whole| whole.arm == tuned.arm && whole.swept == tuned.swept)
+    }
+
     /// The same configuration under another seed. Its budget is part of its name: the best of more is another claim.
     fn rerun(&self, best: &Trial, seed: u64) -> Trial {
-        let is_it = |whole: &&Trial| whole.arm == best.arm && whole.swept == best.swept;
-        let whole = self.whole.iter().find(is_it).unwrap_or(best);
+        let whole = self.whole(best).unwrap_or(best);
         let mut json = whole.json.clone();
         json["seed"] = seed.into();
         json["search"] = best.json["search"].clone();

@@ -104,6 +104,7 @@ fn a_key_whose_default_is_not_written_can_be_swept() {
         assert_eq!(experiment.trials.len(), 2, "{axis}");
         assert_ne!(experiment.trials[0].id, experiment.trials[1].id, "{axis}");
     }
+    assert_eq!(plan(&[r#""accumulate" = [1]"#], &[]).unwrap().trials.len(), 1, "the default alone");
     // Control: a stage that the arm does not have is not given to it.
     let stage = message(&[r#""optimizer.average.decay" = [0.9, 0.99]"#], &[]);
     assert!(stage.starts_with("x.toml:10: no arm has the swept key `optimizer.average.decay`\n"), "{stage}");
