@@ -19,3 +19,16 @@ typedef float real;
 
 // The element that is this thread's, where each has one.
 static __device__ inline unsigned own_element() { return blockIdx.x * blockDim.x + threadIdx.x; }
+
+// The sum over the threads of a block in a row of so many, a power of two, for each of them.
+template <unsigned THREADS> static __device__ double over_threads(double value) {
+  __shared__ double threads[THREADS];
+  __syncthreads();
+  threads[threadIdx.x] = value;
+  for (unsigned half = THREADS / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) threads[threadIdx.x] += threads[threadIdx.x + half];
+  }
+  __syncthreads();
+  return threads[0];
+}

@@ -4,6 +4,7 @@
 //! sources compiled for the host. So arguments, grids and sums are tested where there is no GPU; what is not is the launch itself.
 //! Without the feature `cuda` there is no [`Gpu`], and everything that would need one is compiled away.
 
+pub mod bounds;
 pub mod elementwise;
 #[cfg(feature = "cuda")]
 mod gpu;

@@ -19,19 +19,6 @@ static __device__ double over_lanes(double value) {
   return sum;
 }
 
-// The sum over the threads of a row, for each of them.
-static __device__ double over_threads(double value) {
-  __shared__ double threads[ROW_THREADS];
-  __syncthreads();
-  threads[threadIdx.x] = value;
-  for (unsigned half = ROW_THREADS / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half) threads[threadIdx.x] += threads[threadIdx.x + half];
-  }
-  __syncthreads();
-  return threads[0];
-}
-
 static __device__ inline double inverse_deviation(double variance, double epsilon) { return 1 / sqrt(variance + epsilon); }
 
 // Means of the rows of a span, and sums of square distances from them. Summed are differences from the first row, so that the mean of equal
@@ -146,9 +133,9 @@ KERNEL(layer_norm, unsigned columns, double epsilon, const real *x, const real *
   const real *row = x + (size_t)blockIdx.x * columns;
   real sum = 0, square = 0;
   for (unsigned i = threadIdx.x; i < columns; i += ROW_THREADS) sum += row[i];
-  real centre = real(over_threads(sum) / columns);
+  real centre = real(over_threads<ROW_THREADS>(sum) / columns);
   for (unsigned i = threadIdx.x; i < columns; i += ROW_THREADS) square += (row[i] - centre) * (row[i] - centre);
-  real factor = real(inverse_deviation(over_threads(square) / columns, epsilon));
+  real factor = real(inverse_deviation(over_threads<ROW_THREADS>(square) / columns, epsilon));
   for (unsigned i = threadIdx.x; i < columns; i += ROW_THREADS)
     y[(size_t)blockIdx.x * columns + i] = gamma[i] * ((row[i] - centre) * factor) + beta[i];
   if (threadIdx.x > 0) return;
@@ -166,7 +153,7 @@ KERNEL(layer_gradient, unsigned columns, const real *x, const real *mean, const 
     sum += scaled;
     product += scaled * ((x[start + i] - centre) * factor);
   }
-  real pull = real(over_threads(sum) / columns), lean = real(over_threads(product) / columns);
+  real pull = real(over_threads<ROW_THREADS>(sum) / columns), lean = real(over_threads<ROW_THREADS>(product) / columns);
   for (unsigned i = threadIdx.x; i < columns; i += ROW_THREADS) {
     real normed = (x[start + i] - centre) * factor;
     dx[start + i] = (gamma[i] * dy[start + i] - pull - normed * lean) * factor;

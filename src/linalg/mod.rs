@@ -4,6 +4,7 @@
 //! for products as for factorisations, so that their times can be compared; elsewhere candle's operations do, and of the factorisations
 //! all but Cholesky's inverse and eigenvectors go to the CPU and back.
 
+mod bounds;
 mod factor;
 mod product;
 mod root;
@@ -12,6 +13,7 @@ mod update;
 
 pub use crate::kernel::elementwise::Adam;
 pub use crate::kernel::newton::Products;
+pub use bounds::{clip, kl_clip, to_norm_of, unit};
 pub use factor::{UNSURE, cholesky_inverse, eigen, lu_inverse, orthogonal, precision, resolves};
 pub use product::{
     Round, distance_to_identity, inner, newton_round, newton_schulz, norm, product, square_product, times_vector,

@@ -14,17 +14,7 @@ pub struct Clip {
 impl Transform for Clip {
     fn apply(&mut self, updates: &mut Updates, step: &Step<'_>) -> Result {
         let _update = step.clock.phase(Phase::Update);
-        let mut square = 0.0;
-        for update in &updates.0 {
-            square += linalg::norm(update)?.powi(2);
-        }
-        let scale = self.limit / (square.sqrt() + 1e-6);
-        if scale < 1.0 {
-            for update in &mut updates.0 {
-                *update = linalg::scale(scale, update)?;
-            }
-        }
-        Ok(())
+        Ok(linalg::clip(&mut updates.0, self.limit, 1e-6)?)
     }
 
     fn state(&self) -> State {

@@ -130,7 +130,7 @@ fn orthogonalise(matrix: &Tensor, rounds: usize, precision: Precision) -> candle
     let [a, b, c] = QUINTIC;
     let (rows, columns) = matrix.dims2()?;
     let wide = if rows > columns { matrix.t()?.contiguous()? } else { matrix.clone() };
-    let mut x = linalg::scale(1.0 / (linalg::norm(&wide)? + 1e-7), &wide)?;
+    let mut x = linalg::unit(&wide, 1e-7)?;
     for _ in 0..rounds {
         let gram = linalg::product(&x, &x.t()?)?;
         let polynomial = linalg::combine(b, &gram, c, &linalg::product(&gram, &gram)?)?;

@@ -25,7 +25,7 @@ impl Rescaler {
             Rescale::None => {}
             Rescale::GradientNorm => {
                 for (gradient, direction) in &mut changes {
-                    *direction = to_norm_of(direction, gradient)?;
+                    *direction = linalg::to_norm_of(direction, gradient, 1e-12)?;
                 }
             }
             Rescale::Adam { betas, eps } => {
@@ -39,15 +39,10 @@ impl Rescaler {
                 for ((gradient, direction), moments) in changes.iter_mut().zip(&mut self.moments) {
                     let [m, root, theirs] = linalg::adam([&moments[0], &moments[1], &*gradient], &numbers)?;
                     *moments = [m, root];
-                    *direction = to_norm_of(direction, &theirs)?;
+                    *direction = linalg::to_norm_of(direction, &theirs, 1e-12)?;
                 }
             }
-            Rescale::KlClip { limit } => {
-                let scale = kl_clip(&changes, limit, step.lr)?;
-                for (_, direction) in &mut changes {
-                    *direction = linalg::scale(scale, direction)?;
-                }
-            }
+            Rescale::KlClip { limit } => linalg::kl_clip(&mut changes, limit, step.lr)?,
         }
         Ok(changes)
     }
@@ -65,18 +60,4 @@ impl Rescaler {
         self.moments = first?.into_iter().zip(root?).map(|(first, root)| [first, root]).collect();
         state.finish()
     }
-}
-
-/// `V·‖U‖_F / (‖V‖_F + 1e-12)`.
-fn to_norm_of(direction: &Tensor, other: &Tensor) -> Result<Tensor> {
-    Ok(linalg::scale(linalg::norm(other)? / (linalg::norm(direction)? + 1e-12), direction)?)
-}
-
-/// `ν = min(1, √(limit / Σ lr²⟨V, ∇⟩))`, and 1 where the sum is not positive.
-fn kl_clip(changes: &[(Tensor, Tensor)], limit: f64, lr: f64) -> Result<f64> {
-    let mut sum = 0.0;
-    for (gradient, direction) in changes {
-        sum += lr * lr * linalg::inner(gradient, direction)?;
-    }
-    Ok(if sum > 0.0 { (limit / sum).sqrt().min(1.0) } else { 1.0 })
 }

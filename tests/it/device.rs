@@ -6,7 +6,7 @@
 mod host;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use nkfac_bench::device::{elementwise, loss, matrix, norm, pool, window};
+use nkfac_bench::device::{bounds, elementwise, loss, matrix, norm, pool, window};
 use nkfac_bench::kernel::Geometry;
 use nkfac_bench::linalg::{self, Adam};
 use nkfac_bench::nn::op;
@@ -143,6 +143,7 @@ fn sums_over_threads_need_their_barriers() {
     let args = [random(&dims, 1), random(&[40], 2), random(&[40], 3), random(&dims, 4)];
     BatchNorm { rectified: true }.needs_barriers(&args);
     LayerNorm.needs_barriers(&args);
+    Bounds.needs_barriers(&[args[0].clone(), (random(&dims, 2) + &args[0]).unwrap()]);
     CrossEntropy { labels: labels(300, 40), smoothing: 0.1 }.needs_barriers(&[args[0].clone(), random(&[], 5)]);
 }
 
@@ -307,6 +308,62 @@ proptest! {
         let positive = random(&[count], 2).abs().unwrap();
         Elements.check(&[random(&[count], 1), (positive + 0.1).unwrap(), random(&[count], 3)]);
     }
+}
+
+/// Two tensors brought to a length, and below limits of which the last is none: of tensors that lie less than a right angle apart.
+struct Bounds;
+
+impl Pair for Bounds {
+    fn theirs(&self, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        let [a, b] = args else { unreachable!() };
+        let mut bounded = vec![linalg::to_norm_of(a, b, 0.1)?];
+        for limit in [0.1, 0.5, 1e6] {
+            let mut both = [a.clone(), b.clone()];
+            linalg::clip(&mut both, limit, 0.1)?;
+            let mut change = [(a.clone(), b.clone())];
+            linalg::kl_clip(&mut change, limit, 0.3)?;
+            let [(_, direction)] = change;
+            bounded.extend(both.into_iter().chain([direction]));
+        }
+        Ok(bounded)
+    }
+
+    fn ours(&self, on: &Host, args: &[Tensor]) -> Result<Vec<Tensor>> {
+        let [a, b] = args else { unreachable!() };
+        let inner = |pairs: &[[&Tensor; 2]]| bounds::inner(on, pairs.iter().copied(), &Device::Cpu);
+        let mut bounded = vec![bounds::to_norm(on, a, [&inner(&[[a, a]])?, &inner(&[[b, b]])?], 0.1)?];
+        let (square, product) = (inner(&[[a, a], [b, b]])?, inner(&[[a, b]])?);
+        for limit in [0.1f64, 0.5, 1e6] {
+            bounded.push(bounds::bounded(on, a, &square, limit, 0.1)?);
+            bounded.push(bounds::bounded(on, b, &square, limit, 0.1)?);
+            bounded.push(bounds::bounded(on, b, &product, limit.sqrt() / 0.3, 0.0)?);
+        }
+        Ok(bounded)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// Of one span and of several.
+    #[test]
+    fn bounds_are_those_of_the_cpu(count in prop_oneof![2usize..300, 4000usize..20000]) {
+        let a = random(&[count], 1);
+        let beside = (random(&[count], 2) + &a).unwrap();
+        Bounds.check(&[a, beside]);
+    }
+}
+
+#[test]
+fn an_inner_product_that_is_not_positive_bounds_nothing() {
+    let a = random(&[50], 1);
+    let mut change = [(a.clone(), a.neg().unwrap())];
+    linalg::kl_clip(&mut change, 1e-6, 1.0).unwrap();
+    assert_eq!(off(&[change[0].1.clone()], &[a.neg().unwrap()]), 0.0);
+    let Some(hosts) = &*HOSTS else { return };
+    let inner = bounds::inner(&hosts.ordered, [[&a, &change[0].1]], &Device::Cpu).unwrap();
+    let ours = bounds::bounded(&hosts.ordered, &change[0].1, &inner, 1e-3, 0.0).unwrap();
+    assert_eq!(off(&[ours], &[a.neg().unwrap()]), 0.0);
 }
 
 /// What surrounds a factorisation of a square matrix.
