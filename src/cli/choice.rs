@@ -16,12 +16,16 @@ pub fn tell(choice: &Choice<'_>, as_json: bool, transcript: &mut Transcript) {
                 "event": "chosen", "trial": trial.id, "arm": trial.arm, "swept": swept, "tried": tried, "diverged": diverged
             });
             fields[validation.goal.metric.name()] = validation.value.into();
+            if let Some(steps) = validation.steps {
+                fields["steps_to_target"] = steps.into();
+            }
             transcript.line(fields);
             continue;
         }
         let lost = if *diverged == 0 { String::new() } else { format!(", {diverged} diverged") };
         let (goal, value) = (validation.goal.title, validation.goal.show(validation.value));
-        transcript.line(format_args!("{}  validation {goal} {value}, the best of {tried}{lost}", name(trial)));
+        let soon = validation.steps.map_or(String::new(), |steps| format!("{steps:.0} steps to the target, "));
+        transcript.line(format_args!("{}  {soon}validation {goal} {value}, the best of {tried}{lost}", name(trial)));
     }
     for trial in &choice.lost {
         say(format_args!("warning: arm `{}`: all configurations diverged, so none is run again", trial.arm));

@@ -8,6 +8,7 @@ mod file;
 pub mod inverse;
 mod order;
 mod parts;
+mod points;
 mod preset;
 mod scale;
 mod schema;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 pub use crate::data::own::OnCount;
 pub use schema::schema;
+pub use search::By;
 pub use tuning::{Search, TUNING};
 
 use self::contents::Contents;
@@ -130,6 +132,7 @@ impl Source {
         let tuned = search.as_ref().and_then(|search| search.tuned(&arms));
         let tuned = tuned.map(|arms| trials_of(&arms, &mut Vec::new())).transpose()?;
         let whole = tuned.map(|tuned| std::mem::replace(&mut trials, tuned)).unwrap_or_default();
+        search.iter().try_for_each(|search| search.has_its_target(target.is_some()))?;
         let search = search.map(|drawn| Search::new(drawn, order, &mut trials, whole).map(Box::new)).transpose()?;
         warnings.extend(search.iter().flat_map(|search| search.warnings(&trials)));
         let arms = arms.into_iter().map(|arm| arm.name).collect();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value as Json, json};
 
 use super::order::Order;
-use super::search::{Drawn, SearchConfig};
+use super::search::{By, Drawn, SearchConfig};
 use super::{Experiment, Trial, sweep};
 use crate::{config, train};
 
@@ -51,6 +51,9 @@ impl Search {
             for (i, &place) in cell.iter().enumerate() {
                 let told = &mut trials[place].json["search"];
                 *told = json!({ "kind": kind, "seed": seed, "phase": "tuning", "trials": cell.len(), "number": i + 1 });
+                if search.config.by == By::Target {
+                    told["by"] = json!(By::Target);
+                }
                 if let Some(base) = &drawn.base {
                     told["base"] = base.to_json();
                 }

@@ -22,9 +22,10 @@ pub struct View {
 }
 
 /// What lies between two evaluations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Round {
     Epoch,
+    Epochs(f64),
     Steps(u64),
     /// Not the same in all trials.
     Any,
@@ -32,9 +33,10 @@ pub enum Round {
 
 impl Round {
     fn of(trials: &[Trial]) -> Self {
-        let of = |trial: &Trial| match trial.config.get("evaluate_every").and_then(Value::as_u64) {
-            Some(steps) => Self::Steps(steps),
-            None => Self::Epoch,
+        let of = |trial: &Trial| {
+            let steps = trial.config.get("evaluate_every").and_then(Value::as_u64).map(Self::Steps);
+            let epochs = || trial.config.get("evaluate_epochs").and_then(Value::as_f64).map(Self::Epochs);
+            steps.or_else(epochs).unwrap_or(Self::Epoch)
         };
         let all = trials.iter().map(of).reduce(|one, other| if one == other { one } else { Self::Any });
         all.unwrap_or(Self::Epoch)
@@ -45,6 +47,7 @@ impl Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Epoch => f.write_str("epoch"),
+            Self::Epochs(epochs) => write!(f, "{epochs} epochs"),
             Self::Steps(1) => f.write_str("step"),
             Self::Steps(steps) => write!(f, "{steps} steps"),
             Self::Any => f.write_str("evaluation"),

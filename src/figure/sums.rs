@@ -152,6 +152,14 @@ impl Sums {
         self.validation.last_key_value().map(|(_, &value)| value)
     }
 
+    /// Epochs until the goal on the validation set is at the target.
+    pub fn epochs_to_target(&self) -> Option<f64> {
+        let (epochs, values): (Vec<u32>, Vec<f64>) = self.validation.iter().unzip();
+        let (first, share) = self.goal?.crossing(&values, self.target?)?;
+        let before = first.checked_sub(1).map_or(0, |before| epochs[before]);
+        Some(f64::from(before) + share * f64::from(epochs[first] - before))
+    }
+
     /// Whether the best epoch is chosen on a validation set.
     pub fn is_validated(&self) -> bool {
         !self.validation.is_empty()

@@ -122,13 +122,12 @@ pub fn runs(data: &Data, target: f64) -> PolarsResult<HashMap<String, Run>> {
 
 /// Where a curve of `[epoch, seconds, value]`, or of steps in place of epochs, first is at the target.
 pub fn reach(curve: &[[f64; 3]], target: f64, goal: Goal) -> (&'static str, f64, f64) {
-    let Some(first) = curve.iter().position(|[.., value]| goal.reaches(*value, target)) else {
+    let values: Vec<f64> = curve.iter().map(|[.., value]| *value).collect();
+    let Some((first, share)) = goal.crossing(&values, target) else {
         let [epoch, seconds, _] = curve.last().copied().unwrap_or_default();
         return ("missed", epoch, seconds);
     };
-    let [epoch, seconds, value] = curve[first];
-    let [epoch_before, seconds_before, value_before] = curve[first.saturating_sub(1)];
-    let share = if first == 0 { 1.0 } else { (target - value_before) / (value - value_before) };
+    let ([epoch, seconds, _], [epoch_before, seconds_before, _]) = (curve[first], curve[first.saturating_sub(1)]);
     ("reached", epoch_before + share * (epoch - epoch_before), seconds_before + share * (seconds - seconds_before))
 }
 

@@ -25,25 +25,29 @@ impl Figure for Tuning {
     }
 
     /// `arm, point, name, key, value, goal, score, chosen`: a row for each tuning trial that finished and each key with numbers that was searched in its
-    /// arm; `score` is on the validation set after the last epoch, the one that the search chooses by.
+    /// arm; `score` is on the validation set after the last epoch.
     fn query(&self, data: &Data) -> PolarsResult<DataFrame> {
         let searched = group::searched(data);
         let states = data.results.trials.column("status")?.str()?;
-        let score = |place: usize| {
-            let is_finished = states.get(place) == Some(Status::Finished.name());
-            data.sums[place].last_validation().filter(|_| is_finished)
+        // The epochs to the target come first where a search is by them.
+        let merit = |place: usize| {
+            let sums = &data.sums[place];
+            let score = sums.last_validation().filter(|_| states.get(place) == Some(Status::Finished.name()))?;
+            let by_target = data.trials[place].config.get("search.by").is_some_and(|by| by == "target");
+            Some((sums.epochs_to_target().filter(|_| by_target).unwrap_or(f64::INFINITY), score))
         };
-        let mut best: Vec<(&str, f64)> = Vec::new();
+        let order = |a: (f64, f64), b: (f64, f64)| b.0.total_cmp(&a.0).then_with(|| data.goal.order(a.1, b.1));
+        let mut best: Vec<(&str, (f64, f64))> = Vec::new();
         for tried in &searched {
-            let Some(score) = score(tried.place) else { continue };
+            let Some(merit) = merit(tried.place) else { continue };
             match best.iter_mut().find(|(arm, _)| *arm == tried.arm) {
-                Some((_, best)) if data.goal.order(*best, score).is_lt() => *best = score,
+                Some((_, best)) if order(*best, merit).is_lt() => *best = merit,
                 Some(_) => {}
-                None => best.push((tried.arm, score)),
+                None => best.push((tried.arm, merit)),
             }
         }
-        let rows: Vec<_> = searched.iter().filter_map(|tried| Some((tried, score(tried.place)?))).collect();
-        let is_chosen = |arm: &str, score: f64| best.contains(&(arm, score));
+        let rows: Vec<_> = searched.iter().filter_map(|tried| Some((tried, merit(tried.place)?))).collect();
+        let is_chosen = |arm: &str, merit: (f64, f64)| best.contains(&(arm, merit));
         df!(
             "arm" => rows.iter().map(|(tried, _)| tried.rank as u32).collect::<Vec<_>>(),
             "point" => vec![0u32; rows.len()],
@@ -51,8 +55,8 @@ impl Figure for Tuning {
             "key" => rows.iter().map(|(tried, _)| trial::short(tried.key)).collect::<Vec<_>>(),
             "value" => rows.iter().map(|(tried, _)| tried.value).collect::<Vec<_>>(),
             "goal" => vec![data.goal.metric.name(); rows.len()],
-            "score" => rows.iter().map(|(_, score)| *score).collect::<Vec<_>>(),
-            "chosen" => rows.iter().map(|(tried, score)| is_chosen(tried.arm, *score)).collect::<Vec<_>>()
+            "score" => rows.iter().map(|(_, (_, score))| *score).collect::<Vec<_>>(),
+            "chosen" => rows.iter().map(|(tried, merit)| is_chosen(tried.arm, *merit)).collect::<Vec<_>>()
         )
     }
 

@@ -138,6 +138,14 @@ impl Goal {
         if self.more { value >= target } else { value <= target }
     }
 
+    /// Where values first are at the target: at which of them, and what share of the way to it from the one before. The first has none before it.
+    #[must_use]
+    pub fn crossing(self, values: &[f64], target: f64) -> Option<(usize, f64)> {
+        let first = values.iter().position(|value| self.reaches(*value, target))?;
+        let before = first.checked_sub(1).map(|before| values[before]);
+        Some((first, before.map_or(1.0, |before| (target - before) / (values[first] - before))))
+    }
+
     /// A target that `value` just reaches, in three digits or whole percent.
     #[must_use]
     pub fn rounded(self, value: f64) -> f64 {

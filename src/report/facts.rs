@@ -93,8 +93,12 @@ fn drawn_by(config: &str, goal: Goal) -> String {
     let with = search.get("base").map_or(String::new(), |base| format!(", tuned with {base}"));
     match text("phase") {
         "rerun" => format!(
-            "the best of {trials} configurations by validation {} ({kind}, seed {seed}{with}), rerun over fresh seeds",
-            goal.title
+            "the best of {trials} configurations by {} ({kind}, seed {seed}{with}), rerun over fresh seeds",
+            if search["by"] == "target" {
+                "steps to the target on the validation set".to_owned()
+            } else {
+                format!("validation {}", goal.title)
+            }
         ),
         "tuning" => format!("tried at {trials} configurations ({kind}, seed {seed}{with})"),
         _ => String::new(),

@@ -1,14 +1,15 @@
 //! Which configurations of a search are run again.
 //!
 //! A configuration is chosen by what its task is judged by, accuracy or loss, on the validation set after the last epoch, where tables take
-//! that of the test set from; of equals the one with the lower loss, then the one drawn first. The test set has no part in it.
+//! that of the test set from; or, where the search says so, first by how few steps it needs to the target on the validation set. Of equals the
+//! one with the lower loss is chosen, then the one drawn first. The test set has no part in it.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::path::Path;
 
 use super::run::result_file;
-use crate::experiment::{Experiment, Search, Trial};
+use crate::experiment::{By, Experiment, Search, Trial};
 use crate::record::{self, Validation};
 
 /// A configuration that was chosen.
@@ -56,7 +57,9 @@ impl Experiment {
     }
 
     fn choose_by(&self, search: &Search, folder: &Path) -> Result<Choice<'_>, Waiting<'_>> {
-        let scores: Vec<_> = self.trials.iter().map(|trial| record::validation(&result_file(folder, trial))).collect();
+        let target = self.target.filter(|_| search.config.by == By::Target);
+        let score = |trial| record::validation(&result_file(folder, trial), target);
+        let scores: Vec<_> = self.trials.iter().map(score).collect();
         let left: Vec<&Trial> =
             self.trials.iter().zip(&scores).filter_map(|(trial, score)| score.is_err().then_some(trial)).collect();
         if !left.is_empty() {
@@ -82,5 +85,7 @@ impl Experiment {
 
 /// The better one last.
 fn order(one: Validation, other: Validation) -> std::cmp::Ordering {
-    one.goal.order(one.value, other.value).then_with(|| other.loss.total_cmp(&one.loss))
+    let steps = |validation: Validation| validation.steps.unwrap_or(f64::INFINITY);
+    let soonest = steps(other).total_cmp(&steps(one));
+    soonest.then_with(|| one.goal.order(one.value, other.value)).then_with(|| other.loss.total_cmp(&one.loss))
 }

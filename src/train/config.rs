@@ -29,6 +29,9 @@ pub struct Config {
     /// Steps between evaluations; an epoch, unless it is said. Wherever results count epochs, they then count these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluate_every: Option<usize>,
+    /// Epochs between evaluations, such as 0.1: the same number of images whatever the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluate_epochs: Option<f64>,
     /// Images, or windows of a text, a step.
     pub batch: usize,
     /// Parts of equal size in which a batch goes through the net, one after the other, with its gradients and moments summed: for
@@ -69,17 +72,20 @@ impl Config {
     /// Steps in all.
     #[must_use]
     pub fn total_steps(&self) -> usize {
-        let of_epochs = |epochs: f64| (epochs * self.steps_per_epoch() as f64).round() as usize;
-        self.steps.or_else(|| self.epochs.map(of_epochs)).unwrap_or_default().max(1)
+        self.steps.or_else(|| self.epochs.map(|epochs| self.steps_of(epochs))).unwrap_or_default().max(1)
+    }
+
+    fn steps_of(&self, epochs: f64) -> usize {
+        (epochs * self.steps_per_epoch() as f64).round() as usize
     }
 
     /// Steps between evaluations.
     #[must_use]
     pub fn evaluation_steps(&self) -> usize {
-        self.evaluate_every.unwrap_or_else(|| self.steps_per_epoch()).max(1)
+        self.evaluate_every.unwrap_or_else(|| self.steps_of(self.evaluate_epochs.unwrap_or(1.0))).max(1)
     }
 
-    /// Stretches of training with an evaluation behind each: epochs, unless `evaluate_every` says otherwise.
+    /// Stretches of training with an evaluation behind each: epochs, unless `evaluate_every` or `evaluate_epochs` says otherwise.
     #[must_use]
     pub fn rounds(&self) -> usize {
         self.total_steps().div_ceil(self.evaluation_steps())

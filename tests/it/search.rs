@@ -190,8 +190,12 @@ fn write(folder: &Path, trial: &Trial, [accuracy, loss, test]: [f64; 3], status:
 
 /// The places of the configurations that are chosen when the trials of the first arm score so, and all of the other one diverge.
 fn chosen(scores: [[f64; 3]; 3]) -> Vec<usize> {
+    chosen_of(SEARCH, scores)
+}
+
+fn chosen_of(search: &str, scores: [[f64; 3]; 3]) -> Vec<usize> {
     let folder = tempfile::tempdir().unwrap();
-    let experiment = plan(SEARCH, None).unwrap();
+    let experiment = plan(search, None).unwrap();
     let place = experiment.folder(folder.path());
     assert_eq!(place, folder.path().join("small").join(TUNING));
     for (trial, score) in experiment.trials.iter().zip(scores) {
@@ -222,6 +226,19 @@ fn the_best_is_chosen_by_validation_accuracy_and_test_images_have_no_part_in_it(
 fn of_equals_the_lower_loss_is_chosen_and_then_the_first() {
     assert_eq!(chosen([[0.9, 0.4, 0.0], [0.9, 0.3, 0.0], [0.9, 0.5, 1.0]]), [1]);
     assert_eq!(chosen([[0.8, 0.3, 0.0], [0.9, 0.3, 0.0], [0.9, 0.3, 1.0]]), [1]);
+}
+
+#[test]
+fn the_soonest_at_the_target_is_chosen_where_a_search_is_by_it() {
+    let scores = [[0.9, 0.1, 0.9], [0.3, 0.1, 0.9], [0.4, 0.1, 0.9]];
+    let by_target = SEARCH
+        .replace("trials = 3", "trials = 3\nby = \"target\"")
+        .replace("name = \"small\"", "name = \"small\"\ntarget = 0.95");
+    // Of the second and third the first evaluation is above the target.
+    assert_eq!(chosen_of(&by_target, scores), [2]);
+    assert_eq!(chosen_of(&by_target.replace("by = \"target\"", ""), scores), [0], "by score");
+    let none = plan(&SEARCH.replace("trials = 3", "trials = 3\nby = \"target\""), None).unwrap_err();
+    assert!(none.contains("x.toml:15: `search.by` is `target`, but the file has no `target`\n"), "{none}");
 }
 
 #[test]

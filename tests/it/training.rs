@@ -130,6 +130,17 @@ fn a_trial_ends_when_its_seconds_are_spent_and_is_evaluated() {
     assert_eq!(tested.iter().map(|row| (row.epoch, row.step)).collect::<Vec<_>>(), [(1, 1)]);
 }
 
+#[test]
+fn evaluations_come_after_as_many_images_whatever_the_batch() {
+    let tested = |batch: usize| {
+        let rows = rows(NKFAC, &format!("epochs = 2\nevaluate_epochs = 0.25\nbatch = {batch}"));
+        let tested = rows.iter().filter(|row| row.scope == Scope::Test && row.metric == Metric::Loss);
+        tested.map(|row| row.step).collect::<Vec<_>>()
+    };
+    assert_eq!(tested(32), [5, 10, 15, 20, 25, 30, 35, 40]);
+    assert_eq!(tested(64), [3, 6, 9, 12, 15, 18, 20], "rounded to whole steps");
+}
+
 /// What 41 steps with an optimizer measure of themselves, and their last loss.
 fn measured(optimizer: &str, probe: bool, metric: Metric) -> (Vec<f64>, f64) {
     let text = format!(

@@ -82,6 +82,15 @@ fn length(check: &mut Check, config: &Config) {
     if let Some(every) = config.evaluate_every {
         check.count("evaluate_every", every, config.total_steps());
     }
+    if let Some(epochs) = config.evaluate_epochs {
+        check.positive("evaluate_epochs", epochs);
+        if config.evaluate_every.is_some() {
+            check.fail("evaluate_epochs", "is given beside `evaluate_every`".into());
+            check.hint("one of them says how long it is from one evaluation to the next");
+        } else if config.evaluation_steps() > config.total_steps() {
+            check.fail("evaluate_epochs", format!("must be at most what is trained (got {epochs})"));
+        }
+    }
 }
 
 fn schedule(check: &mut Check, config: &Config) {
