@@ -20,6 +20,8 @@ mod curves;
 
 mod time_to_target;
 
+mod race;
+
 mod performance_profile;
 
 mod pareto;
@@ -112,6 +114,7 @@ pub trait Figure: Sync {
 pub const ALL: &[&dyn Figure] = &[
     &curves::Curves,
     &time_to_target::TimeToTarget,
+    &race::Race,
     &performance_profile::PerformanceProfile,
     &pareto::Pareto,
     &phases::Phases,

@@ -108,6 +108,7 @@ fn check_all(found: &Data, shown: &[&str]) {
             "No inverters",
             "No search",
             "No batch size was swept",
+            "No line has two finished seeds",
         ];
         assert_eq!(says.iter().any(|reason| svg.replace("</text>", "").contains(reason)), !drawn, "{name}");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name}");
@@ -122,12 +123,12 @@ const INVERTERS: [&str; 2] = ["newton-convergence", "inverters"];
 
 #[test]
 fn every_figure_is_drawn_from_any_results_and_says_so_if_there_is_nothing_to_draw() {
-    check_all(&results(&arms()).1, &ANY);
-    check_all(&results(&sweep()).1, &ANY);
-    check_all(&results(&plane()).1, &[&ANY[..], &["heatmap", "performance-profile"]].concat());
+    check_all(&results(&arms()).1, &[&ANY[..], &["race"]].concat());
+    check_all(&results(&sweep()).1, &[&ANY[..], &["race"]].concat());
+    check_all(&results(&plane()).1, &[&ANY[..], &["race", "heatmap", "performance-profile"]].concat());
     let of_five: Vec<Trial> =
         (1..=5).flat_map(|seed| [Trial::new("sgd", seed, 0.8, 2.0), Trial::new("nkfac", seed, 0.9, 3.0)]).collect();
-    check_all(&results(&of_five).1, &[&ANY[..], &["performance-profile"]].concat());
+    check_all(&results(&of_five).1, &[&ANY[..], &["race", "performance-profile"]].concat());
     let (_, found) = results(&arms());
     let none = |frame: &DataFrame| frame.head(Some(0));
     let (trials, steps) = (none(&found.results.trials), none(&found.results.steps));
@@ -199,7 +200,7 @@ fn figures_are_chosen_by_name() {
     let names: Vec<_> = written.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["phases.svg", "phases.pdf", "phases.png", "table.md", "table.csv"]);
     assert_eq!(choose("curve").unwrap_err().to_string(), "unknown figure `curve`\nhint: did you mean `curves`?");
-    let known = "unknown figure `x`\nhint: there are `curves`, `time-to-target`, `performance-profile`, `pareto`, `phases`, `overhead`, `step-times`, `memory`, `ablation`, `batch-size`, `heatmap`, `tuning`, `newton-convergence`, `inverters`, `inverse-quality`, `drift`, `residuals`";
+    let known = "unknown figure `x`\nhint: there are `curves`, `time-to-target`, `race`, `performance-profile`, `pareto`, `phases`, `overhead`, `step-times`, `memory`, `ablation`, `batch-size`, `heatmap`, `tuning`, `newton-convergence`, `inverters`, `inverse-quality`, `drift`, `residuals`";
     assert_eq!(choose("x").unwrap_err().to_string(), known);
 }
 

@@ -84,6 +84,32 @@ fn times_to_a_target_are_interpolated_and_misses_are_kept() {
 }
 
 #[test]
+fn a_race_is_won_by_means_that_are_certain() {
+    let trials = [
+        Trial::new("fast", 1, 0.90, 2.0),
+        Trial::new("fast", 2, 0.92, 4.0),
+        Trial::new("close", 1, 0.79, 2.0),
+        Trial::new("close", 2, 0.81, 2.0),
+        Trial::new("lost", 1, 0.3, 2.0),
+        Trial::new("lost", 2, 0.95, 2.0).diverged(),
+    ];
+    // Both lines deviate by 0.0141, and z = 0.11·√2/0.0141. The target is what half of the lines reach.
+    insta::assert_snapshot!(numbers("race", &trials), @r"
+    line,label,arm,point,seeds,goal,target,sigma,z,steps,seconds,left_out
+    0,fast,0,0,2,accuracy,0.8,0.0141,11,20,6,
+    1,close,1,0,2,accuracy,0.8,0.0141,0,,,
+    2,lost,2,0,2,accuracy,0.8,,,,,
+    ");
+    // Seeds that are farther apart say less.
+    let apart = |seed, accuracy| Trial::new("fast", seed, accuracy, 2.0);
+    let told = numbers(
+        "race",
+        &[apart(1, 0.81), apart(2, 1.0), Trial::new("close", 1, 0.8, 2.0), Trial::new("lost", 1, 0.3, 2.0)],
+    );
+    assert!(told.contains("fast,0,0,2,accuracy,0.8,0.1344,1.1053,,,"), "{told}");
+}
+
+#[test]
 fn steps_to_a_target_are_medians_at_each_batch_size() {
     let at = |batch, seed, accuracy| Trial::new("sgd", seed, accuracy, 2.0).swept(batch);
     let (small, large) = (r#"{"batch":32}"#, r#"{"batch":256}"#);
