@@ -93,8 +93,9 @@ impl Transform for Psgd {
             let whitened = slot.axes.iter().enumerate().try_fold(average, |tensor, (axis, q)| -> Result<Tensor> {
                 Ok(along(&along(&tensor, axis, q, false)?, axis, q, true)?)
             })?;
-            let size = linalg::norm(&whitened)? / (whitened.elem_count() as f64).sqrt();
-            *update = linalg::scale((LARGEST / (size + 1e-12)).min(1.0), &whitened)?;
+            let root = (whitened.elem_count() as f64).sqrt();
+            *update = whitened;
+            linalg::clip(std::slice::from_mut(update), LARGEST * root, 1e-12 * root)?;
         }
         Ok(())
     }
